@@ -1,0 +1,90 @@
+"""Build the site and check it: ``python docs/_ext/build.py [OPTION ...]``.
+
+--serve       serve the site on port 8000, and build again on every change
+--fresh       run every page, whether it changed or not
+--page NAME   run the page of that name (without .py), whether it changed or not
+Anything else goes to sphinx-build.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gates
+import pages
+import records
+
+DOCS = records.ROOT / "docs"
+BUILD = DOCS / "_build"
+STRICT = ["--nitpicky", "--fail-on-warning", "--keep-going"]
+PORT = 8000
+
+
+def main(arguments: list[str]) -> int:
+    """Build, apply the gates whatever came of it, and say where the site lies."""
+    parser = argparse.ArgumentParser(prog="nox -s docs --", usage=__doc__, add_help=False)
+    parser.add_argument("--serve", action="store_true")
+    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--page", choices=[script.stem for script in records.scripts()])
+    options, others = parser.parse_known_args(arguments)
+    if options.fresh or options.page:
+        os.environ[pages.FRESH] = options.page or "*"
+    start = time.perf_counter()
+    build_wheel()
+    if options.serve:
+        return serve(others)
+    builder = others[others.index("-b") + 1] if "-b" in others else "html"
+    site = BUILD / builder
+    returned = subprocess.run(
+        [sys.executable, "-m", "sphinx", *STRICT, "-b", builder, "-d", BUILD / "doctrees"]
+        + [DOCS, site, *others],
+        check=False,
+    ).returncode
+    findings = gates.findings(site) if builder == "html" else []
+    for finding in findings:
+        print(f"gate: {finding}", file=sys.stderr)
+    if returned or findings:
+        # Sphinx does not repeat the warnings of files that it does not read again.
+        shutil.rmtree(BUILD / "doctrees", ignore_errors=True)
+        print(f"\nThe build is red: sphinx-build returned {returned}, ", end="", file=sys.stderr)
+        print(f"{len(findings)} findings of the gates.", file=sys.stderr)
+        return returned or 1
+    print(summary(site, time.perf_counter() - start))
+    return 0
+
+
+def build_wheel() -> None:
+    """Build the wheel that the site serves, since the pages import it."""
+    folder = BUILD / "wheel"
+    shutil.rmtree(folder, ignore_errors=True)
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+    subprocess.run(
+        [*command, "--directory", folder], check=True, cwd=records.ROOT, capture_output=True
+    )
+
+
+def serve(others: list[str]) -> int:
+    """Serve the site, and build again when a page, the package or a text changes."""
+    generated = ["_build", "api", "gallery"]
+    command = [sys.executable, "-m", "sphinx_autobuild", "--port", str(PORT)]
+    command += [f"--ignore={DOCS / folder}/*" for folder in generated]
+    command += ["--watch", records.EXAMPLES, "--watch", records.ROOT / "src"]
+    command += ["-d", BUILD / "doctrees", DOCS, BUILD / "html", *others]
+    return subprocess.run(command, check=False).returncode
+
+
+def summary(site: Path, seconds: float) -> str:
+    """Say how long each page took when it last ran, and where the site lies."""
+    runs = [run for script in records.scripts() if (run := records.read(script))]
+    lines = [f"  {run.seconds:8.1f} s  {run.page}" for run in runs]
+    index = site / "index.html"
+    where = index.relative_to(records.ROOT) if index.exists() else site
+    return "\n".join(["", "Pages:", *lines, f"Built in {seconds:.1f} s: {where}"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""Show what the pages measured, and mark what they only cite.
+
+- ``:published:`106.2 s``` marks a figure that somebody else published: the only way in which a number
+  with a unit may stand in prose.
+- ``.. measured::`` shows everything that the pages of this build checked, as tables.
+- ``.. measured:: PAGE`` followed by lines ``NAME: LABEL`` shows those figures, under these labels.
+"""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import records
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from smallport.results import Result, with_unit
+
+PUBLISHED = records.ROOT / "docs" / "published.toml"
+
+
+def published_role(
+    name: str, rawtext: str, text: str, lineno: int, inliner: Any, *_: Any
+) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+    """Mark a cited figure."""
+    node = nodes.inline(rawtext, text, classes=["smallport-published"])
+    return [node], []
+
+
+@cache
+def published_figures() -> dict[tuple[str, str], str]:
+    """Read what the published tutorials say, by page and name of the figure."""
+    figures = tomllib.loads(PUBLISHED.read_text(encoding="utf-8"))
+    return {
+        (page, name): f"{figure['value']} (`source <{figure['source']}>`__)"
+        for page, named in figures.items()
+        for name, figure in named.items()
+    }
+
+
+def measured(script: Path) -> dict[str, Result]:
+    """Look up what a page measured, by name."""
+    return {result.name: result for result in records.checked(script)}
+
+
+class Measured(SphinxDirective):
+    """Show measured figures as tables."""
+
+    optional_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Make the tables of all pages, or the one table that was asked for."""
+        self.env.note_dependency(str(PUBLISHED))
+        for script in records.scripts():
+            self.env.note_dependency(str(records.results_file(script)))
+        lines = self.chosen() if self.arguments else self.everything()
+        return self.parse_text_to_nodes(
+            StringList(lines, source="measured figures"), allow_section_headings=True
+        )
+
+    def everything(self) -> list[str]:
+        """List every check of every page."""
+        lines: list[str] = []
+        for script in records.scripts():
+            page = script.relative_to(records.EXAMPLES).with_suffix("").as_posix()
+            rows = [
+                (
+                    result.name,
+                    with_unit(result.value, result.unit),
+                    result.claim or "reported, nothing claimed",
+                    published_figures().get((page, result.name), ""),
+                )
+                for result in measured(script).values()
+            ]
+            lines += [f".. rubric:: :doc:`/gallery/{page}`", ""]
+            lines += table(("figure", "measured", "claimed", "published"), rows)
+        return lines
+
+    def chosen(self) -> list[str]:
+        """List the figures that the directive names, each with the page that measured it."""
+        rows = []
+        for line in self.content:
+            place, _, label = line.partition(" | ")
+            page, _, name = place.partition(": ")
+            result = measured(records.EXAMPLES / f"{page}.py").get(name)
+            if result is None:
+                raise self.error(
+                    f"{page} measured nothing of the name {name!r}: see the names of its checks"
+                )
+            value = with_unit(result.value, result.unit)
+            rows.append((label, f"**{value}**", f":doc:`measured here </gallery/{page}>`"))
+        return table(("", "this build", "page"), rows)
+
+
+def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """Write a table in reStructuredText."""
+    lines = [".. list-table::", "   :header-rows: 1", "   :class: smallport-figures", ""]
+    for row in [header, *rows]:
+        lines += [f"   {'* -' if column == 0 else '  -'} {cell}" for column, cell in enumerate(row)]
+    return [*lines, ""]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Add the role and the directive."""
+    app.add_role("published", published_role)
+    app.add_directive("measured", Measured)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,155 @@
+"""Run each page as if it were the only one, and know when it has to run again.
+
+Sphinx-Gallery runs a page whose text changed. This extension makes it forget, before it looks, the
+pages whose last run no longer stands: another fingerprint of the surroundings, a run that did not
+finish, or a rebuild that was asked for. It also clears away what pages that are gone left behind.
+"""
+
+import copy
+import os
+import random
+import shutil
+import time
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import records
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+from smallport.results import RESULTS_FILE
+
+logger = logging.getLogger(__name__)
+
+FRESH = "SMALLPORT_FRESH"
+"""The environment variable by which a build asks for a page to be run, or for all (``*``)."""
+
+GALLERY = "gallery"
+
+_started: dict[str, float] = {}
+_warning_filters: list[Any] = []
+
+
+def forget_stale(app: Sphinx) -> None:
+    """Delete what the gallery remembers of pages that have to run again, or that are gone."""
+    gallery = Path(app.srcdir) / GALLERY
+    for memory in gallery.rglob("*.py.md5"):
+        script = records.EXAMPLES / memory.relative_to(gallery).with_suffix("")
+        if not script.exists():
+            _remove_page(gallery, script)
+        elif reason := _why_stale(script, memory):
+            logger.info("%s runs again: %s", script.relative_to(records.EXAMPLES), reason)
+            memory.unlink()
+    for folder in gallery.glob("*/"):
+        is_page_folder = folder.name not in {"backreferences", "images"}
+        if is_page_folder and not (records.EXAMPLES / folder.name).is_dir():
+            shutil.rmtree(folder)
+
+
+def _why_stale(script: Path, memory: Path) -> str:
+    """Say why a page's last run no longer stands; empty if it does."""
+    run = records.read(script)
+    if os.environ.get(FRESH) in ("*", script.stem):
+        return "a fresh run was asked for"
+    if run is None or not run.passed:
+        return "its last run did not finish"
+    if run.surroundings.fingerprint != _surroundings().fingerprint:
+        return "what it depends on changed"
+    rendered = memory.with_suffix("").with_suffix(".rst")
+    if not rendered.exists():
+        return "its last build was interrupted"
+    return ""
+
+
+def _remove_page(gallery: Path, script: Path) -> None:
+    """Delete every file that a page left in the gallery, and its record."""
+    rendered = gallery / script.relative_to(records.EXAMPLES).parent
+    for file in rendered.rglob(f"*{script.stem}*"):
+        file.unlink()
+    shutil.rmtree(records.folder_of(script), ignore_errors=True)
+
+
+@cache
+def _surroundings() -> records.Surroundings:
+    """Describe the surroundings once a build."""
+    return records.surroundings()
+
+
+def reset(gallery_conf: dict[str, Any], name: str, when: str) -> None:
+    """Put global state back, and record where a page begins and ends.
+
+    Sphinx-Gallery calls this before and after each page.
+    """
+    put_back_state()
+    script = next(records.EXAMPLES.rglob(name))
+    if when == "before":
+        records.begin(script, _surroundings())
+        os.environ[RESULTS_FILE] = str(records.results_file(script))
+        _started[name] = time.perf_counter()
+    else:
+        os.environ.pop(RESULTS_FILE, None)
+        failed = {Path(failing).name for failing in gallery_conf["failing_examples"]}
+        records.finish(
+            script, time.perf_counter() - _started.pop(name), passed=name not in failed
+        )
+
+
+def put_back_state() -> None:
+    """Make the process look to the next page as it looked to the first."""
+    import numpy as np  # noqa: PLC0415 - a build that runs no page does without these
+    import torch  # noqa: PLC0415
+
+    if not _warning_filters:
+        _warning_filters.extend(copy.copy(warnings.filters))
+        _defaults()
+    warnings.filters[:] = _warning_filters
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - the global generator is what a page may have drawn from
+    torch.manual_seed(0)
+    threads, engine = _defaults()
+    torch.set_num_threads(threads)
+    torch.backends.quantized.engine = engine
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device("cpu")
+    torch.set_grad_enabled(True)  # noqa: FBT003 - PyTorch's signature
+    torch._dynamo.reset()  # noqa: SLF001 - documented under this name
+
+
+@cache
+def _defaults() -> tuple[int, str]:
+    """Remember PyTorch's settings as they were before the first page."""
+    import torch  # noqa: PLC0415
+
+    return torch.get_num_threads(), torch.backends.quantized.engine
+
+
+def add_install_line(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Say under the downloads of each page how to install what it imports."""
+    script = records.EXAMPLES / Path(docname).relative_to(GALLERY).with_suffix(".py") if (
+        docname.startswith(f"{GALLERY}/")
+    ) else None
+    if script is None or not script.exists():
+        return
+    wheel = f"smallport-{app.config.release}-py3-none-any.whl"
+    source[0] += INSTALL.format(address=f"{app.config.html_baseurl}{wheel}")
+
+
+INSTALL = """
+
+.. container:: smallport-install
+
+   To run the downloaded file, install what it imports with one line:
+
+   .. code-block:: console
+
+      $ python -m pip install {address}
+"""
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect before the gallery looks at its pages (at 500)."""
+    app.connect("builder-inited", forget_stale, priority=400)
+    app.connect("source-read", add_install_line)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,182 @@
+"""What is known of each page's last run: who ran it, on what, and what it measured.
+
+One folder a page, below ``docs/_build/records``. A run that began and did not finish says so, which
+is how a page that ended the build early is found out.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import versions
+
+from smallport import assets, measure, results
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+FOLDER = ROOT / "docs" / "_build" / "records"
+SHOWN_VERSIONS = ("torch", "transformers", "onnx-diagnostic", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run depends on besides the page's own text.
+
+    Parameters
+    ----------
+    commit
+        Of the project's repository, ``+`` behind it where the tree was not clean.
+    date
+        When the build began, in UTC, in ISO 8601.
+    processor, int8_dot_products, cores, threads
+        The machine.
+    versions
+        Of Python and of the packages that the pages are about.
+    assets
+        The assets profile.
+    corpus
+        The corpus's checksum.
+    fingerprint
+        One checksum over all that makes a page's output stale when it changes.
+    """
+
+    commit: str
+    date: str
+    processor: str
+    int8_dot_products: tuple[str, ...]
+    cores: int
+    threads: int
+    versions: dict[str, str]
+    assets: str
+    corpus: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a page.
+
+    Parameters
+    ----------
+    page
+        Path of the script below ``examples/``.
+    script
+        SHA-256 of the script.
+    surroundings
+        What it ran in.
+    seconds
+        How long it took; None as long as it has not finished.
+    passed
+        Whether it ran to its end.
+    """
+
+    page: str
+    script: str
+    surroundings: Surroundings
+    seconds: float | None = None
+    passed: bool = False
+
+    @property
+    def command(self) -> str:
+        """The command that runs this page again, and no other."""
+        return f"python -m nox -s docs -- --page {Path(self.page).stem}"
+
+
+def scripts(examples: Path = EXAMPLES) -> Iterator[Path]:
+    """List every Python file below ``examples/``, whatever the gallery makes of it."""
+    yield from sorted(examples.rglob("*.py"))
+
+
+def folder_of(script: Path, examples: Path = EXAMPLES) -> Path:
+    """Name the folder that holds a page's record."""
+    return FOLDER / script.relative_to(examples).with_suffix("")
+
+
+def results_file(script: Path) -> Path:
+    """Name the file that a page's checks are recorded in."""
+    return folder_of(script) / "results.jsonl"
+
+
+def read(script: Path) -> Run | None:
+    """Read the record of a page's last run, if there is one."""
+    file = folder_of(script) / "run.json"
+    if not file.exists():
+        return None
+    record = json.loads(file.read_text(encoding="utf-8"))
+    surroundings = record.pop("surroundings")
+    surroundings["int8_dot_products"] = tuple(surroundings["int8_dot_products"])
+    return Run(surroundings=Surroundings(**surroundings), **record)
+
+
+def begin(script: Path, surroundings: Surroundings) -> None:
+    """Record that a page began to run, in place of what was known of it."""
+    folder_of(script).mkdir(parents=True, exist_ok=True)
+    results_file(script).unlink(missing_ok=True)
+    _write(script, Run(str(script.relative_to(EXAMPLES)), checksum(script), surroundings))
+
+
+def finish(script: Path, seconds: float, *, passed: bool) -> None:
+    """Record that a page ended."""
+    run = read(script)
+    assert run is not None, f"{script} ended without having begun"
+    _write(script, replace(run, seconds=seconds, passed=passed))
+
+
+def checked(script: Path) -> list[results.Result]:
+    """Read what a page measured."""
+    return results.read_results(results_file(script))
+
+
+def checksum(file: Path) -> str:
+    """Compute the SHA-256 of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _write(script: Path, run: Run) -> None:
+    file = folder_of(script) / "run.json"
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(run), indent=2) + "\n", encoding="utf-8")
+    partial.replace(file)
+
+
+def surroundings() -> Surroundings:
+    """Describe what the pages of this build run in."""
+    machine = measure.this_machine()
+    profile, corpus = assets.profile(), assets.corpus().checksum
+    installed = {"python": platform.python_version(), **versions.installed()}
+    sources = {
+        file.name: checksum(file) for file in sorted((ROOT / "src" / "smallport").glob("*.py"))
+    }
+    fingerprint = hashlib.sha256(
+        json.dumps([sources, installed, profile, corpus, machine.int8_dot_products]).encode()
+    )
+    return Surroundings(
+        commit=_commit(),
+        date=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        processor=machine.processor,
+        int8_dot_products=machine.int8_dot_products,
+        cores=machine.cores,
+        threads=machine.threads,
+        versions={name: installed[name] for name in ("python", *SHOWN_VERSIONS)},
+        assets=profile,
+        corpus=corpus,
+        fingerprint=fingerprint.hexdigest(),
+    )
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    commit = git("rev-parse", "--short=12", "HEAD")
+    if not commit:
+        return "none (not a git checkout)"
+    return commit + ("+" if git("status", "--porcelain") else "")

@@ -1,0 +1,89 @@
+"""How the site is built: see contributing.rst for how its pages are run and checked."""
+
+import importlib.metadata
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "Smallport"
+author = "The Smallport developers"
+project_copyright = "2026, The Smallport developers"
+version = release = importlib.metadata.version("smallport")
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+    # Our own, in docs/_ext.
+    "inventories",
+    "pages",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+nitpicky = True
+
+# API reference.
+autosummary_generate = True
+autodoc_typehints = "signature"
+autodoc_typehints_format = "fully-qualified"
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3", None),
+    "numpy": ("https://numpy.org/doc/stable", None),
+    "torch": ("https://docs.pytorch.org/docs/stable", None),
+}
+
+# Where readers find the site, and so its wheel; by default, where `nox -s docs -- --serve` puts it.
+html_baseurl = os.environ.get("SMALLPORT_SITE_URL", "http://127.0.0.1:8000/")
+html_extra_path = ["_build/wheel"]
+wheel = f"smallport-{release}-py3-none-any.whl"
+
+# The pages: every script under examples/ is executed.
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "FileNameSortKey",
+    "subsection_order": ["../examples/quantization", "../examples/export", "*"],
+    "capture_repr": ("_repr_html_",),
+    "reset_modules": ("matplotlib", "pages.reset"),
+    "reset_modules_order": "both",
+    "image_srcset": ["2x"],
+    "thumbnail_size": (400, 280),
+    "doc_module": ("smallport",),
+    "backreferences_dir": "gallery/backreferences",
+    "inspect_global_variables": False,
+    "junit": "junit.xml",
+    "show_signature": False,
+    "first_notebook_cell": f"%pip install --quiet {html_baseurl}{wheel}",
+}
+
+# Looks. Everything that a page needs is served with it.
+html_theme = "pydata_sphinx_theme"
+html_title = "Smallport"
+html_static_path = ["_static"]
+html_css_files = ["smallport.css"]
+html_js_files = ["smallport.js"]
+html_favicon = "_static/logo.svg"
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "logo": {"image_light": "_static/logo.svg", "image_dark": "_static/logo.svg", "text": project},
+    "navbar_align": "left",
+    "show_nav_level": 2,
+    "show_toc_level": 2,
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True

@@ -1,0 +1,64 @@
+"""Every way to check and build the project: ``python -m nox -s NAME``."""
+
+import hashlib
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "tests", "examples", "docs"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+ENVIRONMENT = {"PYTHONWARNDEFAULTENCODING": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def install(session: nox.Session, *groups: str) -> list[str]:
+    """Install the package and some dependency groups where they changed; return other arguments.
+
+    With ``--latest``, the newest releases within pyproject.toml's bounds, otherwise exactly the
+    versions of constraints.txt.
+    """
+    latest = "--latest" in session.posargs
+    wanted = nox.project.dependency_groups(PYPROJECT, *groups)
+    state = [latest, wanted, Path("pyproject.toml").read_text(), Path("constraints.txt").read_text()]
+    digest = hashlib.sha256(repr(state).encode()).hexdigest()
+    stamp = Path(session.virtualenv.location, "smallport-installed")
+    if latest or not stamp.exists() or stamp.read_text() != digest:
+        stamp.unlink(missing_ok=True)
+        how = ["--upgrade", "--upgrade-strategy=eager"] if latest else ["-c", "constraints.txt"]
+        session.install(*how, "-e", ".", *wanted)
+        stamp.write_text(digest)
+    session.run("python", "docs/_ext/versions.py", *(["--latest"] if latest else []))
+    return [argument for argument in session.posargs if argument != "--latest"]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and types."""
+    install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the unit tests and the doctests."""
+    arguments = install(session, "test", "docs")
+    session.run("pytest", *arguments, env=ENVIRONMENT)
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Run every page as somebody who downloaded it: alone, in an empty folder, warnings as errors."""
+    arguments = install(session, "test")
+    session.run("pytest", "-m", "page", "tests/test_examples.py", *arguments, env=ENVIRONMENT)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into docs/_build/html, and check it; --serve, --fresh, --page, --latest."""
+    arguments = install(session, "docs")
+    session.run("python", "docs/_ext/build.py", *arguments, env=ENVIRONMENT)

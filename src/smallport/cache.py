@@ -1,0 +1,209 @@
+"""Keep files so that none is lost, half-written or trusted unseen."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+import pooch
+import requests
+
+from smallport.progress import progress_bar
+
+CACHE_DIR = "SMALLPORT_CACHE_DIR"
+"""The environment variable that names the cache folder."""
+
+DATA_DIR = "SMALLPORT_DATA_DIR"
+"""The environment variable that names a folder which already holds the published files."""
+
+
+class AssetError(RuntimeError):
+    """A corpus, weights or a checkpoint cannot be had; the message says what to do."""
+
+
+class ChecksumError(AssetError):
+    """A file does not hold what it should."""
+
+
+def cache_folder() -> Path:
+    """Make sure that the cache folder is there and can be written.
+
+    Returns
+    -------
+    pathlib.Path
+        What ``SMALLPORT_CACHE_DIR`` names, or the user's cache folder on this system.
+
+    Raises
+    ------
+    AssetError
+        When the folder cannot be made or written.
+    """
+    folder = Path(os.environ.get(CACHE_DIR) or platformdirs.user_cache_dir("smallport"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise AssetError(
+            f"The cache folder {folder} cannot be written ({error.strerror or error}). "
+            f"Set {CACHE_DIR} to a folder that can."
+        ) from error
+    return folder.resolve()
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Write a file or a folder under another name and give it its own once it is whole.
+
+    Parameters
+    ----------
+    target
+        What to write. What stands there stays until the new one is finished, and for good when
+        writing it fails.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write; nothing is there yet. It is gone afterwards, whatever happened.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     target = Path(folder, "note.txt")
+    ...     with replacing(target) as partial:
+    ...         _ = partial.write_text("whole")
+    ...         before = target.exists()
+    ...     before, target.read_text()
+    (False, 'whole')
+    """
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        partial = Path(scratch, target.name)
+        yield partial
+        if target.is_dir() and not target.is_symlink():
+            partial.stat()  # where nothing was written, what stands there stays
+            shutil.move(target, Path(scratch, "replaced"))
+        partial.replace(target)
+
+
+def sha256(file: Path) -> str:
+    """Compute the SHA-256 of a file, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def git_blob_id(file: Path) -> str:
+    r"""Compute the id under which git stores a file: SHA-1 over ``blob SIZE\0`` and its content.
+
+    A repository publishes these ids for every file of every commit, so they can be pinned for
+    files whose author publishes no checksum.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "hello")
+    ...     _ = file.write_bytes(b"hello\n")
+    ...     git_blob_id(file)
+    'ce013625030ba8dba906f756967f9e9ca394464a'
+    """
+    content = file.read_bytes()
+    header = f"blob {len(content)}\0".encode()
+    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file that somebody else publishes.
+
+    Parameters
+    ----------
+    name
+        What to call it in the cache.
+    url
+        Where it is.
+    blob_id
+        What :func:`git_blob_id` says of it, where that is known. Where it is not, the first
+        download is trusted, and its SHA-256 is kept beside it and holds from then on.
+    """
+
+    name: str
+    url: str
+    blob_id: str | None = None
+
+
+def fetch(remote: RemoteFile, folder: Path) -> Path:
+    """Download a file once, and check it every time.
+
+    Parameters
+    ----------
+    remote
+        What to download.
+    folder
+        Where to keep it.
+
+    Returns
+    -------
+    pathlib.Path
+        The checked file in that folder.
+
+    Raises
+    ------
+    AssetError
+        When the file cannot be downloaded.
+    ChecksumError
+        When what was downloaded is not what is published. It is deleted; what stood in the folder
+        before stays there.
+    """
+    target = folder / remote.name
+    if target.exists() and _is_intact(target, remote):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as partial:
+        _download(remote, partial)
+        digest = sha256(partial)
+    if remote.blob_id is None:
+        with replacing(_sidecar(target)) as partial:
+            partial.write_text(digest + "\n", encoding="ascii")
+    return target
+
+
+def _sidecar(target: Path) -> Path:
+    return target.with_name(target.name + ".sha256")
+
+
+def _is_intact(target: Path, remote: RemoteFile) -> bool:
+    if remote.blob_id is not None:
+        return git_blob_id(target) == remote.blob_id
+    sidecar = _sidecar(target)
+    return sidecar.exists() and sidecar.read_bytes().strip() == sha256(target).encode()
+
+
+def _download(remote: RemoteFile, partial: Path) -> None:
+    nothing: list[int] = []  # pooch moves the bar on, and takes one of a known length 0 for none
+    bar = progress_bar(iter(nothing), f"downloading {remote.name}", unit="B")
+    download = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=30)
+    try:
+        download(remote.url, str(partial), None)
+        broken = None
+    except requests.RequestException as error:
+        broken = error
+    arrived = partial.stat().st_size if partial.exists() else 0
+    broken_off = isinstance(broken, requests.exceptions.ChunkedEncodingError)
+    if remote.blob_id is not None and (broken is None or broken_off or arrived):
+        found = git_blob_id(partial)
+        if found != remote.blob_id:
+            raise ChecksumError(
+                f"{remote.url} did not give the published file: expected git blob "
+                f"{remote.blob_id}, found {found} ({arrived} bytes were kept of it). "
+                "The bad file was deleted; try again, or download it by hand and set "
+                f"{DATA_DIR} to the folder that holds it."
+            ) from broken
+    if broken is not None:
+        raise AssetError(
+            f"{remote.url} could not be downloaded ({broken}). Download it by other means and "
+            f"set {DATA_DIR} to the folder that holds {remote.name}."
+        ) from broken

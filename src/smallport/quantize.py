@@ -1,0 +1,97 @@
+"""The routes from a float model to a smaller one."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+Model = TypeVar("Model", bound=nn.Module)
+
+KNOWN_WARNINGS = (
+    "torch.ao.quantization is deprecated and will be removed in 2.10",
+    "torch.quantize_per_tensor, torch.quantize_per_channel and other quantized tensor creation",
+    "TypedStorage is deprecated",
+)
+"""How the warnings begin that PyTorch gives whenever a model is quantized or loaded."""
+
+
+@contextmanager
+def known_warnings_ignored() -> Iterator[None]:
+    """Silence ``KNOWN_WARNINGS``, and no other, for a while.
+
+    Examples
+    --------
+    >>> with known_warnings_ignored():
+    ...     linear = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(2, 2)))
+    """
+    with warnings.catch_warnings():
+        for beginning in KNOWN_WARNINGS:
+            warnings.filterwarnings("ignore", message=beginning)
+        yield
+
+
+def dynamic_int8(model: Model) -> Model:
+    """Copy a model with the weights of its LSTM and linear layers in 8 bits.
+
+    This is PyTorch's eager dynamic quantization [1]_: weights are stored as ``int8``, activations
+    are quantized as they come, and the products are summed as integers.
+
+    Parameters
+    ----------
+    model
+        A model in evaluation mode; it is left as it is.
+
+    Returns
+    -------
+    torch.nn.Module
+        The quantized copy.
+
+    Raises
+    ------
+    RuntimeError
+        When PyTorch has no quantized engine on this machine; see :func:`ensure_engine`.
+
+    References
+    ----------
+    .. [1] https://docs.pytorch.org/docs/stable/quantization.html
+
+    Examples
+    --------
+    >>> dynamic_int8(nn.Sequential(nn.Linear(4, 4)))[0]
+    DynamicQuantizedLinear(in_features=4, out_features=4, dtype=torch.qint8, \
+qscheme=torch.per_tensor_affine)
+    """
+    ensure_engine()
+    with known_warnings_ignored():
+        quantized: Model = torch.ao.quantization.quantize_dynamic(
+            model, {nn.LSTM, nn.Linear}, dtype=torch.qint8
+        )
+    return quantized
+
+
+def ensure_engine() -> str:
+    """Choose a quantized engine where PyTorch has chosen none, as on some ARM builds.
+
+    Returns
+    -------
+    str
+        The engine's name.
+
+    Raises
+    ------
+    RuntimeError
+        When this build of PyTorch has no engine at all.
+    """
+    if torch.backends.quantized.engine == "none":
+        supported = [name for name in torch.backends.quantized.supported_engines if name != "none"]
+        if not supported:
+            raise RuntimeError(
+                "This build of PyTorch has no engine for quantized operators: "
+                f"{torch.backends.quantized.supported_engines = }. Install an official build for "
+                "this processor, or quantize elsewhere."
+            )
+        torch.backends.quantized.engine = "qnnpack" if "qnnpack" in supported else supported[0]
+    return str(torch.backends.quantized.engine)

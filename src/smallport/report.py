@@ -1,0 +1,88 @@
+"""Show tables on a page, and keep what is no news to its reader off it."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Table:
+    """A data frame as pages show it: HTML in the site and in notebooks, text elsewhere.
+
+    Parameters
+    ----------
+    frame
+        What to show. Numbers are rounded to three significant digits, the index is left out.
+    """
+
+    frame: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return self.frame.to_string(index=False, float_format=_three_digits)
+
+    def _repr_html_(self) -> str:
+        return self.frame.to_html(index=False, border=0, justify="left", float_format=_three_digits)
+
+
+def _three_digits(number: float) -> str:
+    return f"{number:.3g}"
+
+
+def show_table(frame: pd.DataFrame) -> Table:
+    """Show a data frame at the end of a cell.
+
+    In the site and in a notebook the returned object is the cell's value and is shown as an HTML
+    table. Where nobody looks at the value, as in a script, the table is printed.
+
+    Parameters
+    ----------
+    frame
+        What to show, without its index.
+
+    Examples
+    --------
+    >>> table = show_table(pd.DataFrame({"route": ["eager", "ONNX"], "difference": [0, 1.234e-7]}))
+    route  difference
+    eager           0
+     ONNX    1.23e-07
+    """
+    table = Table(frame)
+    if not _values_are_shown():
+        print(table)  # noqa: T201 - it is what a script shows
+    return table
+
+
+def _values_are_shown() -> bool:
+    """Whether Sphinx-Gallery or IPython runs this code: both show the value of a cell."""
+    ipython = sys.modules.get("IPython")
+    return "sphinx_gallery.gen_rst" in sys.modules or (
+        ipython is not None and ipython.get_ipython() is not None
+    )
+
+
+@contextmanager
+def errors_only(*loggers: str) -> Iterator[None]:
+    """Let loggers say nothing below an error for a while.
+
+    Parameters
+    ----------
+    loggers
+        Names of loggers; those below them are quiet too, unless they have a level of their own.
+
+    Examples
+    --------
+    >>> with errors_only("transformers"):
+    ...     logging.getLogger("transformers").warning("not shown")
+    """
+    levels = {name: logging.getLogger(name).level for name in loggers}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

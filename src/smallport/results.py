@@ -1,0 +1,146 @@
+"""Check what a page claims, and record what it measured.
+
+A page calls :func:`check` where it makes a claim about a number. The claim is asserted, wherever
+the page runs; where the site is built, the number is also written down, so that the results page
+and the landing page show what this build measured and nothing else.
+"""
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+RESULTS_FILE = "SMALLPORT_RESULTS_FILE"
+"""The environment variable by which a build names the file for a page's results."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A number that a page measured, and the bounds that it claimed.
+
+    Parameters
+    ----------
+    name
+        What was measured.
+    value
+        The number.
+    unit
+        Its unit; empty for a count or a pure number.
+    at_most, at_least
+        The claimed bounds, or None where nothing is claimed on that side.
+    """
+
+    name: str
+    value: float
+    unit: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def claim(self) -> str:
+        """The claimed bounds in words; empty where nothing is claimed.
+
+        Examples
+        --------
+        >>> Result("loss", 3.1, "nats", at_most=3.5).claim
+        'at most 3.5 nats'
+        """
+        bounds = []
+        if self.at_least is not None:
+            bounds.append(f"at least {with_unit(self.at_least, self.unit)}")
+        if self.at_most is not None:
+            bounds.append(f"at most {with_unit(self.at_most, self.unit)}")
+        return " and ".join(bounds)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the value is a finite number within its bounds."""
+        return (
+            math.isfinite(self.value)
+            and (self.at_most is None or self.value <= self.at_most)
+            and (self.at_least is None or self.value >= self.at_least)
+        )
+
+
+def with_unit(value: float, unit: str) -> str:
+    """Write a number to six significant digits, with its unit.
+
+    Examples
+    --------
+    >>> with_unit(113.945412, "MB"), with_unit(3, "")
+    ('113.945 MB', '3')
+    """
+    return f"{value:.6g} {unit}".rstrip()
+
+
+def check(
+    name: str,
+    value: float,
+    unit: str = "",
+    *,
+    at_most: float | None = None,
+    at_least: float | None = None,
+) -> float:
+    """Assert a claim about a measured number, and record the number for the build.
+
+    Without bounds the number is recorded as it is: that is how a figure is reported where nothing
+    can be promised about it, such as a speed on an unknown processor.
+
+    Parameters
+    ----------
+    name
+        What was measured, unique within the page.
+    value
+        The measured number.
+    unit
+        Its unit.
+    at_most, at_least
+        The claimed bounds, both inclusive.
+
+    Returns
+    -------
+    float
+        The value.
+
+    Raises
+    ------
+    AssertionError
+        When the value is outside its bounds or not finite. Nothing is recorded then.
+
+    Examples
+    --------
+    >>> check("size ratio", 0.7, at_most=0.75)
+    0.7
+    >>> check("loss gap", 0.3, "nats", at_most=0.01)
+    Traceback (most recent call last):
+        ...
+    AssertionError: loss gap: claimed at most 0.01 nats, measured 0.3 nats
+    """
+    result = Result(name, float(value), unit, at_most, at_least)
+    assert result.holds, (
+        f"{name}: claimed {result.claim or 'a finite number'}, "
+        f"measured {with_unit(result.value, unit)}"
+    )
+    record(result)
+    return result.value
+
+
+def record(result: Result) -> None:
+    """Append a result to the file that the build named; do nothing where there is no build."""
+    if file := os.environ.get(RESULTS_FILE):
+        with Path(file).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(asdict(result)) + "\n")
+
+
+def read_results(file: Path) -> list[Result]:
+    """Read back what a page recorded, in the order in which it checked.
+
+    Parameters
+    ----------
+    file
+        What ``RESULTS_FILE`` named; a file that is not there holds no results.
+    """
+    if not file.exists():
+        return []
+    return [Result(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]

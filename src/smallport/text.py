@@ -1,0 +1,280 @@
+"""Turn texts into the token streams that a word language model reads."""
+
+import hashlib
+import itertools
+import math
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+END_OF_LINE = "<eos>"
+"""The token that ends every line of a corpus."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words that a model knows, numbered from 0.
+
+    Parameters
+    ----------
+    words
+        The distinct words, in the order of their indices.
+
+    Examples
+    --------
+    >>> vocabulary = Vocabulary.from_tokens(["to", "be", "or", "not", "to", "be"])
+    >>> len(vocabulary)
+    4
+    >>> vocabulary.encode(["not", "to", "be"])
+    tensor([3, 0, 1])
+    >>> vocabulary.decode([3, 0, 1])
+    ['not', 'to', 'be']
+    """
+
+    words: tuple[str, ...]
+
+    @classmethod
+    def from_tokens(cls, tokens: Iterable[str]) -> "Vocabulary":
+        """Collect the distinct tokens, numbered in the order of their first appearance."""
+        return cls(tuple(dict.fromkeys(tokens)))
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """The index of each word."""
+        return {word: number for number, word in enumerate(self.words)}
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def encode(self, tokens: Iterable[str]) -> Tensor:
+        """Look up the indices of some tokens.
+
+        Parameters
+        ----------
+        tokens
+            Words of this vocabulary.
+
+        Returns
+        -------
+        torch.Tensor
+            Their indices, of dtype ``int64`` and shape ``(tokens,)``.
+
+        Raises
+        ------
+        KeyError
+            When a token is not a word of this vocabulary; it is the exception's argument.
+        """
+        return torch.tensor([self.index[token] for token in tokens], dtype=torch.int64)
+
+    def decode(self, indices: Iterable[int] | Tensor) -> list[str]:
+        """Look up the words that some indices stand for."""
+        return [self.words[int(index)] for index in indices]
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """A text in three splits, as streams of word indices.
+
+    Parameters
+    ----------
+    name
+        What the corpus is, for people.
+    vocabulary
+        The words of all three splits.
+    train, valid, test
+        Indices into the vocabulary, of dtype ``int64`` and shape ``(tokens,)``.
+    checksum
+        SHA-256 over the three token streams: two corpora of the same checksum hold the same text.
+
+    Examples
+    --------
+    >>> corpus = Corpus.from_lines("toy", train=["a b a"], valid=["a b"], test=["b a"])
+    >>> corpus.vocabulary.words
+    ('a', 'b', '<eos>')
+    >>> corpus.test
+    tensor([1, 0, 2])
+    """
+
+    name: str
+    vocabulary: Vocabulary
+    train: Tensor
+    valid: Tensor
+    test: Tensor
+    checksum: str
+
+    @classmethod
+    def from_lines(
+        cls, name: str, *, train: Iterable[str], valid: Iterable[str], test: Iterable[str]
+    ) -> "Corpus":
+        """Split lines at white space, end each with ``<eos>``, and number the words.
+
+        The words are numbered in the order in which they appear in train, valid and test: the
+        preprocessing of PyTorch's word language model example [1]_, so that weights trained there
+        fit.
+
+        References
+        ----------
+        .. [1] https://github.com/pytorch/examples/blob/main/word_language_model/data.py
+        """
+        streams = {
+            split: tokens_of_lines(lines)
+            for split, lines in (("train", train), ("valid", valid), ("test", test))
+        }
+        vocabulary = Vocabulary.from_tokens(itertools.chain.from_iterable(streams.values()))
+        digest = hashlib.sha256("\0".join(" ".join(stream) for stream in streams.values()).encode())
+        return cls(
+            name,
+            vocabulary,
+            **{split: vocabulary.encode(stream) for split, stream in streams.items()},
+            checksum=digest.hexdigest(),
+        )
+
+    def unigram_loss(self, tokens: Tensor | None = None) -> float:
+        """Cross-entropy of the unigram model, which knows how frequent words are and nothing else.
+
+        A language model that has learnt nothing about order cannot do better, so this is what
+        a loss has to beat before it means anything. Counts come from the training split, with one
+        added to each (Laplace smoothing), since some words appear in the other splits only.
+
+        Parameters
+        ----------
+        tokens
+            The text to predict, of shape ``(tokens,)``; the test split if left out.
+
+        Returns
+        -------
+        float
+            Mean negative log-likelihood, in nats a token.
+        """
+        tokens = self.test if tokens is None else tokens
+        counts = torch.bincount(self.train, minlength=len(self.vocabulary)).double() + 1
+        return -float((counts / counts.sum()).log()[tokens].mean())
+
+    def seen_in_training(self, tokens: Tensor) -> Tensor:
+        """Find the lines of a text that stand in the training split word for word.
+
+        A text that quotes itself makes a model look better than it is: on such lines it can
+        remember instead of predict.
+
+        Parameters
+        ----------
+        tokens
+            A text, of shape ``(tokens,)``.
+
+        Returns
+        -------
+        torch.Tensor
+            Of dtype ``bool`` and shape ``(tokens,)``: whether the token's line was seen.
+
+        Examples
+        --------
+        >>> corpus = Corpus.from_lines("toy", train=["a b", "c"], valid=["c"], test=["b", "a b"])
+        >>> corpus.seen_in_training(corpus.test)
+        tensor([False, False,  True,  True,  True])
+        """
+        trained = set(self._lines(self.train))
+        lines = self._lines(tokens)
+        seen = torch.tensor([line in trained for line in lines], dtype=torch.bool)
+        return seen.repeat_interleave(torch.tensor([len(line) for line in lines]))
+
+    def _lines(self, tokens: Tensor) -> list[tuple[int, ...]]:
+        """Cut a text after every ``<eos>``."""
+        ends = (tokens == self.vocabulary.index[END_OF_LINE]).nonzero().flatten() + 1
+        return [tuple(line.tolist()) for line in tokens.tensor_split(ends) if len(line)]
+
+
+def tokens_of_lines(lines: Iterable[str]) -> list[str]:
+    """Split each line at white space and end it with ``<eos>``.
+
+    Examples
+    --------
+    >>> tokens_of_lines(["a small port", ""])
+    ['a', 'small', 'port', '<eos>', '<eos>']
+    """
+    return [token for line in lines for token in (*line.split(), END_OF_LINE)]
+
+
+def readable(words: Iterable[str], width: int = 80) -> str:
+    """Set words as lines of text, a new one after every ``<eos>`` and where a line gets too long.
+
+    Examples
+    --------
+    >>> print(readable(["a", "small", "<eos>", "port"]))
+    a small
+    port
+    """
+    lines = " ".join(words).split(END_OF_LINE)
+    return "\n".join(textwrap.fill(line.strip(), width) for line in lines)
+
+
+def batchify(tokens: Tensor, batch_size: int) -> Tensor:
+    """Lay a stream of tokens out as parallel columns.
+
+    Parameters
+    ----------
+    tokens
+        Shape ``(tokens,)``.
+    batch_size
+        How many columns; the tokens that do not fill a last row are dropped.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``(tokens // batch_size, batch_size)``, each column a run of consecutive tokens.
+
+    Raises
+    ------
+    ValueError
+        When there are not enough tokens for two rows, an input and its target.
+
+    Examples
+    --------
+    >>> batchify(torch.arange(7), batch_size=2)
+    tensor([[0, 3],
+            [1, 4],
+            [2, 5]])
+    """
+    rows = len(tokens) // batch_size
+    if rows < 2:  # noqa: PLR2004 - an input and a target
+        raise ValueError(
+            f"batchify: {len(tokens)} tokens are too few for {batch_size} columns of two rows; "
+            f"pass at least {2 * batch_size} tokens or a smaller batch_size"
+        )
+    return tokens[: rows * batch_size].view(batch_size, rows).t().contiguous()
+
+
+def chunks(batches: Tensor, length: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut columns of tokens into inputs and the targets that follow them.
+
+    Parameters
+    ----------
+    batches
+        Shape ``(rows, batch)``, as :func:`batchify` gives it.
+    length
+        How many rows a chunk has; the last one may be shorter.
+
+    Yields
+    ------
+    inputs, targets : torch.Tensor
+        Both of shape ``(length, batch)``; the targets are the inputs one row further on.
+
+    Examples
+    --------
+    >>> for inputs, targets in chunks(torch.arange(4).view(4, 1), length=2):
+    ...     print(inputs.flatten().tolist(), targets.flatten().tolist())
+    [0, 1] [1, 2]
+    [2] [3]
+    """
+    last = len(batches) - 1
+    for start in range(0, last, length):
+        stop = min(start + length, last)
+        yield batches[start:stop], batches[start + 1 : stop + 1]
+
+
+def chunk_count(batches: Tensor, length: int) -> int:
+    """How many chunks :func:`chunks` yields."""
+    return math.ceil((len(batches) - 1) / length)

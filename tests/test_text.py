@@ -1,0 +1,137 @@
+"""Nothing of a text is lost or moved on its way to the model."""
+
+import math
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from smallport.text import (
+    END_OF_LINE,
+    Corpus,
+    Vocabulary,
+    batchify,
+    chunk_count,
+    chunks,
+    tokens_of_lines,
+)
+
+WORDS = st.text("abcé<>", min_size=1, max_size=3)
+LINES = st.lists(st.lists(WORDS, max_size=5).map(" ".join), min_size=1, max_size=8)
+
+
+@given(st.lists(WORDS, max_size=30))
+def test_encoding_is_undone_by_decoding(tokens):
+    vocabulary = Vocabulary.from_tokens(tokens)
+    indices = vocabulary.encode(tokens)
+    assert indices.dtype == torch.int64
+    assert indices.shape == (len(tokens),)
+    assert vocabulary.decode(indices) == tokens
+    assert vocabulary.decode(indices.tolist()) == tokens
+
+
+@given(st.lists(WORDS, min_size=1, max_size=30))
+def test_words_are_numbered_in_order_of_first_appearance(tokens):
+    vocabulary = Vocabulary.from_tokens(tokens)
+    assert len(vocabulary) == len(set(tokens))
+    assert list(vocabulary.words) == sorted(set(tokens), key=tokens.index)
+
+
+def test_an_unknown_word_is_named():
+    with pytest.raises(KeyError, match="zebra"):
+        Vocabulary.from_tokens(["a", "b"]).encode(["a", "zebra"])
+
+
+@given(LINES)
+def test_each_line_keeps_its_words_and_gets_an_end(lines):
+    tokens = tokens_of_lines(lines)
+    assert tokens == " ".join(f"{line} {END_OF_LINE}" for line in lines).split()
+    assert tokens[-1] == END_OF_LINE
+
+
+@given(LINES, LINES, LINES)
+def test_a_corpus_holds_its_three_splits(train, valid, test):
+    corpus = Corpus.from_lines("toy", train=train, valid=valid, test=test)
+    for split, lines in (("train", train), ("valid", valid), ("test", test)):
+        assert corpus.vocabulary.decode(getattr(corpus, split)) == tokens_of_lines(lines)
+    assert corpus.vocabulary == Vocabulary.from_tokens(tokens_of_lines([*train, *valid, *test]))
+
+
+def test_the_checksum_is_that_of_the_text_and_its_splits():
+    def checksum(train, valid, test, name="toy"):
+        return Corpus.from_lines(name, train=train, valid=valid, test=test).checksum
+
+    whole = checksum(["a b"], ["c"], ["d"])
+    assert whole == checksum(["a  b\n"], ["c"], ["d"], name="another name")
+    others = {
+        checksum(["b a"], ["c"], ["d"]),
+        checksum(["a", "b"], ["c"], ["d"]),
+        checksum(["a b", "c"], [], ["d"]),
+        checksum(["a b"], ["d"], ["c"]),
+    }
+    assert len(others) == 4
+    assert whole not in others
+
+
+def test_unigram_loss_of_a_text_counted_by_hand():
+    corpus = Corpus.from_lines("toy", train=["a a b"], valid=["c"], test=["c"])
+    # a, b, <eos> and c, once more than in train each: 3 + 2 + 2 + 1 of 8.
+    assert corpus.unigram_loss() == pytest.approx(-(math.log(1 / 8) + math.log(2 / 8)) / 2)
+    assert corpus.unigram_loss(corpus.train) == pytest.approx(
+        -(2 * math.log(3 / 8) + 2 * math.log(2 / 8)) / 4
+    )
+
+
+@given(LINES, LINES)
+def test_unigram_loss_is_finite_and_at_least_the_entropy(train, test):
+    corpus = Corpus.from_lines("toy", train=train, valid=[], test=test)
+    frequencies = [n / len(corpus.test) for n in Counter(corpus.test.tolist()).values()]
+    entropy = -sum(p * math.log(p) for p in frequencies)
+    assert math.isfinite(corpus.unigram_loss())
+    assert corpus.unigram_loss() >= entropy - 1e-9
+
+
+@given(LINES, LINES)
+def test_lines_of_the_training_split_are_found_in_others(train, test):
+    corpus = Corpus.from_lines("toy", train=train, valid=[], test=test)
+    known = {tuple(line.split()) for line in train}
+    expected = [tuple(line.split()) in known for line in test for _ in tokens_of_lines([line])]
+    assert corpus.seen_in_training(corpus.test).tolist() == expected
+    assert corpus.seen_in_training(corpus.train).all()
+
+
+def test_a_line_that_is_cut_off_was_not_seen():
+    corpus = Corpus.from_lines("toy", train=["a b c"], valid=[], test=["a b c", "a b c"])
+    assert corpus.seen_in_training(corpus.test[:-2]).tolist() == [True] * 4 + [False] * 2
+
+
+@given(tokens=st.integers(2, 200), batch_size=st.integers(1, 20))
+def test_columns_hold_the_text_in_order(tokens, batch_size):
+    assume(tokens >= 2 * batch_size)
+    stream = torch.arange(tokens)
+    batches = batchify(stream, batch_size)
+    assert batches.shape == (tokens // batch_size, batch_size)
+    kept = batches.t().flatten()
+    assert torch.equal(kept, stream[: len(kept)])
+    assert tokens - len(kept) < batch_size
+    assert batches.is_contiguous()
+
+
+@given(tokens=st.integers(0, 40), batch_size=st.integers(1, 25))
+def test_too_few_tokens_are_refused_with_both_numbers(tokens, batch_size):
+    assume(tokens < 2 * batch_size)
+    with pytest.raises(ValueError, match=rf"{tokens} tokens .* at least {2 * batch_size} tokens"):
+        batchify(torch.arange(tokens), batch_size)
+
+
+@given(rows=st.integers(2, 60), batch=st.integers(1, 4), length=st.integers(1, 70))
+def test_chunks_lose_nothing_and_targets_follow_inputs(rows, batch, length):
+    batches = torch.arange(rows * batch).view(rows, batch)
+    pairs = list(chunks(batches, length))
+    assert torch.equal(torch.cat([inputs for inputs, _ in pairs]), batches[:-1])
+    assert torch.equal(torch.cat([targets for _, targets in pairs]), batches[1:])
+    assert len(pairs) == chunk_count(batches, length)
+    assert all(len(inputs) == len(targets) for inputs, targets in pairs)
+    assert all(len(inputs) == length for inputs, _ in pairs[:-1])
