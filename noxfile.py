@@ -22,7 +22,12 @@ def install(session: nox.Session, *groups: str) -> list[str]:
     """
     latest = "--latest" in session.posargs
     wanted = nox.project.dependency_groups(PYPROJECT, *groups)
-    state = [latest, wanted, Path("pyproject.toml").read_text(), Path("constraints.txt").read_text()]
+    state = [
+        latest,
+        wanted,
+        Path("pyproject.toml").read_text(),
+        Path("constraints.txt").read_text(),
+    ]
     digest = hashlib.sha256(repr(state).encode()).hexdigest()
     stamp = Path(session.virtualenv.location, "smallport-installed")
     if latest or not stamp.exists() or stamp.read_text() != digest:
@@ -52,13 +57,13 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """Run every page as somebody who downloaded it: alone, in an empty folder, warnings as errors."""
+    """Run every page as a downloader would: alone, in an empty folder, warnings as errors."""
     arguments = install(session, "test")
     session.run("pytest", "-m", "page", "tests/test_examples.py", *arguments, env=ENVIRONMENT)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the site into docs/_build/html, and check it; --serve, --fresh, --page, --latest."""
+    """Build the site into docs/_build/html and check it; --serve, --fresh, --page, --latest."""
     arguments = install(session, "docs")
     session.run("python", "docs/_ext/build.py", *arguments, env=ENVIRONMENT)

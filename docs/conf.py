@@ -23,7 +23,9 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     # Our own, in docs/_ext.
     "inventories",
+    "measured",
     "pages",
+    "provenance",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -62,6 +64,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "gallery/backreferences",
     "inspect_global_variables": False,
     "junit": "junit.xml",
+    "remove_config_comments": True,
     "show_signature": False,
     "first_notebook_cell": f"%pip install --quiet {html_baseurl}{wheel}",
 }

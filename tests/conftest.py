@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,8 @@ settings.load_profile("smallport")
 
 torch.set_num_threads(1)  # threads that wait for each other cost more than tiny models do
 
+LOCAL = {None, "127.0.0.1", "::1", "localhost"}
+
 TINY_LINES = ["one two three four five six seven eight"] * 40
 
 
@@ -33,15 +36,21 @@ def isolated(monkeypatch, tmp_path) -> Path:
     cache = tmp_path / "cache"
     monkeypatch.setenv("SMALLPORT_CACHE_DIR", str(cache))
 
-    connect = socket.socket.connect
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
 
     def connect_locally(self, address):
         inet = self.family in {socket.AF_INET, socket.AF_INET6}
-        if inet and address[0] not in {"127.0.0.1", "::1", "localhost"}:
+        if inet and address[0] not in LOCAL:
             pytest.fail(f"a test reached for the network: {address}")
         return connect(self, address)
 
+    def look_up_locally(host, *arguments, **options):
+        if host not in LOCAL:
+            pytest.fail(f"a test reached for the network: {host}")
+        return look_up(host, *arguments, **options)
+
     monkeypatch.setattr(socket.socket, "connect", connect_locally)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_locally)
     return cache
 
 
@@ -74,11 +83,10 @@ class Site:
 
 
 @pytest.fixture
-def site(request) -> Iterator[Site]:
+def site() -> Iterator[Site]:
     """Serve a site on this machine."""
     # pooch leaves the response of a failed download to the garbage collector.
-    leftovers = "ignore:unclosed <socket:ResourceWarning"
-    request.node.add_marker(pytest.mark.filterwarnings(leftovers))
+    warnings.filterwarnings("ignore", "unclosed <socket", ResourceWarning)
     gc.freeze()  # collect what the test leaves and nothing else, which is quick
 
     class Handler(BaseHTTPRequestHandler):

@@ -39,11 +39,8 @@ def main(arguments: list[str]) -> int:
         return serve(others)
     builder = others[others.index("-b") + 1] if "-b" in others else "html"
     site = BUILD / builder
-    returned = subprocess.run(
-        [sys.executable, "-m", "sphinx", *STRICT, "-b", builder, "-d", BUILD / "doctrees"]
-        + [DOCS, site, *others],
-        check=False,
-    ).returncode
+    command = [sys.executable, "-m", "sphinx", *STRICT, "-b", builder, "-d", BUILD / "doctrees"]
+    returned = subprocess.run([*command, DOCS, site, *others], check=False).returncode
     findings = gates.findings(site) if builder == "html" else []
     for finding in findings:
         print(f"gate: {finding}", file=sys.stderr)

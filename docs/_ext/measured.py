@@ -1,9 +1,9 @@
 """Show what the pages measured, and mark what they only cite.
 
-- ``:published:`106.2 s``` marks a figure that somebody else published: the only way in which a number
-  with a unit may stand in prose.
+- ``:published:`106.2 s``` marks a figure that somebody else published: the only way in which a
+  number with a unit may stand in prose.
 - ``.. measured::`` shows everything that the pages of this build checked, as tables.
-- ``.. measured:: PAGE`` followed by lines ``NAME: LABEL`` shows those figures, under these labels.
+- ``.. measured::`` with lines ``PAGE: NAME | LABEL`` shows those figures, under these labels.
 """
 
 import tomllib
@@ -11,12 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import records
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+import records
 from smallport.results import Result, with_unit
 
 PUBLISHED = records.ROOT / "docs" / "published.toml"
@@ -49,7 +49,6 @@ def measured(script: Path) -> dict[str, Result]:
 class Measured(SphinxDirective):
     """Show measured figures as tables."""
 
-    optional_arguments = 1
     has_content = True
 
     def run(self) -> list[nodes.Node]:
@@ -57,7 +56,7 @@ class Measured(SphinxDirective):
         self.env.note_dependency(str(PUBLISHED))
         for script in records.scripts():
             self.env.note_dependency(str(records.results_file(script)))
-        lines = self.chosen() if self.arguments else self.everything()
+        lines = self.chosen() if self.content else self.everything()
         return self.parse_text_to_nodes(
             StringList(lines, source="measured figures"), allow_section_headings=True
         )

@@ -15,10 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import records
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+import records
 from smallport.results import RESULTS_FILE
 
 logger = logging.getLogger(__name__)
@@ -91,9 +91,7 @@ def reset(gallery_conf: dict[str, Any], name: str, when: str) -> None:
     else:
         os.environ.pop(RESULTS_FILE, None)
         failed = {Path(failing).name for failing in gallery_conf["failing_examples"]}
-        records.finish(
-            script, time.perf_counter() - _started.pop(name), passed=name not in failed
-        )
+        records.finish(script, time.perf_counter() - _started.pop(name), passed=name not in failed)
 
 
 def put_back_state() -> None:
@@ -113,7 +111,7 @@ def put_back_state() -> None:
     torch.backends.quantized.engine = engine
     torch.set_default_dtype(torch.float32)
     torch.set_default_device("cpu")
-    torch.set_grad_enabled(True)  # noqa: FBT003 - PyTorch's signature
+    torch.set_grad_enabled(True)
     torch._dynamo.reset()  # noqa: SLF001 - documented under this name
 
 
@@ -125,31 +123,7 @@ def _defaults() -> tuple[int, str]:
     return torch.get_num_threads(), torch.backends.quantized.engine
 
 
-def add_install_line(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Say under the downloads of each page how to install what it imports."""
-    script = records.EXAMPLES / Path(docname).relative_to(GALLERY).with_suffix(".py") if (
-        docname.startswith(f"{GALLERY}/")
-    ) else None
-    if script is None or not script.exists():
-        return
-    wheel = f"smallport-{app.config.release}-py3-none-any.whl"
-    source[0] += INSTALL.format(address=f"{app.config.html_baseurl}{wheel}")
-
-
-INSTALL = """
-
-.. container:: smallport-install
-
-   To run the downloaded file, install what it imports with one line:
-
-   .. code-block:: console
-
-      $ python -m pip install {address}
-"""
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect before the gallery looks at its pages (at 500)."""
     app.connect("builder-inited", forget_stale, priority=400)
-    app.connect("source-read", add_install_line)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

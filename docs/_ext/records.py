@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import versions
-
 from smallport import assets, measure, results
 
 ROOT = Path(__file__).resolve().parents[2]

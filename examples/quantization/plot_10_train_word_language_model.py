@@ -18,9 +18,9 @@ page says when and where they were made.
 # ------
 #
 # What the model reads is called a corpus. The default one needs no download, because it comes with
-# Python: the reference of the language, which ``help()`` prints topic by topic. It is a small corpus,
-# chosen so that training takes minutes and not a night. Set ``SMALLPORT_ASSETS=published`` and the
-# same page reads WikiText-2 instead.
+# Python: the reference of the language, which ``help()`` prints topic by topic. It is a small
+# corpus, chosen so that training takes minutes and not a night. Set ``SMALLPORT_ASSETS=published``
+# and the same page reads WikiText-2 instead.
 
 from smallport import assets
 
@@ -28,10 +28,10 @@ corpus = assets.corpus()
 print(f"{corpus.name}: {len(corpus.vocabulary):,} distinct words")
 
 # %%
-# A corpus has three parts. The model learns from the first, we watch its progress on the second, and
-# the third is kept for the end: a loss says something only about a text that nobody tuned anything
-# on. In the default corpus whole topics go into one part or another, so that the model is tested on
-# subjects that it has not read about.
+# A corpus has three parts. The model learns from the first, we watch its progress on the second,
+# and the third is kept for the end: a loss says something only about a text that nobody tuned
+# anything on. In the default corpus whole topics go into one part or another, so that the model is
+# tested on subjects that it has not read about.
 
 import pandas as pd
 
@@ -50,8 +50,8 @@ show_table(
 )
 
 # %%
-# Words and punctuation marks are tokens alike, and ``<eos>`` ends every line. Each distinct token has
-# a number; the three parts are nothing but long tensors of such numbers.
+# Words and punctuation marks are tokens alike, and ``<eos>`` ends every line. Each distinct token
+# has a number; the three parts are nothing but long tensors of such numbers.
 
 from smallport.text import END_OF_LINE
 
@@ -80,16 +80,18 @@ print(f"{seen.double().mean():.0%} of the test tokens stand on lines that traini
 # What to beat
 # ------------
 #
-# The loss of a language model is its surprise: the negative logarithm of the probability that it gave
-# to the word that came, averaged over the text and measured in nats. Two models that know nothing
-# about order set the scale. The first thinks every word equally likely; the second, the unigram
-# model, knows how frequent each word is, and nothing else. A model that does not beat the second
-# has learnt nothing about language.
+# The loss of a language model is its surprise: the negative logarithm of the probability that it
+# gave to the word that came, averaged over the text and measured in nats. Two models that know
+# nothing about order set the scale. The first thinks every word equally likely; the second, the
+# unigram model, knows how frequent each word is, and nothing else. A model that does not beat the
+# second has learnt nothing about language.
 
 import math
 
 uniform_loss = math.log(len(corpus.vocabulary))
-unigram_loss = check("loss of the unigram model", corpus.unigram_loss(), "nats", at_most=uniform_loss)
+unigram_loss = check(
+    "loss of the unigram model", corpus.unigram_loss(), "nats", at_most=uniform_loss
+)
 print(f"uniform: {uniform_loss:.2f} nats, unigram: {unigram_loss:.2f} nats")
 
 # %%
@@ -97,10 +99,10 @@ print(f"uniform: {uniform_loss:.2f} nats, unigram: {unigram_loss:.2f} nats")
 # ---------
 #
 # Three layers do the work. The *encoder* looks up a vector for each word. The *LSTM* reads these
-# vectors one after another and carries a state along, which is all it remembers of what it has read.
-# The *decoder* turns each of its outputs into a score for every word of the vocabulary. Dropout in
-# between silences some activations while training, so that the model does not lean on any one of
-# them.
+# vectors one after another and carries a state along, which is all it remembers of what it has
+# read. The *decoder* turns each of its outputs into a score for every word of the vocabulary.
+# Dropout in between silences some activations while training, so that the model does not lean on
+# any one of them.
 
 import torch
 
@@ -112,7 +114,8 @@ print(untrained)
 
 # %%
 # The forward pass is short enough to do by hand. We take four runs of text side by side, six tokens
-# each, and push them through the layers. The model's own ``forward`` does the same, to the last bit.
+# each, and push them through the layers. The model's own ``forward`` does the same, to the last
+# bit.
 
 from smallport.text import batchify
 
@@ -132,8 +135,8 @@ assert torch.equal(logits, untrained(tokens, state)[0])
 
 # %%
 # Where do the parameters sit? In a word language model most of them belong to the vocabulary: the
-# encoder has a row for every word, and so has the decoder. Keep that in mind for the next page, where
-# it decides how much smaller the model gets.
+# encoder has a row for every word, and so has the decoder. Keep that in mind for the next page,
+# where it decides how much smaller the model gets.
 
 parameters = {
     name: sum(parameter.numel() for parameter in layer.parameters())
@@ -157,13 +160,13 @@ assert parameters["encoder"] + parameters["decoder"] > parameters["rnn"]
 # A step of training
 # ------------------
 #
-# Training cuts the text into chunks. For each chunk the model predicts every next word, the loss says
-# how surprised it was, and the optimizer moves the weights a little against the gradient. The LSTM's
-# state goes on from chunk to chunk, but it is *detached* from the computation that made it:
+# Training cuts the text into chunks. For each chunk the model predicts every next word, the loss
+# says how surprised it was, and the optimizer moves the weights a little against the gradient. The
+# LSTM's state goes on from chunk to chunk, but it is *detached* from the computation that made it:
 # otherwise each step would have to send gradients back to the beginning of the book.
 #
-# Here are the steps on the first few chunks, in the open, with a copy of the model that we throw away
-# afterwards. Before the first step the model is as good as uniform guessing, as it should be.
+# Here are the steps on the first few chunks, in the open, with a copy of the model that we throw
+# away afterwards. Before the first step the model is as good as uniform guessing, as it should be.
 
 import copy
 import itertools
@@ -195,8 +198,8 @@ assert losses[-1] < losses[0]
 # learning rate that climbs to its peak and falls to nearly nothing. We do not call it here but ask
 # for the weights of this corpus: :func:`smallport.assets.language_model` trains them if nobody has
 # yet, and otherwise takes them from the cache. Either way it hands over the record of the training
-# along with the model, so that nobody takes yesterday's seconds for today's. (Published weights come
-# without such a record, and nothing is trained then.)
+# along with the model, so that nobody takes yesterday's seconds for today's. (Published weights
+# come without such a record, and nothing is trained then.)
 
 pretrained = assets.language_model(corpus)
 training = pretrained.training
@@ -268,8 +271,8 @@ print(readable(before))
 
 # %%
 # The trained one has picked up the shape of the text: where lines end, which words go together,
-# that a bracket which was opened wants to be closed. It knows nothing beyond that, and it should not
-# be asked about Python.
+# that a bracket which was opened wants to be closed. It knows nothing beyond that, and it should
+# not be asked about Python.
 
 after = generate(model, corpus.vocabulary, 40, seed=1)
 print(readable(after))
@@ -280,10 +283,10 @@ assert after != before
 # -----------------------
 #
 # Three comparisons carry this page. *Trained against unigram* says that the model learned something
-# about order: without that, any later claim that "the loss did not change" would be empty, since the
-# loss of an untrained model does not change either. *Unseen lines against all lines* says how much
-# of the good result is memory. *Training against validation* in the figure says whether more epochs
-# would help or only be learnt by heart.
+# about order: without that, any later claim that "the loss did not change" would be empty, since
+# the loss of an untrained model does not change either. *Unseen lines against all lines* says how
+# much of the good result is memory. *Training against validation* in the figure says whether more
+# epochs would help or only be learnt by heart.
 #
 # What to read next
 # -----------------

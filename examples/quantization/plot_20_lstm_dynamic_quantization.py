@@ -33,8 +33,8 @@ print(f"{torch.get_num_threads() = }")
 # The model is the one of PyTorch's `word language model example
 # <https://github.com/pytorch/examples/blob/main/word_language_model/model.py>`_: an embedding, an
 # LSTM, dropout, and a linear decoder with one score for every word. :doc:`The page before this one
-# <plot_10_train_word_language_model>` goes through its forward pass. What matters here is that two of
-# its layers, the LSTM and the decoder, are made of matrix products.
+# <plot_10_train_word_language_model>` goes through its forward pass. What matters here is that two
+# of its layers, the LSTM and the decoder, are made of matrix products.
 
 from smallport import assets, lstm
 
@@ -64,9 +64,9 @@ for name, tensor in state_dict.items():
 # 3. Does it work?
 # ----------------
 #
-# A look at what the model writes shows that the weights fit the words. It draws a thousand words, one
-# after another, each from its own prediction; the random numbers are seeded, so the text is the same
-# every time that these weights write it. Here is how it begins.
+# A look at what the model writes shows that the weights fit the words. It draws a thousand words,
+# one after another, each from its own prediction; the random numbers are seeded, so the text is the
+# same every time that these weights write it. Here is how it begins.
 
 from smallport.text import readable
 
@@ -78,9 +78,9 @@ assert len(words) == 1000
 # 4. Measuring the loss
 # ---------------------
 #
-# The test text is read in chunks of 25 words. The state goes from one chunk to the next, detached from
-# the computation that made it, and the loss is averaged over all words. This is the loop, on the
-# first thousand of them:
+# The test text is read in chunks of 25 words. The state goes from one chunk to the next, detached
+# from the computation that made it, and the loss is averaged over all words. This is the loop, on
+# the first thousand of them:
 
 from smallport.text import batchify, chunks
 
@@ -107,11 +107,11 @@ assert loss == lstm.evaluate(model, excerpt)
 # One call does it. It is told which kinds of layers to convert and what to store their weights as,
 # and it returns a copy; the original stays as it was.
 #
-# The call gives a :exc:`DeprecationWarning`. We catch it and look at it, because readers of warnings
-# deserve to know: it announces that the function will be removed in PyTorch 2.10. That release has
-# come and gone, and the newest one in November 2026, 2.15, still has the function. The replacement
-# that the warning names, torchao's ``quantize_``, takes linear layers only and has nothing for an
-# LSTM.
+# The call gives a :exc:`DeprecationWarning`. We catch it and look at it, because readers of
+# warnings deserve to know: it announces that the function will be removed in PyTorch 2.10. That
+# release has come and gone, and the newest one in November 2026, 2.15, still has the function. The
+# replacement that the warning names, torchao's ``quantize_``, takes linear layers only and has
+# nothing for an LSTM.
 
 import warnings
 
@@ -145,11 +145,11 @@ assert type(model.rnn) is nn.LSTM
 # 6. How much smaller?
 # --------------------
 #
-# The size of a model is the size of its saved state dict. Besides the trained model we measure one of
-# the published architecture, with its vocabulary of 33,278 words and five LSTM layers, built on the
-# spot with random weights: what a tensor holds does not change how many bytes it takes. So the two
-# sizes of the published page, :published:`113.944 MB` and :published:`79.738 MB`, can be claimed
-# here without its weights.
+# The size of a model is the size of its saved state dict. Besides the trained model we measure one
+# of the published architecture, with its vocabulary of 33,278 words and five LSTM layers, built on
+# the spot with random weights: what a tensor holds does not change how many bytes it takes. So the
+# two sizes of the published page, :published:`113.944 MB` and :published:`79.738 MB`, can be
+# claimed here without its weights.
 
 from smallport.measure import state_dict_megabytes
 from smallport.quantize import dynamic_int8
@@ -191,9 +191,9 @@ subplots[1].legend()
 plt.show()
 
 # %%
-# The claim that the converted layers shrink to a quarter, and the embedding not at all, deserves its
-# check as well. A little more than a quarter is left, since each layer keeps a scale, a zero point
-# and its biases.
+# The claim that the converted layers shrink to a quarter, and the embedding not at all, deserves
+# its check as well. A little more than a quarter is left, since each layer keeps a scale, a zero
+# point and its biases.
 
 for layer in ("rnn", "decoder"):
     shrunk, full = (
@@ -223,8 +223,8 @@ print(f"float32: {loss:.4f} nats, int8: {quantized_loss:.4f} nats, difference {g
 # %%
 # Equal losses prove nothing by themselves: two models that know nothing have equal losses too. An
 # untrained model guesses uniformly before and after quantization. What gives the comparison its
-# meaning is that both losses are far below the unigram model's, which knows the frequency of each word
-# and nothing else. There was something to lose, and it is still there.
+# meaning is that both losses are far below the unigram model's, which knows the frequency of each
+# word and nothing else. There was something to lose, and it is still there.
 
 unigram_loss = corpus.unigram_loss()
 margin = unigram_loss - max(loss, quantized_loss)
@@ -237,9 +237,9 @@ print(f"unigram model: {unigram_loss:.4f} nats, {margin:.2f} above both")
 # -------------------
 #
 # Timing a model once says more about the machine's mood than about the model. So both models of a
-# pair read the same piece of the test text in turns, after a warm-up that is not counted; we take the
-# median and show every repeat. The published page timed the whole of WikiText-2's test text, once:
-# :published:`188.6 s` and :published:`106.2 s` on one thread.
+# pair read the same piece of the test text in turns, after a warm-up that is not counted; we take
+# the median and show every repeat. The published page timed the whole of WikiText-2's test text,
+# once: :published:`188.6 s` and :published:`106.2 s` on one thread.
 
 from smallport.measure import time_interleaved
 
@@ -281,7 +281,7 @@ for title, speedup in speedups.items():
 
 figure, subplots = plt.subplots(1, 2, figsize=(8, 3.5), layout="constrained")
 for axes, (title, timing) in zip(subplots, timings.items(), strict=True):
-    for position, (kind, repeats) in enumerate(timing.items()):
+    for position, repeats in enumerate(timing.values()):
         axes.scatter([position] * len(repeats.seconds), repeats.seconds, alpha=0.6)
         axes.hlines(repeats.median, position - 0.2, position + 0.2, color="0.3")
     axes.set(title=title, ylabel="seconds", xticks=[0, 1], xticklabels=timing, xlim=(-0.5, 1.5))
@@ -293,8 +293,8 @@ plt.show()
 # ----------------------
 #
 # A quantized model is saved like any other, by its state dict. Loading it has one catch. The int8
-# weights are packed for the processor's instructions, and a packed weight is a ``torch.ScriptObject``,
-# which ``weights_only=True`` does not know. It refuses:
+# weights are packed for the processor's instructions, and a packed weight is a
+# ``torch.ScriptObject``, which ``weights_only=True`` does not know. It refuses:
 
 import pickle
 import tempfile
@@ -315,8 +315,8 @@ print(next(line.strip() for line in refusal.splitlines() if "Unsupported global"
 assert "Unsupported global: GLOBAL torch.ScriptObject" in refusal
 
 # %%
-# There is no need to give up the protection. ``safe_globals`` allows this one class, for this one file,
-# which we wrote ourselves. The state dict then goes into a *quantized* model: build the
+# There is no need to give up the protection. ``safe_globals`` allows this one class, for this one
+# file, which we wrote ourselves. The state dict then goes into a *quantized* model: build the
 # architecture, quantize it with whatever weights it has, and load.
 
 from smallport.quantize import known_warnings_ignored
@@ -340,8 +340,8 @@ print(f"{tuple(actual.shape)} logits, all equal: {torch.equal(actual, expected)}
 # 10. The engine
 # --------------
 #
-# What multiplies the integers is a library inside PyTorch, the *engine*. On x86 it is chosen for you.
-# Some builds for ARM choose none, and ``quantize_dynamic`` then fails with a message about
+# What multiplies the integers is a library inside PyTorch, the *engine*. On x86 it is chosen for
+# you. Some builds for ARM choose none, and ``quantize_dynamic`` then fails with a message about
 # ``NoQEngine``. The remedy is one line before quantizing: ``torch.backends.quantized.engine =
 # "qnnpack"``.
 
@@ -351,23 +351,23 @@ assert torch.backends.quantized.engine in torch.backends.quantized.supported_eng
 assert torch.backends.quantized.engine != "none"
 
 # %%
-# A model that is quantized by one engine belongs to it: the packed weights in a saved state dict are
-# in that engine's layout. Quantize where the model will run, or at least with the same engine.
+# A model that is quantized by one engine belongs to it: the packed weights in a saved state dict
+# are in that engine's layout. Quantize where the model will run, or at least with the same engine.
 #
 # How to read the results
 # -----------------------
 #
-# *Size* is arithmetic, and it is the same everywhere: converted layers shrink to a quarter, the rest
-# stays. Look at the figure of your own model's layers before you promise anybody a quarter. For a
-# word language model the embedding decides.
+# *Size* is arithmetic, and it is the same everywhere: converted layers shrink to a quarter, the
+# rest stays. Look at the figure of your own model's layers before you promise anybody a quarter.
+# For a word language model the embedding decides.
 #
-# *Loss* is a measurement on one text. The bound holds for this model on this text; the margin over the
-# unigram model says that it means something. For your own model, measure on your own text.
+# *Loss* is a measurement on one text. The bound holds for this model on this text; the margin over
+# the unigram model says that it means something. For your own model, measure on your own text.
 #
 # *Time* depends on the processor and on the shapes. The larger model gains more, because its matrix
-# products are larger, and the time around them (quantizing activations, the steps of the LSTM, which
-# come one after another) weighs less. If int8 is slower for your shapes, that is the reason to look for
-# first.
+# products are larger, and the time around them (quantizing activations, the steps of the LSTM,
+# which come one after another) weighs less. If int8 is slower for your shapes, that is the reason
+# to look for first.
 #
 # Conclusion
 # ----------

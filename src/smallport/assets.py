@@ -18,6 +18,7 @@ import json
 import os
 import pickle
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -447,8 +448,13 @@ def _untrained_checkpoint() -> TinyLLMCheckpoint:
 
 def _hub_checkpoint(revision: str) -> TinyLLMCheckpoint:
     import huggingface_hub  # noqa: PLC0415 - only this profile needs the hub
+    from huggingface_hub import utils  # noqa: PLC0415
 
     cache = cache_folder() / "hub"
+    # The hub's bars go to sys.stderr, which a docs build captures.
+    hide_bars = not sys.stderr.isatty() and not utils.are_progress_bars_disabled()
+    if hide_bars:
+        utils.disable_progress_bars()
     try:
         folder = huggingface_hub.snapshot_download(
             TINY_LLM_REPOSITORY,
@@ -462,6 +468,9 @@ def _hub_checkpoint(revision: str) -> TinyLLMCheckpoint:
             f"downloaded ({error}). Download it by other means into a folder Tiny-LLM and set "
             f"{DATA_DIR} to the folder that holds it."
         ) from error
+    finally:
+        if hide_bars:
+            utils.enable_progress_bars()
     return TinyLLMCheckpoint(Path(folder), TINY_LLM_REPOSITORY, revision=Path(folder).name)
 
 

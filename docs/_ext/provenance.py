@@ -1,0 +1,87 @@
+"""Say at the end of each page what it ran on, and tell machines the same in ``provenance.json``."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+import records
+
+GALLERY = "gallery/"
+
+ENDING = """
+
+.. container:: smallport-install
+
+   To run the downloaded file, install what it imports:
+
+   .. code-block:: console
+
+      $ python -m pip install {wheel}
+
+   On Linux, add ``--extra-index-url https://download.pytorch.org/whl/cpu`` for PyTorch without
+   gigabytes of CUDA.
+
+.. admonition:: What this page ran on
+   :class: smallport-provenance note
+
+   .. list-table::
+      :widths: 22 78
+
+{rows}
+"""
+
+
+def add_ending(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Append to a page how to install what it needs, and the provenance of its output."""
+    script = _script(docname)
+    run = records.read(script) if script else None
+    if script is None or run is None:
+        return
+    app.env.note_dependency(str(records.folder_of(script) / "run.json"))
+    wheel = f"smallport-{app.config.release}-py3-none-any.whl"
+    rows = [f"      * - {name}\n        - {value}" for name, value in described(run).items()]
+    source[0] += ENDING.format(wheel=f"{app.config.html_baseurl}{wheel}", rows="\n".join(rows))
+
+
+def described(run: records.Run) -> dict[str, str]:
+    """Put the provenance of a run into words."""
+    ran = run.surroundings
+    dirty = ran.commit.endswith("+")
+    return {
+        "commit": f"``{ran.commit.rstrip('+')}``" + (", with uncommitted changes" if dirty else ""),
+        "date": ran.date.replace("T", " ").replace("+00:00", " UTC"),
+        "processor": f"{ran.processor}, {ran.cores} cores, {ran.threads} threads",
+        "int8 dot products": ", ".join(ran.int8_dot_products) or "none",
+        "versions": ", ".join(f"{name} {version}" for name, version in ran.versions.items()),
+        "assets": f"``{ran.assets}``, corpus with SHA-256 ``{ran.corpus[:16]}``",
+        "run it again": f"``{run.command}``",
+    }
+
+
+def _script(docname: str) -> Path | None:
+    if not docname.startswith(GALLERY):
+        return None
+    script = records.EXAMPLES / f"{docname.removeprefix(GALLERY)}.py"
+    return script if script.exists() else None
+
+
+def write_json(app: Sphinx, exception: Exception | None) -> None:
+    """Write the provenance of every page, with what it measured, to the root of the site."""
+    if exception is not None or app.builder.name != "html":
+        return
+    pages = {}
+    for script in records.scripts():
+        if run := records.read(script):
+            checks = [asdict(result) for result in records.checked(script)]
+            pages[run.page] = {**asdict(run), "command": run.command, "results": checks}
+    file = Path(app.outdir) / "provenance.json"
+    file.write_text(json.dumps({"pages": pages}, indent=2) + "\n", encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to the reading of pages and to the end of the build."""
+    app.connect("source-read", add_ending)
+    app.connect("build-finished", write_json)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
