@@ -11,7 +11,7 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "tests", "examples", "docs"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-ENVIRONMENT = {"PYTHONWARNDEFAULTENCODING": "1", "TOKENIZERS_PARALLELISM": "false"}
+ENVIRONMENT = {"TOKENIZERS_PARALLELISM": "false"}
 
 
 def install(session: nox.Session, *groups: str) -> list[str]:

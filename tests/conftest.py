@@ -28,8 +28,13 @@ TINY_LINES = ["one two three four five six seven eight"] * 40
 
 
 @pytest.fixture(autouse=True)
-def isolated(monkeypatch, tmp_path) -> Path:
-    """Give each test an empty cache, default settings, and no network beyond this machine."""
+def isolated(request, monkeypatch, tmp_path) -> Path | None:
+    """Give each test an empty cache, default settings, and no network beyond this machine.
+
+    A page runs with the settings and the cache of whoever runs it.
+    """
+    if request.node.get_closest_marker("page"):
+        return None
     for name in os.environ:
         if name.startswith("SMALLPORT_") or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)

@@ -538,9 +538,14 @@ def test_weights_that_are_cut_off_are_named_and_refused(tiny_corpus, good_weight
         assert str(file) in error_of(assets.language_model, tiny_corpus)
 
 
-def test_untrained_weights_are_refused(data_folder, tiny_corpus):
-    model = WordLanguageModel(len(tiny_corpus.vocabulary), TINY)
-    torch.save(model.state_dict(), data_folder / WEIGHTS)
+def test_weights_for_another_numbering_of_the_words_are_refused(
+    data_folder, tiny_corpus, good_weights
+):
+    state = torch.load(good_weights, weights_only=True)
+    for name in ("encoder.weight", "decoder.weight", "decoder.bias"):
+        order = torch.tensor([0, 2, 4, 6, 8, 1, 3, 5, 7])
+        state[name] = state[name][order]
+    torch.save(state, data_folder / WEIGHTS)
     message = error_of(assets.language_model, tiny_corpus)
     assert f"{data_folder / WEIGHTS} does not belong to counting" in message
     assert "another numbering of the words" in message

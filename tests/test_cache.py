@@ -333,7 +333,9 @@ def test_an_earlier_good_file_outlives_a_failed_update(site, folder, body, statu
 def test_a_download_shows_its_progress_on_a_terminal(site, folder, remote, terminal):
     site.reply("/good.txt", GOOD)
     fetch(remote, folder)
-    assert f"downloading {remote.name}" in terminal()
+    shown = terminal()
+    assert f"downloading {remote.name}" in shown
+    assert f"/{len(GOOD)} " in shown
 
 
 def test_a_downloaded_file_can_be_read_by_others(site, folder, remote):

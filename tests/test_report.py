@@ -53,10 +53,14 @@ def test_loggers_are_quiet_and_loud_again_even_after_an_error(caplog):
     child = logging.getLogger("smallport.tests.child")
     parent = logging.getLogger("smallport.tests")
     parent.setLevel(logging.INFO)
-    with pytest.raises(KeyError), errors_only("smallport.tests"):
+
+    def fail():
         child.warning("not news")
         child.error("news")
         raise KeyError
+
+    with pytest.raises(KeyError), errors_only("smallport.tests"):
+        fail()
     child.warning("news again")
     assert parent.level == logging.INFO
     assert caplog.messages == ["news", "news again"]

@@ -35,6 +35,7 @@ def main(arguments: list[str]) -> int:
         os.environ[pages.FRESH] = options.page or "*"
     start = time.perf_counter()
     build_wheel()
+    remove_stale_stubs()
     if options.serve:
         return serve(others)
     builder = others[others.index("-b") + 1] if "-b" in others else "html"
@@ -62,6 +63,14 @@ def build_wheel() -> None:
     subprocess.run(
         [*command, "--directory", folder], check=True, cwd=records.ROOT, capture_output=True
     )
+
+
+def remove_stale_stubs() -> None:
+    """Delete the generated page of every API name that api.rst no longer lists."""
+    listed = (DOCS / "api.rst").read_text(encoding="utf-8").split()
+    for stub in (DOCS / "api").glob("*.rst"):
+        if stub.stem not in listed:
+            stub.unlink()
 
 
 def serve(others: list[str]) -> int:

@@ -27,6 +27,8 @@ The idea is that of `an example in onnx-diagnostic
 by Xavier Dupré, and helpers of that package do work here.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # Load the model and its tokenizer
 # --------------------------------
@@ -818,5 +820,6 @@ assert registrar(DynamicCache) == before
 #   symbols and the guards.
 # - `The ONNX exporter of PyTorch <https://docs.pytorch.org/docs/stable/onnx.html>`_ and
 #   `ONNX Runtime <https://onnxruntime.ai/docs/>`_ document the second half of this page.
-# - The pages on quantization on this site take the other road: a model that stays where it is, and
-#   gets smaller.
+# - :doc:`Dynamic quantization of an LSTM
+#   </gallery/quantization/plot_20_lstm_dynamic_quantization>` takes the other road: a model that
+#   stays where it is, and gets smaller.

@@ -287,7 +287,12 @@ def language_model(text_corpus: Corpus) -> LanguageModel:
         file = fetch(RemoteFile(WEIGHTS_FILE, WEIGHTS_URL), cache_folder())
     else:
         file = _in_data_folder(folder, WEIGHTS_FILE)
-    model = _load_weights(file, len(text_corpus.vocabulary), lstm.PUBLISHED)
+    try:
+        model = _load_weights(file, len(text_corpus.vocabulary), lstm.PUBLISHED)
+    except AssetError:
+        if folder is None:
+            file.unlink()  # no checksum is published, so only now is it known to be bad
+        raise
     _assert_useful(model, text_corpus, file)
     return LanguageModel(model, lstm.PUBLISHED, "published weights", file, sha256(file), None)
 
@@ -358,7 +363,8 @@ def _load_weights(file: Path, words: int, preset: Preset) -> WordLanguageModel:
             + "; ".join(differences)
             + ". Use the weights that belong to this corpus."
         )
-    model = WordLanguageModel(words, preset)
+    with torch.random.fork_rng(devices=[]):  # the initialization is overwritten
+        model = WordLanguageModel(words, preset)
     model.load_state_dict(found)
     return model.eval()
 
@@ -448,13 +454,17 @@ def _untrained_checkpoint() -> TinyLLMCheckpoint:
 
 def _hub_checkpoint(revision: str) -> TinyLLMCheckpoint:
     import huggingface_hub  # noqa: PLC0415 - only this profile needs the hub
-    from huggingface_hub import utils  # noqa: PLC0415
+    from huggingface_hub.utils.tqdm import (  # noqa: PLC0415
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
 
     cache = cache_folder() / "hub"
     # The hub's bars go to sys.stderr, which a docs build captures.
-    hide_bars = not sys.stderr.isatty() and not utils.are_progress_bars_disabled()
+    hide_bars = not sys.stderr.isatty() and not are_progress_bars_disabled()
     if hide_bars:
-        utils.disable_progress_bars()
+        disable_progress_bars()
     try:
         folder = huggingface_hub.snapshot_download(
             TINY_LLM_REPOSITORY,
@@ -470,7 +480,7 @@ def _hub_checkpoint(revision: str) -> TinyLLMCheckpoint:
         ) from error
     finally:
         if hide_bars:
-            utils.enable_progress_bars()
+            enable_progress_bars()
     return TinyLLMCheckpoint(Path(folder), TINY_LLM_REPOSITORY, revision=Path(folder).name)
 
 

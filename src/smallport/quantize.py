@@ -66,7 +66,7 @@ qscheme=torch.per_tensor_affine)
     """
     ensure_engine()
     with known_warnings_ignored():
-        quantized: Model = torch.ao.quantization.quantize_dynamic(
+        quantized: Model = torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
             model, {nn.LSTM, nn.Linear}, dtype=torch.qint8
         )
     return quantized

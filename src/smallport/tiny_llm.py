@@ -69,7 +69,7 @@ def tiny_llm_config(*, dynamic_rope: bool = False, **overrides: Any) -> LlamaCon
     Returns
     -------
     transformers.LlamaConfig
-        A model of this configuration has :data:`PARAMETERS` parameters if nothing is overridden.
+        A model of this configuration has ``PARAMETERS`` parameters if nothing is overridden.
 
     Raises
     ------
@@ -143,9 +143,9 @@ def untrained_tiny_llm(
     Parameters
     ----------
     batch_size, cache_length, new_tokens, with_cache
-        Sizes of the inputs, as in :func:`make_inputs`.
+        Sizes of the inputs, as in :func:`smallport.tiny_llm.make_inputs`.
     dynamic_rope, overrides
-        Changes to the configuration, as in :func:`tiny_llm_config`.
+        Changes to the configuration, as in :func:`smallport.tiny_llm.tiny_llm_config`.
     seed
         Of the weights and the inputs; the global generator is left alone.
 
@@ -157,7 +157,7 @@ def untrained_tiny_llm(
     Raises
     ------
     TypeError, ValueError
-        As :func:`tiny_llm_config` and :func:`make_inputs`, before anything is built.
+        As :func:`tiny_llm_config` and :func:`smallport.tiny_llm.make_inputs`, before anything is built.
 
     References
     ----------
@@ -272,7 +272,7 @@ def make_inputs(
 
 
 def make_dynamic_shapes(configuration: LlamaConfig, *, with_cache: bool = True) -> DynamicShapes:
-    """Say which axes of :func:`make_inputs` change from one call to the next.
+    """Say which axes of :func:`smallport.tiny_llm.make_inputs` change from one call to the next.
 
     Parameters
     ----------

@@ -1,0 +1,67 @@
+"""Quantize a model, on machines that have an engine and on those that have none."""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from smallport import quantize
+from smallport.lstm import Preset, WordLanguageModel
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return WordLanguageModel(50, Preset(embedding_size=16, hidden_size=8, layers=2)).eval()
+
+
+def test_lstm_and_decoder_are_quantized_and_the_original_is_left_alone(model):
+    quantized = quantize.dynamic_int8(model)
+    assert type(quantized.rnn) is torch.ao.nn.quantized.dynamic.LSTM
+    assert type(quantized.decoder) is torch.ao.nn.quantized.dynamic.Linear
+    assert type(quantized.encoder) is nn.Embedding
+    assert type(model.rnn) is nn.LSTM
+
+
+def test_quantized_model_answers_nearly_as_the_original(model):
+    tokens = torch.randint(50, (7, 3), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, _ = model(tokens, model.initial_state(3))
+        actual, _ = quantize.dynamic_int8(model)(tokens, model.initial_state(3))
+    assert (actual - expected).abs().max() < 0.02
+    assert not torch.equal(actual, expected)
+
+
+def test_other_warnings_are_not_silenced():
+    with pytest.warns(UserWarning, match="something else"), quantize.known_warnings_ignored():
+        warnings.warn("something else", UserWarning, stacklevel=1)
+
+
+class Backend:
+    """Stand in for ``torch.backends.quantized``."""
+
+    def __init__(self, engine, supported):
+        self.engine = engine
+        self.supported_engines = supported
+
+
+@pytest.mark.parametrize(
+    ("supported", "chosen"), [(["none", "qnnpack"], "qnnpack"), (["none", "onednn"], "onednn")]
+)
+def test_an_engine_is_chosen_where_there_was_none(monkeypatch, supported, chosen):
+    backend = Backend("none", supported)
+    monkeypatch.setattr(torch.backends, "quantized", backend)
+    assert quantize.ensure_engine() == chosen
+    assert backend.engine == chosen
+
+
+def test_an_engine_that_was_chosen_stays(monkeypatch):
+    monkeypatch.setattr(torch.backends, "quantized", Backend("fbgemm", ["qnnpack", "fbgemm"]))
+    assert quantize.ensure_engine() == "fbgemm"
+
+
+def test_a_build_without_engines_is_named(monkeypatch):
+    monkeypatch.setattr(torch.backends, "quantized", Backend("none", ["none"]))
+    with pytest.raises(RuntimeError, match=r"no engine .*supported_engines = \['none'\]"):
+        quantize.ensure_engine()
