@@ -289,10 +289,13 @@ def language_model(text_corpus: Corpus) -> LanguageModel:
         file = _in_data_folder(folder, WEIGHTS_FILE)
     try:
         model = _load_weights(file, len(text_corpus.vocabulary), lstm.PUBLISHED)
-    except AssetError:
-        if folder is None:
-            file.unlink()  # no checksum is published, so only now is it known to be bad
-        raise
+    except AssetError as error:
+        if folder is not None:
+            raise
+        file.unlink()  # no checksum is published, so only now is it known to be bad
+        raise AssetError(
+            f"{WEIGHTS_URL} gave no usable weights, and the download was deleted: {error}"
+        ) from error
     _assert_useful(model, text_corpus, file)
     return LanguageModel(model, lstm.PUBLISHED, "published weights", file, sha256(file), None)
 

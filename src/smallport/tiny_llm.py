@@ -157,7 +157,7 @@ def untrained_tiny_llm(
     Raises
     ------
     TypeError, ValueError
-        As :func:`tiny_llm_config` and :func:`smallport.tiny_llm.make_inputs`, before anything is built.
+        As :func:`tiny_llm_config` and :func:`make_inputs`, before anything is built.
 
     References
     ----------
