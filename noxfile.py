@@ -63,6 +63,13 @@ def examples(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Break copies of the project in every way that the gates should notice."""
+    arguments = install(session, "test", "docs")
+    session.run("pytest", "-m", "fault", "tests/faults", *arguments, env=ENVIRONMENT)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the site into docs/_build/html and check it; --serve, --fresh, --page, --latest."""
     arguments = install(session, "docs")

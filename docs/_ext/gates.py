@@ -1,32 +1,190 @@
-"""What a finished build has to show, whatever sphinx-build returned."""
+"""What a finished build has to show, whatever sphinx-build returned.
 
+Each gate looks at what lies on disk: the scripts, the records of their runs, what the gallery made
+of them, and the site. Each finding names the page, the line where there is one, and what to do.
+"""
+
+import ast
+import re
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from sphinx_gallery.py_source_parser import split_code_and_text_blocks
+
 import records
+from smallport.cache import cache_folder
+
+GALLERY = records.ROOT / "docs" / "gallery"
+HEADER = "GALLERY_HEADER.rst"
+LONGEST_CELL = 40
+LEAST_WORDS = 100
+
+OUTPUT_TABLE = '    <div class="output_subarea'
+LINES = re.compile(r"\.\. GENERATED FROM PYTHON SOURCE LINES (\d+)-(\d+)")
+
+MACHINE_FOLDERS = (records.ROOT, Path.home(), sys.prefix, tempfile.gettempdir(), cache_folder())
+PATHS = [
+    r"(?<![\w/.:])/(?:home|root|tmp|usr|var|opt|Users|private|mnt|srv)/\S",
+    r"\b[A-Z]:\\+Users",
+    "site-packages",
+    *(re.escape(str(folder)) for folder in MACHINE_FOLDERS if str(folder) != "/"),
+]
+LOG_LINES = [
+    r"\[?(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b[\]: ]",
+    r"[DIWEF]\d{4} \d\d:\d\d:\d\d",  # PyTorch's own
+    r"\[(?:torch|transformers)[.\]\w]*\] ",
+    r".*\[[IWEF]:onnxruntime",
+    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[,. ]",
+]
+JUNK = {
+    "a formatted warning": re.compile(r"\w+\.py:\d+: \w*Warning\b|^\w*Warning: "),
+    "a log line": re.compile(rf"^(?:{'|'.join(LOG_LINES)})"),
+    "an escape code": re.compile(r"\x1b"),
+    "a carriage return": re.compile(r"\r"),
+    "a progress bar": re.compile(r"\d+%\|.*\|"),
+    "a memory address": re.compile(r"\b0x[0-9a-f]{6,}\b"),
+    "a path of the machine": re.compile("|".join(PATHS)),
+    "a traceback": re.compile(r"^Traceback \(most recent call last\)"),
+}
+"""What means nothing to the reader of a page, and how to tell it."""
 
 
 def findings(site: Path) -> list[str]:
-    """Apply every gate to a build; each finding names the page and says what to do."""
-    return [*unexecuted(), *unwritten(site)]
+    """Apply every gate to a build."""
+    scripts = list(records.scripts())
+    found = [*headless_folders(), *unexecuted(scripts)]
+    for script in scripts:
+        found += [*junk_in_output(script), *careless_handlers(script), *unconvincing(script)]
+    return found + list(unwritten(scripts, site))
 
 
-def unexecuted() -> Iterator[str]:
-    """Find pages that did not run to their end, or whose run no longer stands."""
-    for script in records.scripts():
-        name = script.relative_to(records.ROOT)
+def named(script: Path, line: int | None = None) -> str:
+    """Name a page, and a line in it."""
+    name = script.relative_to(records.ROOT).as_posix()
+    return name if line is None else f"{name}:{line}"
+
+
+def headless_folders() -> Iterator[str]:
+    """Find folders of examples that the gallery passes over in silence."""
+    for folder in sorted({script.parent for script in records.scripts()}):
+        if not (folder / HEADER).exists():
+            yield f"{named(folder)} has no {HEADER}, so its pages are ignored: write one"
+
+
+def unexecuted(scripts: list[Path]) -> Iterator[str]:
+    """Find pages that did not run to their end, or whose last run no longer stands."""
+    fingerprint = records.surroundings().fingerprint
+    for script in scripts:
         run = records.read(script)
         if run is None:
-            yield f"{name} was never executed; see that the gallery's patterns take it in"
+            yield (
+                f"{named(script)} was never executed: it must match filename_pattern in conf.py, "
+                "in a folder that the gallery takes in"
+            )
+        elif run.seconds is None:
+            yield (
+                f"{named(script)} began and never came to its end: does it call sys.exit, or was "
+                "the build interrupted? Build again, and let no page end the process"
+            )
         elif not run.passed:
-            yield f"{name} began and did not run to its end"
+            yield f"{named(script)} failed: its traceback stands above"
         elif run.script != records.checksum(script):
-            yield f"{name} changed and was not executed again"
+            yield f"{named(script)} changed and was not executed again: build again"
+        elif run.surroundings.fingerprint != fingerprint:
+            yield (
+                f"{named(script)} was carried over from a run with other versions, another corpus "
+                "or another package: build with --fresh"
+            )
 
 
-def unwritten(site: Path) -> Iterator[str]:
+def unwritten(scripts: list[Path], site: Path) -> Iterator[str]:
     """Find pages that are not in the site."""
-    for script in records.scripts():
+    for script in scripts:
         page = site / "gallery" / script.relative_to(records.EXAMPLES).with_suffix(".html")
         if not page.exists():
-            yield f"{script.relative_to(records.ROOT)} has no page in the site: {page} is missing"
+            yield f"{named(script)} has no page in the site: sphinx-build stopped before writing it"
+
+
+def junk_in_output(script: Path) -> Iterator[str]:
+    """Find in what a page printed the things that mean nothing to a reader."""
+    rendered = GALLERY / script.relative_to(records.EXAMPLES).with_suffix(".rst")
+    if not rendered.exists():
+        return
+    for line, output in outputs(rendered):
+        for what, pattern in JUNK.items():
+            if pattern.search(output):
+                yield (
+                    f"{named(script, line)}: the output of this cell holds {what}: "
+                    f"{output.strip()!r}. Mend what prints it, or catch it and assert on it"
+                )
+
+
+def outputs(rendered: Path) -> Iterator[tuple[int, str]]:
+    """Read the lines that each cell of a page printed, with the line where the cell begins."""
+    content = rendered.read_bytes().decode("utf-8")
+    line, inside = 1, False
+    for text in content.split("\n"):
+        if found := LINES.search(text):
+            line, inside = int(found[1]), False
+        elif text.startswith((".. rst-class:: sphx-glr-script-out", OUTPUT_TABLE)):
+            inside = True
+        elif inside and text.strip() and not text.startswith(" "):
+            inside = False
+        elif inside and text.strip() not in {"", ".. code-block:: none"}:
+            yield line, text.removeprefix("    ")
+
+
+def careless_handlers(script: Path) -> Iterator[str]:
+    """Find handlers that catch everything, or that let an announced failure go unnoticed."""
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    asserts = [node for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    for attempt in (node for node in ast.walk(tree) if isinstance(node, ast.Try)):
+        for handler in attempt.handlers:
+            place = named(script, handler.lineno)
+            if names_in(handler.type) & {"Exception", "BaseException"} or handler.type is None:
+                yield f"{place} catches everything: name the exception that the page announces"
+                continue
+            caught = names_in(*handler.body, assigned=True) | {handler.name}
+            if not any(caught & names_in(claim) for claim in asserts):
+                yield f"{place} catches a failure and asserts nothing on its message: assert on it"
+            if not any(isinstance(node, ast.Raise) for node in attempt.orelse):
+                yield (
+                    f"{place} stays green when upstream mends the failure: raise an AssertionError "
+                    "in an else branch"
+                )
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        suppressing = names_in(call.func) & {"suppress"}
+        if suppressing and names_in(*call.args) & {"Exception", "BaseException"}:
+            yield f"{named(script, call.lineno)} suppresses everything: name the exception"
+
+
+def names_in(*trees: ast.AST | None, assigned: bool = False) -> set[str]:
+    """Collect the names and attributes in some code, or only the names that it assigns."""
+    nodes = [node for tree in trees if tree is not None for node in ast.walk(tree)]
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    if assigned:
+        return {name.id for name in names if isinstance(name.ctx, ast.Store)}
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    return attributes | {name.id for name in names}
+
+
+def unconvincing(script: Path) -> Iterator[str]:
+    """Find pages that check nothing, explain nothing, or show too much code at once."""
+    _, blocks = split_code_and_text_blocks(str(script))
+    if not records.checked(script):
+        yield f"{named(script)} makes no checks: claim something with smallport.results.check"
+    words = sum(len(block.content.split()) for block in blocks if block.type == "text")
+    if words < LEAST_WORDS:
+        yield (
+            f"{named(script)} has {words} words of prose, and a page needs at least {LEAST_WORDS}: "
+            "say why before how"
+        )
+    for block in blocks:
+        length = len(block.content.strip().splitlines())
+        if block.type == "code" and length > LONGEST_CELL:
+            yield (
+                f"{named(script, block.lineno)}: this code cell has {length} lines, and "
+                f"{LONGEST_CELL} are what a reader takes in at once: split it"
+            )

@@ -8,6 +8,7 @@ finish, or a rebuild that was asked for. It also clears away what pages that are
 import copy
 import os
 import random
+import re
 import shutil
 import time
 import warnings
@@ -35,40 +36,48 @@ _warning_filters: list[Any] = []
 def forget_stale(app: Sphinx) -> None:
     """Delete what the gallery remembers of pages that have to run again, or that are gone."""
     gallery = Path(app.srcdir) / GALLERY
-    for memory in gallery.rglob("*.py.md5"):
-        script = records.EXAMPLES / memory.relative_to(gallery).with_suffix("")
+    for copied in gallery.rglob("*.py"):
+        script = records.EXAMPLES / copied.relative_to(gallery)
+        memory = copied.with_name(copied.name + ".md5")
         if not script.exists():
-            _remove_page(gallery, script)
-        elif reason := _why_stale(script, memory):
+            remove_page(script, gallery, Path(app.outdir))
+        elif memory.exists() and (reason := why_stale(script, copied)):
             logger.info("%s runs again: %s", script.relative_to(records.EXAMPLES), reason)
             memory.unlink()
-    for folder in gallery.glob("*/"):
-        is_page_folder = folder.name not in {"backreferences", "images"}
-        if is_page_folder and not (records.EXAMPLES / folder.name).is_dir():
-            shutil.rmtree(folder)
+    remove_empty_folders(gallery)
 
 
-def _why_stale(script: Path, memory: Path) -> str:
+def why_stale(script: Path, copied: Path) -> str:
     """Say why a page's last run no longer stands; empty if it does."""
     run = records.read(script)
     if os.environ.get(FRESH) in ("*", script.stem):
         return "a fresh run was asked for"
-    if run is None or not run.passed:
+    if run is None or not run.passed or not copied.with_suffix(".rst").exists():
         return "its last run did not finish"
     if run.surroundings.fingerprint != _surroundings().fingerprint:
         return "what it depends on changed"
-    rendered = memory.with_suffix("").with_suffix(".rst")
-    if not rendered.exists():
-        return "its last build was interrupted"
     return ""
 
 
-def _remove_page(gallery: Path, script: Path) -> None:
-    """Delete every file that a page left in the gallery, and its record."""
-    rendered = gallery / script.relative_to(records.EXAMPLES).parent
-    for file in rendered.rglob(f"*{script.stem}*"):
-        file.unlink()
+def remove_page(script: Path, gallery: Path, site: Path) -> None:
+    """Delete every file that a page which is gone left behind, and its record."""
+    logger.info("%s is gone: removing its page", script.relative_to(records.EXAMPLES))
+    own = re.compile(rf"(sphx_glr_)?{re.escape(script.stem)}(_\d+|_thumb|_codeobj)*(_2_00x)?(\.|$)")
+    for folder in (gallery, site):
+        for file in folder.rglob(f"*{script.stem}*"):
+            if own.match(file.name):
+                file.unlink()
+    # What refers to pages is made anew from the pages that are there.
+    shutil.rmtree(gallery / "backreferences", ignore_errors=True)
     shutil.rmtree(records.folder_of(script), ignore_errors=True)
+
+
+def remove_empty_folders(gallery: Path) -> None:
+    """Delete the folders of pages that have no folder under ``examples/`` any more."""
+    for folder in gallery.glob("*/"):
+        generated = folder.name in {"backreferences", "images"}
+        if not generated and not (records.EXAMPLES / folder.name).is_dir():
+            shutil.rmtree(folder)
 
 
 @cache
