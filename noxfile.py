@@ -1,6 +1,7 @@
 """Every way to check and build the project: ``python -m nox -s NAME``."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import nox
@@ -17,8 +18,8 @@ ENVIRONMENT = {"TOKENIZERS_PARALLELISM": "false"}
 def install(session: nox.Session, *groups: str) -> list[str]:
     """Install the package and some dependency groups where they changed; return other arguments.
 
-    With ``--latest``, the newest releases within pyproject.toml's bounds, otherwise exactly the
-    versions of constraints.txt.
+    With ``--latest``, the newest releases within pyproject.toml's bounds, but for torch where
+    SMALLPORT_TORCH pins it; otherwise exactly the versions of constraints.txt.
     """
     latest = "--latest" in session.posargs
     wanted = nox.project.dependency_groups(PYPROJECT, *groups)
@@ -32,7 +33,11 @@ def install(session: nox.Session, *groups: str) -> list[str]:
     stamp = Path(session.virtualenv.location, "smallport-installed")
     if latest or not stamp.exists() or stamp.read_text() != digest:
         stamp.unlink(missing_ok=True)
-        how = ["--upgrade", "--upgrade-strategy=eager"] if latest else ["-c", "constraints.txt"]
+        how = ["-c", "constraints.txt"]
+        if latest:
+            how = ["--upgrade", "--upgrade-strategy=eager"]
+            if torch := os.environ.get("SMALLPORT_TORCH"):
+                how.append(f"torch=={torch}")
         session.install(*how, "-e", ".", *wanted)
         stamp.write_text(digest)
     session.run("python", "docs/_ext/versions.py", *(["--latest"] if latest else []))
