@@ -66,6 +66,7 @@ sphinx_gallery_conf = {
     "junit": "junit.xml",
     "remove_config_comments": True,
     "show_signature": False,
+    "write_computation_times": False,
     "first_notebook_cell": f"%pip install --quiet {html_baseurl}{wheel}",
 }
 

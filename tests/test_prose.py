@@ -27,8 +27,7 @@ def texts():
                 yield pytest.param(block.content, id=f"{script.name}:{block.lineno}")
     docs = [*(ROOT / "docs").glob("*.rst"), *(ROOT / "examples").rglob("*.rst")]
     for file in sorted(docs):
-        if file.name != "sg_execution_times.rst":
-            yield pytest.param(file.read_text(encoding="utf-8"), id=file.name)
+        yield pytest.param(file.read_text(encoding="utf-8"), id=file.name)
 
 
 @pytest.mark.parametrize("text", list(texts()))

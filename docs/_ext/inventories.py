@@ -77,6 +77,8 @@ def keep_real_names(
 
 def can_import(name: str) -> bool:
     """Tell whether a dotted name is that of a builtin, a module, or something in one."""
+    if not name:
+        return False
     parts = name.split(".")
     for length in range(len(parts), -1, -1):
         try:

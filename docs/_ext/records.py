@@ -86,14 +86,14 @@ class Run:
         return f"python -m nox -s docs -- --page {Path(self.page).stem}"
 
 
-def scripts(examples: Path = EXAMPLES) -> Iterator[Path]:
+def scripts() -> Iterator[Path]:
     """List every Python file below ``examples/``, whatever the gallery makes of it."""
-    yield from sorted(examples.rglob("*.py"))
+    yield from sorted(EXAMPLES.rglob("*.py"))
 
 
-def folder_of(script: Path, examples: Path = EXAMPLES) -> Path:
+def folder_of(script: Path) -> Path:
     """Name the folder that holds a page's record."""
-    return FOLDER / script.relative_to(examples).with_suffix("")
+    return FOLDER / script.relative_to(EXAMPLES).with_suffix("")
 
 
 def results_file(script: Path) -> Path:
