@@ -24,6 +24,7 @@ extensions = [
     # Our own, in docs/_ext.
     "inventories",
     "measured",
+    "notebooks",
     "pages",
     "provenance",
 ]

@@ -27,8 +27,6 @@ The idea is that of `an example in onnx-diagnostic
 by Xavier Dupré, and helpers of that package do work here.
 """
 
-# sphinx_gallery_thumbnail_number = 2
-
 # %%
 # Load the model and its tokenizer
 # --------------------------------
@@ -40,6 +38,7 @@ by Xavier Dupré, and helpers of that package do work here.
 #
 # Loading draws a progress bar, which is of no use on a page; the last cell turns it on again.
 
+# sphinx_gallery_thumbnail_number = 2
 import transformers
 
 from smallport import assets

@@ -15,12 +15,11 @@ James Reed, edited by Seth Weidman, and checks each of its claims on the machine
 site.
 """
 
-# sphinx_gallery_thumbnail_number = 1
-
 # %%
 # Quantized models are mostly run on one core, many of them side by side, so everything is measured
 # on one thread. The published tutorial does the same.
 
+# sphinx_gallery_thumbnail_number = 1
 import torch
 
 torch.set_num_threads(1)

@@ -1,0 +1,85 @@
+"""Turn Sphinx's roles into Markdown in the notebooks that the gallery makes.
+
+Sphinx-Gallery converts a page's text for its notebook but leaves roles as they are. A notebook has
+no Sphinx to resolve them: names become code, links lead to the site, cited figures lose their mark.
+"""
+
+import json
+import re
+import zipfile
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+ROLE = re.compile(
+    r":(?P<role>[\w:]+):`(?:(?P<label>[^`<]+?)\s*<(?P<target>[^`>]+)>|(?P<text>[^`]+))`"
+)
+
+
+def convert_all(app: Sphinx) -> None:
+    """Convert every notebook of the gallery, and those in its archives."""
+    gallery = Path(app.srcdir) / "gallery"
+    address = app.config.html_baseurl
+    for notebook in gallery.rglob("*.ipynb"):
+        place = notebook.relative_to(app.srcdir).parent.as_posix()
+        replace(notebook, converted(notebook.read_bytes(), f"{address}{place}/", address))
+    for archive in gallery.rglob("*.zip"):
+        refresh(archive)
+
+
+def converted(notebook: bytes, here: str, root: str) -> bytes:
+    """Convert the roles in a notebook's text.
+
+    Parameters
+    ----------
+    notebook
+        The notebook, as JSON.
+    here, root
+        Addresses that relative and absolute links start from.
+    """
+    content = json.loads(notebook)
+    for cell in content["cells"]:
+        if cell["cell_type"] == "markdown":
+            text = "".join(cell["source"])
+            cell["source"] = [ROLE.sub(lambda role: markdown(role, here, root), text)]
+    return json.dumps(content, indent=1, ensure_ascii=False).encode()
+
+
+def markdown(role: re.Match[str], here: str, root: str) -> str:
+    """Write one role in Markdown."""
+    label = " ".join((role["label"] or role["text"]).split())
+    if role["role"] == "doc" and role["target"]:
+        target = role["target"]
+        address = f"{root}{target[1:]}" if target.startswith("/") else f"{here}{target}"
+        return f"[{label}]({address}.html)"
+    if role["role"] in {"doc", "published", "ref"}:
+        return label
+    return f"`{label.rpartition('.')[2] if label.startswith('~') else label}`"
+
+
+def refresh(archive: Path) -> None:
+    """Put the converted notebooks into an archive, in place of what the gallery put there."""
+    with zipfile.ZipFile(archive) as old:
+        members = {name: old.read(name) for name in old.namelist()}
+    current = {name: archive.parent / name for name in members if name.endswith(".ipynb")}
+    fresh = {name: file.read_bytes() for name, file in current.items() if file.exists()}
+    if any(members[name] != content for name, content in fresh.items()):
+        partial = archive.with_suffix(".partial")
+        with zipfile.ZipFile(partial, "w") as new:
+            for name, content in (members | fresh).items():
+                new.writestr(name, content)
+        partial.replace(archive)
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Write a file where its content changed, and never half."""
+    if file.read_bytes() != content:
+        partial = file.with_suffix(".partial")
+        partial.write_bytes(content)
+        partial.replace(file)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect after the gallery made its notebooks (at 500)."""
+    app.connect("builder-inited", convert_all, priority=600)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
