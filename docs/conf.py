@@ -78,6 +78,7 @@ html_static_path = ["_static"]
 html_css_files = ["smallport.css"]
 html_js_files = ["smallport.js"]
 html_favicon = "_static/logo.svg"
+html_sidebars = {name: [] for name in ("index", "results", "assets", "contributing")}
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
