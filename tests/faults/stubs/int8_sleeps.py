@@ -1,0 +1,23 @@
+"""A release of PyTorch runs int8 layers four times slower, on a processor that is made for int8."""
+
+import time
+
+import torch
+from torch.ao.nn.quantized import dynamic
+
+
+def sleepy(forward):
+    def slow_forward(self, *args, **kwargs):
+        start = time.perf_counter()
+        outputs = forward(self, *args, **kwargs)
+        time.sleep(3 * (time.perf_counter() - start))
+        return outputs
+
+    return slow_forward
+
+
+def apply():
+    capabilities = torch.cpu.get_capabilities() | {"avx512_vnni": True}
+    torch.cpu.get_capabilities = lambda: capabilities
+    for layer in (dynamic.LSTM, dynamic.Linear):
+        layer.forward = sleepy(layer.forward)

@@ -1,0 +1,141 @@
+"""Run the pages in the reverse order: none of them may live on what another one left behind."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# The pages run with the cache of whoever runs the tests, hence the second mark.
+pytestmark = [pytest.mark.fault, pytest.mark.page]
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = ["LICENSE", "README.md", "constraints.txt", "pyproject.toml", "src", "docs", "examples"]
+GENERATED = ["__pycache__", "_build", "api", "gallery", "sg_execution_times.rst"]
+
+REVERSE = """
+sphinx_gallery_conf["subsection_order"].reverse()
+sphinx_gallery_conf["within_subsection_order"] = "backwards.HighestNumberFirst"
+"""
+BACKWARDS = '''
+class HighestNumberFirst:
+    """Sort the pages of a folder against their numbers."""
+
+    def __init__(self, folder):
+        """Take any folder."""
+
+    def __call__(self, name):
+        return -int(name.split("_")[1])
+'''
+
+# What a clock measured is all that may differ.
+CLOCKED_TEXT = [
+    r"(?<=elapsed time \(seconds\): )[\d.e+-]+ s \([\d.e+-]+ to [\d.e+-]+\)$",
+    r"(?<=: )[\d.]+(?= times faster$)",
+    r"(?<=\*\*Total running time of the script:\*\* )\(.*\)$",
+]
+CLOCKED_UNITS = {"s", "×"}
+CLOCKED_FIGURES = {"sphx_glr_plot_20_lstm_dynamic_quantization_002"}
+
+
+@dataclass(frozen=True)
+class Output:
+    """What came of running a page, but for what a clock measured.
+
+    Parameters
+    ----------
+    text
+        Its reStructuredText, with what it printed.
+    checked
+        Its checks, with each number to the last digit.
+    figures
+        The bytes of its figures.
+    """
+
+    text: list[str]
+    checked: list[dict]
+    figures: dict[str, bytes]
+
+
+def masked(text):
+    for pattern in CLOCKED_TEXT:
+        text = re.sub(pattern, "…", text, flags=re.MULTILINE)
+    return text.splitlines()
+
+
+def build(project, *arguments):
+    """Build the site; return the names of the pages as they ran, and what came of each."""
+    done = subprocess.run(
+        [sys.executable, project / "docs" / "_ext" / "build.py", *arguments],
+        env={**os.environ, "PYTHONPATH": str(project / "src")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"the build is red:\n{done.stdout}"
+    ran = re.findall(r"^generating gallery for .*\] (\w+)\.py$", done.stdout, re.MULTILINE)
+    docs = project / "docs"
+    provenance = json.loads((docs / "_build" / "html" / "provenance.json").read_text())
+    outputs = {}
+    for name, run in provenance["pages"].items():
+        page = docs / "gallery" / name
+        outputs[page.stem] = Output(
+            text=masked(page.with_suffix(".rst").read_text(encoding="utf-8")),
+            checked=[check for check in run["results"] if check["unit"] not in CLOCKED_UNITS],
+            figures={
+                figure.name: figure.read_bytes()
+                for figure in (page.parent / "images").glob(f"sphx_glr_{page.stem}_*.png")
+                if not figure.name.startswith(tuple(CLOCKED_FIGURES))
+            },
+        )
+    return ran, outputs
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Copy the project."""
+    for name in COPIED:
+        source, target = ROOT / name, tmp_path / "project" / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns(*GENERATED))
+        else:
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(source, target)
+    return tmp_path / "project"
+
+
+def test_the_order_of_the_pages_does_not_matter(project):
+    ran, forwards = build(project)
+    (project / "docs" / "_ext" / "backwards.py").write_text(BACKWARDS)
+    with (project / "docs" / "conf.py").open("a", encoding="utf-8") as conf:
+        conf.write(REVERSE)
+    ran_in_reverse, backwards = build(project, "--fresh")
+    assert len(ran) >= 3
+    assert set(ran) == forwards.keys() == backwards.keys()
+    assert ran_in_reverse == ran[::-1]
+    for name in ran:
+        assert backwards[name].text == forwards[name].text, f"{name} prints something else"
+        assert backwards[name].checked == forwards[name].checked, f"{name} measures something else"
+        assert backwards[name].figures == forwards[name].figures, f"{name} draws something else"
+
+
+def test_only_what_a_clock_measured_is_masked():
+    text = """\
+float32: 3.2825 nats, int8: 3.2822 nats, difference -0.0003
+trained model, int8: elapsed time (seconds): 0.0498 s (0.0458 to 0.0555)
+published architecture: 113.945 MB -> 79.740 MB
+published architecture: 3.28 times faster
+   **Total running time of the script:** (0 minutes 15.240 seconds)"""
+    assert masked(text) == [
+        "float32: 3.2825 nats, int8: 3.2822 nats, difference -0.0003",
+        "trained model, int8: elapsed time (seconds): …",
+        "published architecture: 113.945 MB -> 79.740 MB",
+        "published architecture: … times faster",
+        "   **Total running time of the script:** …",
+    ]
