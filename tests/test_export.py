@@ -259,13 +259,25 @@ def test_a_zeroed_key_tensor_shows_though_the_logits_are_right(untrained):
     assert difference.worst == "present.1.key"
 
 
+def test_an_ignored_mask_shows_where_a_text_is_padded(untrained):
+    def run(inputs):
+        inputs["attention_mask"].fill_(1)
+        return name_outputs(untrained.model(**inputs))
+
+    full, padded = Step(2, 30, 3), Step(2, 30, 3, padding=9)
+    differences = compare_with_eager(untrained.model, run, [full, padded])
+    assert differences[full].logits == 0
+    assert differences[padded].logits > 1e-3
+
+
 def test_the_table_has_a_row_for_each_step():
     table = differences_table({STEPS[0]: Difference(0.5, 0.25, "present.0.key")})
-    assert table.to_numpy().tolist() == [[2, 30, 3, 0.5, 0.25, "present.0.key"]]
+    assert table.to_numpy().tolist() == [[2, 30, 3, 0, 0.5, 0.25, "present.0.key"]]
 
 
 def test_steps_are_called_by_their_sizes():
     assert str(Step(2, 30, 3)) == "batch 2, 30 + 3 tokens"
+    assert str(Step(2, 30, 3, padding=4)) == "batch 2, 30 + 3 tokens, 4 padded"
     with pytest.raises(dataclasses.FrozenInstanceError):
         Step(2, 30, 3).batch_size = 1
 

@@ -181,3 +181,15 @@ def test_a_checkpoint_does_not_replace_a_file(tmp_path):
     with pytest.raises(FileExistsError):
         write_checkpoint(file, LINES)
     assert file.read_text(encoding="utf-8") == "mine"
+
+
+def test_padding_is_masked_and_not_counted():
+    inputs = make_inputs(tiny_llm_config(), batch_size=2, cache_length=4, new_tokens=2, padding=3)
+    assert inputs["attention_mask"].tolist() == [[0, 0, 0, 1, 1, 1], [1] * 6]
+    assert inputs["position_ids"].tolist() == [[1, 2], [4, 5]]
+
+
+@pytest.mark.parametrize("padding", [-1, 5])
+def test_more_padding_than_the_cache_holds_is_refused(padding):
+    with pytest.raises(ValueError, match=f"between 0 and the 4 tokens in the cache, not {padding}"):
+        make_inputs(tiny_llm_config(), cache_length=4, padding=padding)

@@ -517,6 +517,9 @@ assert torch.equal(reference.lm_head.weight, weight), "the export changed a weig
 # %%
 # The second trap: to compare the logits only. The next call reads the cache, so a cache that is
 # wrong goes unnoticed now and spoils the text one token later. We compare every tensor.
+#
+# And a third: to leave the mask full of ones. A program that ignores its mask would pass every such
+# run. So one of the steps has a text that is shorter than the others, with padding before it.
 
 from dataclasses import astuple
 
@@ -529,6 +532,7 @@ unseen = [
     Step(batch_size=1, cache_length=64, new_tokens=1),
     Step(batch_size=4, cache_length=1, new_tokens=3),
     Step(batch_size=2, cache_length=1000, new_tokens=20),
+    Step(batch_size=3, cache_length=12, new_tokens=2, padding=5),
 ]
 assert all(any(a != b for a, b in zip(astuple(seen), astuple(s), strict=True)) for s in unseen)
 
@@ -555,13 +559,29 @@ check("exported program against eager: largest difference of logits", worst.logi
 check("exported program against eager: largest difference of the cache", worst.cache, at_most=1e-5)
 
 # %%
+# That the padding makes a difference has to be shown as well, or the last row would prove nothing.
+# Without it, the model gives the first text other logits, and the others the same.
+
+from smallport.tiny_llm import make_inputs
+
+with torch.no_grad():
+    padded, full = (
+        reference(**make_inputs(reference.config, batch_size=3, cache_length=12, padding=padding))
+        for padding in (5, 0)
+    )
+moved = (padded.logits - full.logits).abs().amax(dim=(1, 2))
+print("largest change of logits by padding, text by text:", [f"{change:.1g}" for change in moved])
+
+assert moved[0] > 1000 * worst.logits
+assert moved[0] > 1e-2
+assert moved[1:].max() < 1e-5
+
+# %%
 # A shape that it refuses
 # -----------------------
 #
 # One row is missing from that table: a single text, one token in its cache, and one new token. The
 # model has no trouble with it. The program has:
-
-from smallport.tiny_llm import make_inputs
 
 smallest = Step(batch_size=1, cache_length=1, new_tokens=1)
 smallest_inputs = make_inputs(
@@ -788,7 +808,7 @@ axis.spines[["top", "right"]].set_visible(False)
 # Random weights test the *export*, not the model. They say nothing about speed on real text, and
 # they hide what shows only with trained ones, such as numbers too large for a smaller float type.
 #
-# Nor did we test everything. All masks were full, the positions consecutive, and the prompt's own
+# Nor did we test everything. Padding stood at the beginning of a text only, and the prompt's own
 # call, with an empty cache, is another program: build it with ``with_cache=False``.
 #
 # Conclusion

@@ -247,14 +247,18 @@ class Step:
         How many tokens of each are in the cache.
     new_tokens
         How many tokens of each are new.
+    padding
+        How many tokens at the beginning of the first text are padding.
     """
 
     batch_size: int
     cache_length: int
     new_tokens: int
+    padding: int = 0
 
     def __str__(self) -> str:
-        return f"batch {self.batch_size}, {self.cache_length} + {self.new_tokens} tokens"
+        sizes = f"batch {self.batch_size}, {self.cache_length} + {self.new_tokens} tokens"
+        return f"{sizes}, {self.padding} padded" if self.padding else sizes
 
 
 @dataclass(frozen=True)
@@ -413,6 +417,7 @@ def differences_table(differences: Mapping[Step, Difference]) -> pd.DataFrame:
                 "batch": step.batch_size,
                 "tokens in the cache": step.cache_length,
                 "new tokens": step.new_tokens,
+                "padding": step.padding,
                 "difference of logits": difference.logits,
                 "difference of the cache": difference.cache,
                 "worst cache tensor": difference.worst,

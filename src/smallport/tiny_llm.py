@@ -194,6 +194,7 @@ def make_inputs(
     batch_size: int = 2,
     cache_length: int = 30,
     new_tokens: int = 3,
+    padding: int = 0,
     with_cache: bool = True,
     seed: int = 0,
 ) -> Inputs:
@@ -209,6 +210,10 @@ def make_inputs(
         How many tokens of each text the cache already holds.
     new_tokens
         How many tokens of each text are new.
+    padding
+        How many tokens at the beginning of the first text are padding, as in a batch of texts of
+        different lengths. They are in the cache; the mask hides them, and positions count from
+        the first real token.
     with_cache
         Whether the inputs hold a cache. Without one, ``cache_length`` is not looked at and the new
         tokens are the beginning of the text.
@@ -226,8 +231,8 @@ def make_inputs(
     Raises
     ------
     ValueError
-        When a size is not a positive integer, or the text is longer than the model's
-        ``max_position_embeddings``.
+        When a size is not a positive integer, there is more padding than the cache holds, or the
+        text is longer than the model's ``max_position_embeddings``.
 
     Examples
     --------
@@ -249,6 +254,11 @@ def make_inputs(
             f"and the model has {configuration.max_position_embeddings} positions "
             "(max_position_embeddings); ask for fewer tokens or override the configuration"
         )
+    if not 0 <= padding <= past:
+        raise ValueError(
+            f"make_inputs: padding must be between 0 and the {past} tokens in the cache, not "
+            f"{padding}; a longer cache_length makes room for more"
+        )
     generator = torch.Generator().manual_seed(seed)
     tokens = (batch_size, new_tokens)
     inputs: Inputs = {
@@ -256,6 +266,8 @@ def make_inputs(
         "attention_mask": torch.ones((batch_size, length), dtype=torch.int64),
         "position_ids": torch.arange(past, length).repeat(batch_size, 1),
     }
+    inputs["attention_mask"][0, :padding] = 0
+    inputs["position_ids"][0] -= padding
     if with_cache:
         heads = configuration.num_key_value_heads or configuration.num_attention_heads
         head_size = configuration.head_dim or (

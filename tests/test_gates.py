@@ -1,0 +1,217 @@
+"""Check what the gates take for junk, and which handlers they take for careless."""
+
+import textwrap
+
+import pytest
+
+import gates
+import records
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("page.py:12: DeprecationWarning: use the other", "a formatted warning"),
+        ("<frozen importlib._bootstrap>:241: FutureWarning: soon", "a formatted warning"),
+        ("sys:1: ResourceWarning: unclosed file", "a formatted warning"),
+        ("UserWarning: nobody said where", "a formatted warning"),
+        ("WARNING:root:slow", "a log line"),
+        ("[INFO] loaded", "a log line"),
+        ("2026-01-31 12:00:00,123 loaded", "a log line"),
+        ("W1120 22:53:10.123000 42 torch/export.py:7] slow", "a log line"),
+        ("[rank0]:E1120 22:53:10.123000 42 torch/export.py:7] slow", "a log line"),
+        ("[torch.onnx] Obtain model graph...", "a log line"),
+        ("[transformers] `use_cache` is experimental", "a log line"),
+        ("2026 [W:onnxruntime:, graph.cc:1] removed", "a log line"),
+        ("\x1b[31mred", "an escape code"),
+        ("1 of 2\r2 of 2", "a carriage return"),
+        ("100%|██████████| 3/3 [00:00<00:00]", "a progress bar"),
+        ("\r  0%|          | 0/3", "a progress bar"),
+        ("<object object at 0x7fb7449cd0e0>", "a memory address"),
+        ("<object object at 0x000001FB7449CD0E>", "a memory address"),
+        ("address 0x7fb7449cd0e0", "a memory address"),
+        ("/home/somebody/model.pt", "a path of the machine"),
+        ("saved:/tmp/model.pt", "a path of the machine"),
+        ("'/usr/lib/python3/torch.py'", "a path of the machine"),
+        ("lib/site-packages/torch", "a path of the machine"),
+        (r"C:\Users\somebody", "a path of the machine"),
+        ("file:///work/model.pt", "a path of the machine"),
+        (str(records.ROOT / "examples"), "a path of the machine"),
+        ("Traceback (most recent call last):", "a traceback"),
+        ("  + Exception Group Traceback (most recent call last):", "a traceback"),
+    ],
+)
+def test_junk_is_told_for_what_it_is(line, what):
+    assert gates.junk_in(line) == what
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "The quantized model is 0.7 times as large.",
+        "loss 3.17, half of it 1/2, a ratio of 1:2, 100 % of 3",
+        "the flags are 0x1F and 0xdeadbeef",
+        "https://example.org/home/page and https://docs.pytorch.org/tmp/x",
+        "examples/quantization/plot.py, ./home/x and ../usr/x",
+        "the function / ) takes a , / , b and / usr / lib",
+        "Traceback ( most recent call last ) :",
+        "Warning : the loop is infinite",
+        "a warning: this module is deprecated",
+        "quantize_dynamic is deprecated and will be removed in 2.10",
+        "1.2e-6 | 3 | 4.5e+01",
+        "INFORMATION about ERRORS",
+        "<class 'torch.nn.modules.linear.Linear'>",
+        "a table | of 100% | wool",
+    ],
+)
+def test_ordinary_output_is_no_junk(line):
+    assert gates.junk_in(line) is None
+
+
+RENDERED = """\
+Prose that mentions /home/somebody.
+
+.. GENERATED FROM PYTHON SOURCE LINES 7-9
+
+.. code-block:: Python
+
+    print("code")
+
+.. rst-class:: sphx-glr-script-out
+
+ .. code-block:: none
+
+    first
+
+\r      0%|
+    last
+
+.. GENERATED FROM PYTHON SOURCE LINES 20-22
+
+.. raw:: html
+
+    <div class="output_subarea output_html rendered_html output_result">
+    <b>shown</b>
+    </div>
+
+.. GENERATED FROM PYTHON SOURCE LINES 30-31
+
+.. rst-class:: sphx-glr-script-out
+
+.. code-block:: pytb
+
+    Traceback (most recent call last):
+
+After.
+"""
+
+
+def test_outputs_are_what_cells_printed_and_showed(tmp_path):
+    page = tmp_path / "page.rst"
+    page.write_bytes(RENDERED.encode())
+    assert list(gates.outputs(page)) == [
+        (7, "first"),
+        (7, "\r      0%|"),
+        (7, "last"),
+        (20, "<b>shown</b>"),
+        (20, "</div>"),
+        (30, "Traceback (most recent call last):"),
+    ]
+
+
+def test_a_page_without_a_rendering_printed_nothing(tmp_path):
+    assert list(gates.outputs(tmp_path / "page.rst")) == []
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """Give what writes a page into a project and returns its script."""
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+
+    def write(code):
+        script = tmp_path / "page.py"
+        script.write_text(textwrap.dedent(code), encoding="utf-8")
+        return script
+
+    return write
+
+
+CAREFUL = [
+    """
+    try:
+        1 / 0
+    except ZeroDivisionError as error:
+        assert "zero" in str(error)
+    else:
+        raise AssertionError("mended")
+    """,
+    """
+    try:
+        1 / 0
+    except (ZeroDivisionError, ValueError) as error:
+        message = str(error)
+    else:
+        raise AssertionError("mended")
+    assert "zero" in message
+    """,
+    """
+    try:
+        value = 1
+    finally:
+        del value
+    """,
+]
+
+
+@pytest.mark.parametrize("code", CAREFUL)
+def test_a_failure_that_is_pinned_down_is_no_finding(code, page):
+    assert list(gates.careless_handlers(page(code))) == []
+
+
+HANDLER = """\
+try:
+    1 / 0
+except{caught}:
+    {handling}
+{after}
+"""
+ELSE = "else:\n    raise AssertionError('mended')"
+
+
+@pytest.mark.parametrize(
+    ("caught", "handling", "after", "finding"),
+    [
+        ("", "pass", ELSE, "page.py:3 catches everything"),
+        (" Exception as error", "assert error", ELSE, "page.py:3 catches everything"),
+        (" (ValueError, BaseException)", "pass", ELSE, "page.py:3 catches everything"),
+        ("* Exception as error", "assert error", ELSE, "page.py:3 catches everything"),
+        (" ValueError as error", "print(error)", ELSE, "page.py:3 catches a failure and asserts"),
+        (" ValueError", "assert True", ELSE, "page.py:3 catches a failure and asserts nothing"),
+        (" ValueError as error", "assert str(error)", "", "page.py:3 stays green"),
+        (" ValueError as error", "assert str(error)", "else:\n    pass", "page.py:3 stays green"),
+    ],
+)
+def test_a_careless_handler_is_named_with_its_line(caught, handling, after, finding, page):
+    code = HANDLER.format(caught=caught, handling=handling, after=after)
+    (found,) = gates.careless_handlers(page(code))
+    assert found.startswith(finding)
+
+
+@pytest.mark.parametrize("call", ["suppress(ValueError)", "contextlib.suppress(Exception)"])
+def test_suppressing_is_a_finding(call, page):
+    (found,) = gates.careless_handlers(page(f"with {call}:\n    1 / 0\n"))
+    assert found.startswith("page.py:1 suppresses a failure")
+
+
+def test_a_page_that_does_not_parse_is_left_to_those_who_run_it(page):
+    assert list(gates.careless_handlers(page("one = (1"))) == []
+
+
+def test_prose_is_counted_and_cells_are_measured(page):
+    short = page('"""\nTitle\n=====\n"""\n\n# %%\n# Look.\n\n' + "one = 1\n" * 41)
+    words, lines = gates.unconvincing(short)
+    assert words.startswith("page.py has 3 words of prose")
+    assert lines.startswith("page.py:9: this code cell has 41 lines")
+    fine = page(f'"""\nTitle\n=====\n\n{"word " * 100}\n"""\n\n' + "one = 1\n" * 40)
+    assert list(gates.unconvincing(fine)) == []
