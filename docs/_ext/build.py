@@ -20,6 +20,10 @@ import records
 
 DOCS = records.ROOT / "docs"
 BUILD = DOCS / "_build"
+DOCTREES = BUILD / "doctrees"
+GREEN = BUILD / "green"
+"""Holds the names of the pages of the last build, if it was green."""
+
 STRICT = ["--nitpicky", "--fail-on-warning", "--keep-going"]
 PORT = 8000
 
@@ -36,21 +40,21 @@ def main(arguments: list[str]) -> int:
     start = time.perf_counter()
     build_wheel()
     remove_stale_stubs()
+    start_over_where_needed()
     if options.serve:
         return serve(others)
     builder = others[others.index("-b") + 1] if "-b" in others else "html"
     site = BUILD / builder
-    command = [sys.executable, "-m", "sphinx", *STRICT, "-b", builder, "-d", BUILD / "doctrees"]
+    command = [sys.executable, "-m", "sphinx", *STRICT, "-b", builder, "-d", DOCTREES]
     returned = subprocess.run([*command, DOCS, site, *others], check=False).returncode
     findings = gates.findings(site) if builder == "html" else []
     for finding in findings:
         print(f"gate: {finding}", file=sys.stderr)
     if returned or findings:
-        # Sphinx does not repeat the warnings of files that it does not read again.
-        shutil.rmtree(BUILD / "doctrees", ignore_errors=True)
         print(f"\nThe build is red: sphinx-build returned {returned}, ", end="", file=sys.stderr)
         print(f"{len(findings)} findings of the gates.", file=sys.stderr)
         return returned or 1
+    GREEN.write_text(page_names())
     print(summary(site, time.perf_counter() - start))
     return 0
 
@@ -73,13 +77,33 @@ def remove_stale_stubs() -> None:
             stub.unlink()
 
 
+def start_over_where_needed() -> None:
+    """Delete the site, unless the last build came to a green end and had the same pages.
+
+    Sphinx does not repeat the warnings of files that it does not read again, and does not write a
+    page again when the one before it or after it is another.
+    """
+    green = GREEN.exists() and GREEN.read_text() == page_names()
+    GREEN.unlink(missing_ok=True)
+    if not green:
+        for folder in (DOCTREES, BUILD / "html"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def page_names() -> str:
+    """List the pages, one a line."""
+    return "\n".join(
+        script.relative_to(records.EXAMPLES).as_posix() for script in records.scripts()
+    )
+
+
 def serve(others: list[str]) -> int:
     """Serve the site, and build again when a page, the package or a text changes."""
     generated = ["_build", "api", "gallery"]
     command = [sys.executable, "-m", "sphinx_autobuild", "--port", str(PORT)]
     command += [f"--ignore={DOCS / folder}/*" for folder in generated]
     command += ["--watch", records.EXAMPLES, "--watch", records.ROOT / "src"]
-    command += ["-d", BUILD / "doctrees", DOCS, BUILD / "html", *others]
+    command += ["-d", DOCTREES, DOCS, BUILD / "html", *others]
     return subprocess.run(command, check=False).returncode
 
 

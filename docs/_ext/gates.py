@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from sphinx_gallery.py_source_parser import split_code_and_text_blocks
@@ -21,34 +22,51 @@ HEADER = "GALLERY_HEADER.rst"
 LONGEST_CELL = 40
 LEAST_WORDS = 100
 
+SHOWN_AS = {".. code-block:: none", ".. code-block:: pytb"}
 OUTPUT_TABLE = '    <div class="output_subarea'
 LINES = re.compile(r"\.\. GENERATED FROM PYTHON SOURCE LINES (\d+)-(\d+)")
 
-MACHINE_FOLDERS = (records.ROOT, Path.home(), sys.prefix, tempfile.gettempdir(), cache_folder())
-PATHS = [
-    r"(?<![\w/.:])/(?:home|root|tmp|usr|var|opt|Users|private|mnt|srv)/\S",
-    r"\b[A-Z]:\\+Users",
-    "site-packages",
-    *(re.escape(str(folder)) for folder in MACHINE_FOLDERS if str(folder) != "/"),
-]
+TRACEBACK = re.compile(r"^[\s|+]*(?:Exception Group )?Traceback \(most recent call last\)")
 LOG_LINES = [
     r"\[?(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b[\]: ]",
-    r"[DIWEF]\d{4} \d\d:\d\d:\d\d",  # PyTorch's own
+    r"(?:\[rank\d+\]:)?[DIWEF]\d{4} \d\d:\d\d:\d\d",  # PyTorch's own
     r"\[(?:torch|transformers)[.\]\w]*\] ",
     r".*\[[IWEF]:onnxruntime",
     r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[,. ]",
 ]
 JUNK = {
-    "a formatted warning": re.compile(r"\w+\.py:\d+: \w*Warning\b|^\w*Warning: "),
+    "a formatted warning": re.compile(r":\d+: \w*Warning\b|^\w+Warning: "),
     "a log line": re.compile(rf"^(?:{'|'.join(LOG_LINES)})"),
     "an escape code": re.compile(r"\x1b"),
-    "a carriage return": re.compile(r"\r"),
     "a progress bar": re.compile(r"\d+%\|.*\|"),
-    "a memory address": re.compile(r"\b0x[0-9a-f]{6,}\b"),
-    "a path of the machine": re.compile("|".join(PATHS)),
-    "a traceback": re.compile(r"^Traceback \(most recent call last\)"),
+    "a carriage return": re.compile(r"\r"),
+    "a memory address": re.compile(r"\bat 0x[0-9a-f]{6,}\b|\b0x[0-9a-f]{9,}\b", re.IGNORECASE),
+    "a traceback": TRACEBACK,
 }
-"""What means nothing to the reader of a page, and how to tell it."""
+"""What means nothing to the reader of a page, and how to tell it. Paths are told otherwise."""
+
+
+@cache
+def machine_path() -> re.Pattern[str]:
+    """Tell a path of this machine, or of one like it."""
+    machine = (records.ROOT, Path.home(), sys.prefix, tempfile.gettempdir(), cache_folder())
+    folders = "|".join(re.escape(str(folder)) for folder in machine if str(folder) != "/")
+    paths = [
+        rf"(?<![\w/.])(?:{folders})(?![\w-])",
+        r"(?<![\w/.])/(?:home|root|tmp|usr|var|opt|Users|private|mnt|srv)/\S",
+        r"\b[A-Z]:\\+Users",
+        r"\bfile://",
+        r"\bsite-packages\b",
+    ]
+    return re.compile("|".join(paths))
+
+
+def junk_in(text: str) -> str | None:
+    """Say what a line of output holds that means nothing to a reader, if it does."""
+    for what, pattern in JUNK.items():
+        if pattern.search(text):
+            return what
+    return "a path of the machine" if machine_path().search(text) else None
 
 
 def findings(site: Path) -> list[str]:
@@ -56,7 +74,9 @@ def findings(site: Path) -> list[str]:
     scripts = list(records.scripts())
     found = [*headless_folders(), *unexecuted(scripts)]
     for script in scripts:
-        found += [*junk_in_output(script), *careless_handlers(script), *unconvincing(script)]
+        found += [*careless_handlers(script), *unconvincing(script)]
+        if (run := records.read(script)) and run.passed:
+            found += [*unchecked(script), *left_behind(script, run), *junk_in_output(script)]
     return found + list(unwritten(scripts, site))
 
 
@@ -64,6 +84,19 @@ def named(script: Path, line: int | None = None) -> str:
     """Name a page, and a line in it."""
     name = script.relative_to(records.ROOT).as_posix()
     return name if line is None else f"{name}:{line}"
+
+
+def named_cell(script: Path, line: int) -> str:
+    """Name a cell by its first line that holds something."""
+    lines = script.read_text(encoding="utf-8").splitlines()
+    while line < len(lines) and not lines[line - 1].strip():
+        line += 1
+    return named(script, line)
+
+
+def rendered(script: Path) -> Path:
+    """Name what the gallery made of a page."""
+    return GALLERY / script.relative_to(records.EXAMPLES).with_suffix(".rst")
 
 
 def headless_folders() -> Iterator[str]:
@@ -89,7 +122,7 @@ def unexecuted(scripts: list[Path]) -> Iterator[str]:
                 "the build interrupted? Build again, and let no page end the process"
             )
         elif not run.passed:
-            yield f"{named(script)} failed: its traceback stands above"
+            yield failure(script)
         elif run.script != records.checksum(script):
             yield f"{named(script)} changed and was not executed again: build again"
         elif run.surroundings.fingerprint != fingerprint:
@@ -97,6 +130,26 @@ def unexecuted(scripts: list[Path]) -> Iterator[str]:
                 f"{named(script)} was carried over from a run with other versions, another corpus "
                 "or another package: build with --fresh"
             )
+
+
+def failure(script: Path) -> str:
+    """Say where and how a page failed, from the traceback that stands under its cell."""
+    shown = [line for _, line in outputs(rendered(script))]
+    starts = [number for number, line in enumerate(shown) if TRACEBACK.search(line)]
+    lines = shown[starts[-1] + 1 :] if starts else []
+    own = re.compile(rf'File ".*{re.escape(script.name)}", line (\d+)')
+    places = [int(found[1]) for line in lines if (found := own.search(line))]
+    message = next((line for line in lines if not line.startswith(" ")), "see above")
+    return f"{named(script, places[-1] if places else None)} failed: {message}"
+
+
+def left_behind(script: Path, run: records.Run) -> Iterator[str]:
+    """Find what a page wrote into the folder that it ran in."""
+    if run.left:
+        yield (
+            f"{named(script)} left files in the folder it ran in: {', '.join(run.left)}. Delete "
+            "them, and let it write into a temporary folder"
+        )
 
 
 def unwritten(scripts: list[Path], site: Path) -> Iterator[str]:
@@ -109,38 +162,39 @@ def unwritten(scripts: list[Path], site: Path) -> Iterator[str]:
 
 def junk_in_output(script: Path) -> Iterator[str]:
     """Find in what a page printed the things that mean nothing to a reader."""
-    rendered = GALLERY / script.relative_to(records.EXAMPLES).with_suffix(".rst")
-    if not rendered.exists():
-        return
-    for line, output in outputs(rendered):
-        for what, pattern in JUNK.items():
-            if pattern.search(output):
-                yield (
-                    f"{named(script, line)}: the output of this cell holds {what}: "
-                    f"{output.strip()!r}. Mend what prints it, or catch it and assert on it"
-                )
+    for line, output in outputs(rendered(script)):
+        if what := junk_in(output):
+            yield (
+                f"{named_cell(script, line)}: the output of this cell holds {what}: "
+                f"{output.strip()!r}. Mend what prints it, or catch it and assert on it"
+            )
 
 
-def outputs(rendered: Path) -> Iterator[tuple[int, str]]:
+def outputs(page: Path) -> Iterator[tuple[int, str]]:
     """Read the lines that each cell of a page printed, with the line where the cell begins."""
-    content = rendered.read_bytes().decode("utf-8")
+    if not page.exists():
+        return
+    content = page.read_bytes().decode("utf-8")
     line, inside = 1, False
     for text in content.split("\n"):
         if found := LINES.search(text):
             line, inside = int(found[1]), False
         elif text.startswith((".. rst-class:: sphx-glr-script-out", OUTPUT_TABLE)):
             inside = True
-        elif inside and text.strip() and not text.startswith(" "):
-            inside = False
-        elif inside and text.strip() not in {"", ".. code-block:: none"}:
-            yield line, text.removeprefix("    ")
+        elif inside and text.strip() and text.strip() not in SHOWN_AS:
+            inside = text[0].isspace()  # a carriage return is, too
+            if inside:
+                yield line, text.removeprefix("    ")
 
 
 def careless_handlers(script: Path) -> Iterator[str]:
     """Find handlers that catch everything, or that let an announced failure go unnoticed."""
-    tree = ast.parse(script.read_text(encoding="utf-8"))
+    try:
+        tree = ast.parse(script.read_text(encoding="utf-8"))
+    except SyntaxError:
+        return  # a page that failed
     asserts = [node for node in ast.walk(tree) if isinstance(node, ast.Assert)]
-    for attempt in (node for node in ast.walk(tree) if isinstance(node, ast.Try)):
+    for attempt in (node for node in ast.walk(tree) if isinstance(node, ast.Try | ast.TryStar)):
         for handler in attempt.handlers:
             place = named(script, handler.lineno)
             if names_in(handler.type) & {"Exception", "BaseException"} or handler.type is None:
@@ -155,9 +209,11 @@ def careless_handlers(script: Path) -> Iterator[str]:
                     "in an else branch"
                 )
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        suppressing = names_in(call.func) & {"suppress"}
-        if suppressing and names_in(*call.args) & {"Exception", "BaseException"}:
-            yield f"{named(script, call.lineno)} suppresses everything: name the exception"
+        if "suppress" in names_in(call.func):
+            yield (
+                f"{named(script, call.lineno)} suppresses a failure, whether it happens or not: "
+                "catch it and assert on its message"
+            )
 
 
 def names_in(*trees: ast.AST | None, assigned: bool = False) -> set[str]:
@@ -170,11 +226,15 @@ def names_in(*trees: ast.AST | None, assigned: bool = False) -> set[str]:
     return attributes | {name.id for name in names}
 
 
-def unconvincing(script: Path) -> Iterator[str]:
-    """Find pages that check nothing, explain nothing, or show too much code at once."""
-    _, blocks = split_code_and_text_blocks(str(script))
+def unchecked(script: Path) -> Iterator[str]:
+    """Find pages that claim nothing about what they measure."""
     if not records.checked(script):
         yield f"{named(script)} makes no checks: claim something with smallport.results.check"
+
+
+def unconvincing(script: Path) -> Iterator[str]:
+    """Find pages that explain nothing, or show too much code at once."""
+    _, blocks = split_code_and_text_blocks(str(script))
     words = sum(len(block.content.split()) for block in blocks if block.type == "text")
     if words < LEAST_WORDS:
         yield (
@@ -185,6 +245,6 @@ def unconvincing(script: Path) -> Iterator[str]:
         length = len(block.content.strip().splitlines())
         if block.type == "code" and length > LONGEST_CELL:
             yield (
-                f"{named(script, block.lineno)}: this code cell has {length} lines, and "
+                f"{named_cell(script, block.lineno)}: this code cell has {length} lines, and "
                 f"{LONGEST_CELL} are what a reader takes in at once: split it"
             )

@@ -5,13 +5,15 @@ pages whose last run no longer stands: another fingerprint of the surroundings, 
 finish, or a rebuild that was asked for. It also clears away what pages that are gone left behind.
 """
 
-import copy
+import logging as python_logging
 import os
 import random
 import re
 import shutil
+import sys
 import time
 import warnings
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,18 +31,21 @@ FRESH = "SMALLPORT_FRESH"
 
 GALLERY = "gallery"
 
+LOGGED = python_logging.Formatter("%(levelname)s:%(name)s:%(message)s")
+"""How a log line looks that nobody configured: by default like anything else that is printed."""
+
 _started: dict[str, float] = {}
-_warning_filters: list[Any] = []
+_present: dict[str, dict[Path, int]] = {}
 
 
 def forget_stale(app: Sphinx) -> None:
     """Delete what the gallery remembers of pages that have to run again, or that are gone."""
     gallery = Path(app.srcdir) / GALLERY
-    for copied in gallery.rglob("*.py"):
+    for copied in list(gallery.rglob("*.py")):
         script = records.EXAMPLES / copied.relative_to(gallery)
-        memory = copied.with_name(copied.name + ".md5")
+        memory = memory_of(copied)
         if not script.exists():
-            remove_page(script, gallery, Path(app.outdir))
+            remove_page(script, gallery)
         elif memory.exists() and (reason := why_stale(script, copied)):
             logger.info("%s runs again: %s", script.relative_to(records.EXAMPLES), reason)
             memory.unlink()
@@ -54,19 +59,20 @@ def why_stale(script: Path, copied: Path) -> str:
         return "a fresh run was asked for"
     if run is None or not run.passed or not copied.with_suffix(".rst").exists():
         return "its last run did not finish"
+    if run.script != records.checksum(script):
+        return "its text changed"
     if run.surroundings.fingerprint != _surroundings().fingerprint:
         return "what it depends on changed"
     return ""
 
 
-def remove_page(script: Path, gallery: Path, site: Path) -> None:
-    """Delete every file that a page which is gone left behind, and its record."""
+def remove_page(script: Path, gallery: Path) -> None:
+    """Delete what the gallery made of a page that is gone, and its record."""
     logger.info("%s is gone: removing its page", script.relative_to(records.EXAMPLES))
     own = re.compile(rf"(sphx_glr_)?{re.escape(script.stem)}(_\d+|_thumb|_codeobj)*(_2_00x)?(\.|$)")
-    for folder in (gallery, site):
-        for file in folder.rglob(f"*{script.stem}*"):
-            if own.match(file.name):
-                file.unlink()
+    for file in list(gallery.rglob(f"*{script.stem}*")):
+        if own.match(file.name):
+            file.unlink()
     # What refers to pages is made anew from the pages that are there.
     shutil.rmtree(gallery / "backreferences", ignore_errors=True)
     shutil.rmtree(records.folder_of(script), ignore_errors=True)
@@ -93,14 +99,61 @@ def reset(gallery_conf: dict[str, Any], name: str, when: str) -> None:
     """
     put_back_state()
     script = next(records.EXAMPLES.rglob(name))
+    memory = memory_of(Path(gallery_conf["src_dir"], GALLERY, script.relative_to(records.EXAMPLES)))
     if when == "before":
+        memory.unlink(missing_ok=True)
         records.begin(script, _surroundings())
+        _present[name] = files_beside(script)
         os.environ[RESULTS_FILE] = str(records.results_file(script))
         _started[name] = time.perf_counter()
     else:
         os.environ.pop(RESULTS_FILE, None)
-        failed = {Path(failing).name for failing in gallery_conf["failing_examples"]}
-        records.finish(script, time.perf_counter() - _started.pop(name), passed=name not in failed)
+        seconds = time.perf_counter() - _started.pop(name)
+        written = files_beside(script).items() - _present.pop(name).items()
+        left = tuple(sorted(str(file.relative_to(script.parent)) for file, _ in written))
+        # The gallery remembers a page if and only if it ran to its end.
+        records.finish(script, seconds, passed=memory.exists(), left=left)
+
+
+def memory_of(copied: Path) -> Path:
+    """Name the file in which the gallery keeps the checksum of a page that ran."""
+    return copied.with_name(copied.name + ".md5")
+
+
+def files_beside(script: Path) -> dict[Path, int]:
+    """Find what lies in a page's folder besides pages, and when it was last written."""
+    files = (file for file in script.parent.rglob("*") if file.is_file())
+    return {
+        file: file.stat().st_mtime_ns
+        for file in files
+        if file.suffix not in {".py", ".rst"} and file.parent.name != "__pycache__"
+    }
+
+
+@dataclass(frozen=True)
+class State:
+    """What pages may change of the process that they run in."""
+
+    threads: int
+    engine: str
+    filters: list[Any]
+    log_handlers: list[python_logging.Handler]
+    log_level: int
+
+
+@cache
+def first_state() -> State:
+    """Remember the state before the first page."""
+    import torch  # noqa: PLC0415
+
+    root = python_logging.getLogger()
+    return State(
+        threads=torch.get_num_threads(),
+        engine=torch.backends.quantized.engine,
+        filters=list(warnings.filters),
+        log_handlers=list(root.handlers),
+        log_level=root.level,
+    )
 
 
 def put_back_state() -> None:
@@ -108,31 +161,27 @@ def put_back_state() -> None:
     import numpy as np  # noqa: PLC0415 - a build that runs no page does without these
     import torch  # noqa: PLC0415
 
-    if not _warning_filters:
-        _warning_filters.extend(copy.copy(warnings.filters))
-        _defaults()
-    warnings.filters[:] = _warning_filters
+    state = first_state()
+    warnings.resetwarnings()  # so that a warning which an earlier page saw is given again
+    warnings.filters[:] = state.filters
+    root = python_logging.getLogger()
+    root.handlers[:] = state.log_handlers
+    root.setLevel(state.log_level)
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - the global generator is what a page may have drawn from
     torch.manual_seed(0)
-    threads, engine = _defaults()
-    torch.set_num_threads(threads)
-    torch.backends.quantized.engine = engine
+    torch.set_num_threads(state.threads)
+    torch.backends.quantized.engine = state.engine
     torch.set_default_dtype(torch.float32)
     torch.set_default_device("cpu")
     torch.set_grad_enabled(True)
-    torch._dynamo.reset()  # noqa: SLF001 - documented under this name
-
-
-@cache
-def _defaults() -> tuple[int, str]:
-    """Remember PyTorch's settings as they were before the first page."""
-    import torch  # noqa: PLC0415
-
-    return torch.get_num_threads(), torch.backends.quantized.engine
+    if dynamo := sys.modules.get("torch._dynamo"):  # slow to import for nothing
+        dynamo.reset()
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect before the gallery looks at its pages (at 500)."""
     app.connect("builder-inited", forget_stale, priority=400)
+    if python_logging.lastResort:
+        python_logging.lastResort.setFormatter(LOGGED)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

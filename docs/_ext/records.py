@@ -72,6 +72,8 @@ class Run:
         How long it took; None as long as it has not finished.
     passed
         Whether it ran to its end.
+    left
+        The files that it left in the folder that it ran in.
     """
 
     page: str
@@ -79,6 +81,7 @@ class Run:
     surroundings: Surroundings
     seconds: float | None = None
     passed: bool = False
+    left: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
@@ -109,6 +112,7 @@ def read(script: Path) -> Run | None:
     record = json.loads(file.read_text(encoding="utf-8"))
     surroundings = record.pop("surroundings")
     surroundings["int8_dot_products"] = tuple(surroundings["int8_dot_products"])
+    record["left"] = tuple(record.get("left", ()))
     return Run(surroundings=Surroundings(**surroundings), **record)
 
 
@@ -119,11 +123,11 @@ def begin(script: Path, surroundings: Surroundings) -> None:
     _write(script, Run(str(script.relative_to(EXAMPLES)), checksum(script), surroundings))
 
 
-def finish(script: Path, seconds: float, *, passed: bool) -> None:
-    """Record that a page ended."""
+def finish(script: Path, seconds: float, *, passed: bool, left: tuple[str, ...] = ()) -> None:
+    """Record that a page ended, and how."""
     run = read(script)
     assert run is not None, f"{script} ended without having begun"
-    _write(script, replace(run, seconds=seconds, passed=passed))
+    _write(script, replace(run, seconds=seconds, passed=passed, left=left))
 
 
 def checked(script: Path) -> list[results.Result]:

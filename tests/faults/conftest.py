@@ -1,0 +1,249 @@
+"""A copy of the project with a small gallery, to be broken and built again and again.
+
+The copy lies where it was first built, since Sphinx begins anew when a project moves: each test
+gets it back as it was after a green build.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = [
+    "LICENSE",
+    "README.md",
+    "constraints.txt",
+    "pyproject.toml",
+    "src",
+    "docs/conf.py",
+    "docs/published.toml",
+    "docs/_ext",
+    "docs/_static",
+    "docs/_templates",
+    "tests/conftest.py",
+    "tests/run_page.py",
+    "tests/test_examples.py",
+]
+TEXTS = {
+    "docs/index.rst": """\
+Small
+=====
+
+.. toctree::
+
+   gallery/index
+   results
+   api
+""",
+    "docs/results.rst": """\
+Results
+=======
+
+.. measured::
+""",
+    "docs/api.rst": """\
+API
+===
+
+.. autosummary::
+   :toctree: api
+
+   smallport.results.check
+""",
+    "examples/GALLERY_HEADER.rst": "All\n===\n\nEvery page.\n",
+    "examples/last/GALLERY_HEADER.rst": "Soon gone\n---------\n\nOne page.\n",
+    "examples/small/GALLERY_HEADER.rst": "Small\n-----\n\nPages that take no time.\n",
+}
+PROSE = "This sentence takes ten words and says nothing at all. " * 12
+CHECK = 'check("one", 1, at_most=1)'
+LAST_CELL = "# %%\n# Here it comes."
+DIARY = "PAGES_THAT_RAN"
+"""The environment variable that names the file in which the small pages say that they ran."""
+
+
+@dataclass
+class Build:
+    """What came of building a project.
+
+    Parameters
+    ----------
+    returncode
+        0 where the build was green.
+    output
+        All that it printed.
+    ran
+        The pages that were executed, in their order.
+    """
+
+    returncode: int
+    output: str
+    ran: list[str]
+
+    @property
+    def ending(self) -> str:
+        """The last lines of the output, which say what came of it."""
+        return "\n".join(self.output.splitlines()[-40:])
+
+    def assert_green(self) -> None:
+        """Fail, and show the build's output, where the build was red."""
+        assert self.returncode == 0, f"the build is red:\n{self.ending}"
+
+    def assert_red(self, *named: str) -> None:
+        """Fail where the build was green, or has no line that names all of this."""
+        assert self.returncode != 0, f"the build is green:\n{self.ending}"
+        found = any(all(name in line for name in named) for line in self.output.splitlines())
+        assert found, f"the build is red, and no line names all of {named}:\n{self.ending}"
+
+
+@dataclass
+class Project:
+    """A copy of the project.
+
+    Parameters
+    ----------
+    root
+        Where it lies.
+    cache
+        The cache that its builds use.
+    """
+
+    root: Path
+    cache: Path
+
+    @property
+    def examples(self) -> Path:
+        """The folder of its pages."""
+        return self.root / "examples"
+
+    @property
+    def site(self) -> Path:
+        """The folder of its built site."""
+        return self.root / "docs" / "_build" / "html"
+
+    def page(self, name: str) -> Path:
+        """Name the script of a page, given as ``folder/stem``."""
+        return self.examples / f"{name}.py"
+
+    def line(self, name: str, code: str) -> str:
+        """Name the place of a piece of the last cell as a message should."""
+        text = self.page(name).read_text(encoding="utf-8")
+        before = text[: text.index(code, text.index(LAST_CELL))]
+        return f"examples/{name}.py:{before.count(chr(10)) + 1}"
+
+    def write_page(self, name: str, code: str = "", prose: str = PROSE, check: str = CHECK) -> None:
+        """Write a page that does nothing but to run some code, which is its last cell."""
+        script = self.page(name)
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(
+            f'"""\nThe page {script.stem}\n{"=" * 60}\n\n{prose}\n"""\n\n'
+            "import os\nfrom pathlib import Path\n\nfrom smallport.results import check\n\n"
+            f'with Path(os.environ["{DIARY}"]).open("a") as diary:\n'
+            f'    print("{name}", file=diary)\n{check}\n'
+            f"\n{LAST_CELL}\n\n{code}\n",
+            encoding="utf-8",
+        )
+
+    def change(self, file: str, old: str, new: str) -> None:
+        """Change one passage of a file."""
+        text = (self.root / file).read_text(encoding="utf-8")
+        assert old in text, f"{file} holds no {old!r} any more: mend this test"
+        (self.root / file).write_text(text.replace(old, new), encoding="utf-8")
+
+    def stub(self, code: str) -> None:
+        """Run some code at the start of every process, in place of a change upstream."""
+        (self.root / "stubs").mkdir()
+        (self.root / "stubs" / "sitecustomize.py").write_text(code, encoding="utf-8")
+
+    def start(self, *command: object, **environment: str) -> subprocess.Popen:
+        """Start Python on the project, in a process group of its own."""
+        settings = {
+            name: value for name, value in os.environ.items() if not name.startswith("SMALLPORT_")
+        }
+        settings["PYTHONPATH"] = os.pathsep.join([str(self.root / "stubs"), str(self.root / "src")])
+        settings["SMALLPORT_CACHE_DIR"] = str(self.cache)
+        settings[DIARY] = str(self.root / "diary.txt")
+        (self.root / "diary.txt").write_text("")
+        return subprocess.Popen(
+            [sys.executable, *command],
+            cwd=self.root,
+            env=settings | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *command: object, **environment: str) -> Build:
+        """Run Python on the project to its end."""
+        with self.start(*command, **environment) as process:
+            output, _ = process.communicate()
+        return Build(process.returncode, output, self.ran())
+
+    def build(self, *arguments: str, **environment: str) -> Build:
+        """Build the site and apply the gates, as ``nox -s docs`` does."""
+        return self.run("docs/_ext/build.py", *arguments, **environment)
+
+    def ran(self) -> list[str]:
+        """Name the pages that ran since the last process was started."""
+        return (self.root / "diary.txt").read_text(encoding="utf-8").split()
+
+
+@dataclass(frozen=True)
+class Built:
+    """A project, and what it was after its first build.
+
+    Parameters
+    ----------
+    project
+        The project, in whatever state.
+    snapshot
+        A copy of its folder after a green build.
+    """
+
+    project: Project
+    snapshot: Path
+
+    def restored(self) -> Project:
+        """Give the project back as it was."""
+        shutil.rmtree(self.project.root)
+        shutil.copytree(self.snapshot, self.project.root)
+        return self.project
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory) -> Built:
+    """Build the unbroken copy."""
+    root = tmp_path_factory.mktemp("faults") / "project"
+    for name in COPIED:
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, target)
+    for name, text in TEXTS.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+    inventories = root / "docs" / "_build" / "inventories"
+    inventories.mkdir(parents=True)
+    for name in ("python", "numpy", "torch"):
+        (inventories / f"{name}.unreachable").touch()  # these builds ask nobody
+    project = Project(root, tmp_path_factory.mktemp("cache"))
+    project.write_page("small/plot_10_first")
+    project.write_page("small/plot_20_second", 'print("\\x1b[31msomething red\\x1b[0m")')
+    project.write_page("last/plot_30_third")
+    project.build().assert_green()
+    snapshot = root.with_name("snapshot")
+    shutil.copytree(root, snapshot)
+    return Built(project, snapshot)
+
+
+@pytest.fixture
+def project(built) -> Project:
+    """Give the unbroken copy, built and green, to break it."""
+    return built.restored()
