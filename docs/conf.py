@@ -63,7 +63,7 @@ sphinx_gallery_conf = {
     "thumbnail_size": (400, 280),
     "doc_module": ("smallport",),
     "backreferences_dir": "gallery/backreferences",
-    "inspect_global_variables": False,
+    "inspect_global_variables": True,
     "junit": "junit.xml",
     "remove_config_comments": True,
     "show_signature": False,
@@ -78,6 +78,7 @@ html_static_path = ["_static"]
 html_css_files = ["smallport.css"]
 html_js_files = ["smallport.js"]
 html_favicon = "_static/logo.svg"
+html_context = {"default_mode": "auto"}
 html_sidebars = {name: [] for name in ("index", "results", "assets", "contributing")}
 html_copy_source = False
 html_show_sourcelink = False

@@ -343,7 +343,7 @@ def test_a_data_folder_is_read_and_left_alone(data_folder, isolated, tiny_corpus
     assert corpus.name == "WikiText-2"
     assert corpus.checksum == tiny_corpus.checksum
     model = assets.language_model(corpus)
-    assert model.source == "published weights"
+    assert model.source == f"{WEIGHTS} in the data folder"
     assert model.training is None
     assert model.sha256 == hashlib.sha256(good_weights.read_bytes()).hexdigest()
     assert not model.model.training
@@ -742,11 +742,18 @@ def save_small_llama(folder):
 
 def test_tiny_llm_is_taken_from_the_data_folder(data_folder, isolated):
     save_small_llama(data_folder / "Tiny-LLM")
+    (data_folder / "Tiny-LLM" / "tokenizer.json").write_text("{}")
     checkpoint = assets.tiny_llm()
-    assert checkpoint == assets.TinyLLMCheckpoint(data_folder / "Tiny-LLM", "the data folder")
+    source = "Tiny-LLM in the data folder"
+    assert checkpoint == assets.TinyLLMCheckpoint(data_folder / "Tiny-LLM", source)
     model = AutoModelForCausalLM.from_pretrained(checkpoint.folder)
     assert model.config.hidden_size == 8
     assert not isolated.exists()
+
+
+def test_a_checkpoint_without_a_tokenizer_is_named(data_folder):
+    save_small_llama(data_folder / "Tiny-LLM")
+    assert "Tiny-LLM/tokenizer* is missing" in error_of(assets.tiny_llm)
 
 
 def test_a_data_folder_without_tiny_llm_is_named(data_folder):

@@ -12,7 +12,6 @@ SURROUNDINGS = records.Surroundings(
     processor="A processor",
     int8_dot_products=("avx512_vnni",),
     cores=2,
-    threads=2,
     versions={"python": "3.11.7", "torch": "2.13.0"},
     assets="embedded",
     corpus="c" * 64,
@@ -46,7 +45,7 @@ def test_a_run_that_began_has_not_passed(script):
 
 def test_a_run_that_finished_says_how(script):
     records.begin(script, SURROUNDINGS)
-    records.finish(script, 1.5, passed=True)
+    records.finish(script, 1.5, passed=True, threads=1)
     run = records.read(script)
     assert (run.seconds, run.passed) == (1.5, True)
     assert run.command == "python -m nox -s docs -- --page plot_10_page"
@@ -63,11 +62,14 @@ def test_a_new_run_forgets_what_the_last_one_measured(script, monkeypatch):
 
 def test_provenance_names_commit_machine_versions_and_command(script):
     records.begin(script, SURROUNDINGS)
-    described = provenance.described(records.read(script))
+    records.finish(script, 1.5, passed=True, threads=1)
+    corpus = results.Source("corpus", "WikiText-2", "c" * 64)
+    described = provenance.described(records.read(script), [corpus])
     assert described["commit"] == "``0123456789ab``, with uncommitted changes"
     assert described["date"] == "2026-11-20 21:52:00 UTC"
-    assert described["processor"] == "A processor, 2 cores, 2 threads"
+    assert described["processor"] == "A processor, 2 cores, threads at the end: 1"
     assert described["int8 dot products"] == "avx512_vnni"
+    assert described["corpus"] == "WikiText-2, ``cccccccccccccccc``"
     assert described["versions"] == "python 3.11.7, torch 2.13.0"
     assert described["run it again"] == "``python -m nox -s docs -- --page plot_10_page``"
 
@@ -77,3 +79,24 @@ def test_fingerprint_covers_what_a_page_depends_on(monkeypatch):
     assert records.surroundings().fingerprint == before
     monkeypatch.setattr(records.measure, "int8_dot_products", tuple)
     assert records.surroundings().fingerprint != before
+
+
+def test_fingerprint_covers_the_files_of_the_data_folder(monkeypatch, tmp_path):
+    (tmp_path / "wikitext-2").mkdir()
+    for split in ("train", "valid", "test"):
+        (tmp_path / "wikitext-2" / f"{split}.txt").write_text("a text\n")
+    monkeypatch.setenv("SMALLPORT_ASSETS", "published")
+    monkeypatch.setenv("SMALLPORT_DATA_DIR", str(tmp_path))
+    before = records.surroundings().fingerprint
+    (tmp_path / "weights.pth").write_bytes(b"weights")
+    after = records.surroundings().fingerprint
+    assert after != before
+    monkeypatch.setenv("SMALLPORT_TINY_LLM_REVISION", "a-branch")
+    assert records.surroundings().fingerprint != after
+
+
+def test_a_record_of_another_version_is_none(script):
+    records.begin(script, SURROUNDINGS)
+    file = records.folder_of(script) / "run.json"
+    file.write_text(file.read_text().replace('"cores"', '"sockets"'))
+    assert records.read(script) is None

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallport.results import RESULTS_FILE, Result, check, read_results, record, with_unit
+from smallport.results import (
+    RESULTS_FILE,
+    Result,
+    Source,
+    check,
+    read_results,
+    read_sources,
+    record,
+    with_unit,
+)
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -21,14 +30,14 @@ def recorded(monkeypatch, tmp_path):
 @given(NUMBERS, NUMBERS, NUMBERS)
 def test_a_value_passes_exactly_when_it_is_within_its_bounds(value, low, high):
     if low <= value <= high:
-        assert check("x", value, at_least=low, at_most=high) == value
+        check("x", value, at_least=low, at_most=high)
     else:
         with pytest.raises(AssertionError, match=r"x: claimed at least .* and at most .* measured"):
             check("x", value, at_least=low, at_most=high)
 
 
 def test_bounds_are_inclusive():
-    assert check("x", 2, at_least=2, at_most=2) == 2
+    check("x", 2, at_least=2, at_most=2)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -89,3 +98,20 @@ def test_claims_and_units_in_words():
     assert Result("x", 1, "s", at_least=1, at_most=2).claim == "at least 1 s and at most 2 s"
     assert Result("x", 1, "s").claim == ""
     assert with_unit(0.000_123_456_7, "s") == "0.000123457 s"
+
+
+def test_sources_are_recorded_once_beside_the_results(tmp_path, monkeypatch):
+    file = tmp_path / "results.jsonl"
+    monkeypatch.setenv(RESULTS_FILE, str(file))
+    corpus = Source("corpus", "WikiText-2", "c" * 64)
+    record(corpus)
+    check("loss", 3.1, "nats", at_most=3.5)
+    record(corpus)
+    assert read_sources(file) == [corpus]
+    assert [result.name for result in read_results(file)] == ["loss"]
+
+
+def test_nothing_is_recorded_where_there_is_no_build(tmp_path, monkeypatch):
+    monkeypatch.delenv(RESULTS_FILE, raising=False)
+    record(Source("corpus", "WikiText-2", "c" * 64))
+    assert read_sources(tmp_path / "results.jsonl") == []

@@ -17,6 +17,7 @@ from pathlib import Path
 import gates
 import pages
 import records
+from smallport import AssetError
 
 DOCS = records.ROOT / "docs"
 BUILD = DOCS / "_build"
@@ -38,6 +39,11 @@ def main(arguments: list[str]) -> int:
     if options.fresh or options.page:
         os.environ[pages.FRESH] = options.page or "*"
     start = time.perf_counter()
+    try:
+        records.surroundings()
+    except AssetError as error:
+        print(f"The build is red before it began: {error}", file=sys.stderr)
+        return 1
     build_wheel()
     remove_stale_stubs()
     start_over_where_needed()

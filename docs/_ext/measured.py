@@ -90,9 +90,9 @@ class Measured(SphinxDirective):
                 raise self.error(
                     f"{page} measured nothing of the name {name!r}: see the names of its checks"
                 )
-            value = with_unit(result.value, result.unit)
-            rows.append((label, f"**{value}**", f":doc:`measured here </gallery/{page}>`"))
-        return table(("", "this build", "page"), rows)
+            value = f"{result.value:.3g} {result.unit}".rstrip()
+            rows.append((label, f"**{value}**", f":doc:`/gallery/{page}`"))
+        return table(("", "measured", "on the page"), rows)
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:

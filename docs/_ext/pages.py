@@ -97,6 +97,9 @@ def reset(gallery_conf: dict[str, Any], name: str, when: str) -> None:
 
     Sphinx-Gallery calls this before and after each page.
     """
+    import torch  # noqa: PLC0415 - a build that runs no page does without
+
+    threads = torch.get_num_threads()
     put_back_state()
     script = next(records.EXAMPLES.rglob(name))
     memory = memory_of(Path(gallery_conf["src_dir"], GALLERY, script.relative_to(records.EXAMPLES)))
@@ -112,7 +115,7 @@ def reset(gallery_conf: dict[str, Any], name: str, when: str) -> None:
         written = files_beside(script).items() - _present.pop(name).items()
         left = tuple(sorted(str(file.relative_to(script.parent)) for file, _ in written))
         # The gallery remembers a page if and only if it ran to its end.
-        records.finish(script, seconds, passed=memory.exists(), left=left)
+        records.finish(script, seconds, passed=memory.exists(), threads=threads, left=left)
 
 
 def memory_of(copied: Path) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 import records
+from smallport.results import Source
 
 GALLERY = "gallery/"
 
@@ -41,21 +42,23 @@ def add_ending(app: Sphinx, docname: str, source: list[str]) -> None:
         return
     app.env.note_dependency(str(records.folder_of(script) / "run.json"))
     wheel = f"smallport-{app.config.release}-py3-none-any.whl"
-    rows = [f"      * - {name}\n        - {value}" for name, value in described(run).items()]
+    description = described(run, records.sources(script)).items()
+    rows = [f"      * - {name}\n        - {value}" for name, value in description]
     source[0] += ENDING.format(wheel=f"{app.config.html_baseurl}{wheel}", rows="\n".join(rows))
 
 
-def described(run: records.Run) -> dict[str, str]:
+def described(run: records.Run, sources: list[Source]) -> dict[str, str]:
     """Put the provenance of a run into words."""
     ran = run.surroundings
     dirty = ran.commit.endswith("+")
     return {
         "commit": f"``{ran.commit.rstrip('+')}``" + (", with uncommitted changes" if dirty else ""),
         "date": ran.date.replace("T", " ").replace("+00:00", " UTC"),
-        "processor": f"{ran.processor}, {ran.cores} cores, {ran.threads} threads",
+        "processor": f"{ran.processor}, {ran.cores} cores, threads at the end: {run.threads}",
         "int8 dot products": ", ".join(ran.int8_dot_products) or "none",
         "versions": ", ".join(f"{name} {version}" for name, version in ran.versions.items()),
-        "assets": f"``{ran.assets}``, corpus with SHA-256 ``{ran.corpus[:16]}``",
+        "assets": f"``{ran.assets}``",
+        **{source.name: f"{source.origin}, ``{source.identity[:16]}``" for source in sources},
         "run it again": f"``{run.command}``",
     }
 
@@ -74,8 +77,12 @@ def write_json(app: Sphinx, exception: Exception | None) -> None:
     pages = {}
     for script in records.scripts():
         if run := records.read(script):
-            checks = [asdict(result) for result in records.checked(script)]
-            pages[run.page] = {**asdict(run), "command": run.command, "results": checks}
+            pages[run.page] = {
+                **asdict(run),
+                "command": run.command,
+                "sources": [asdict(source) for source in records.sources(script)],
+                "results": [asdict(result) for result in records.checked(script)],
+            }
     file = Path(app.outdir) / "provenance.json"
     file.write_text(json.dumps({"pages": pages}, indent=2) + "\n", encoding="utf-8")
 

@@ -7,6 +7,7 @@ is how a page that ended the build early is found out.
 import datetime as dt
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ class Surroundings:
         Of the project's repository, ``+`` behind it where the tree was not clean.
     date
         When the build began, in UTC, in ISO 8601.
-    processor, int8_dot_products, cores, threads
+    processor, int8_dot_products, cores
         The machine.
     versions
         Of Python and of the packages that the pages are about.
@@ -49,7 +50,6 @@ class Surroundings:
     processor: str
     int8_dot_products: tuple[str, ...]
     cores: int
-    threads: int
     versions: dict[str, str]
     assets: str
     corpus: str
@@ -74,6 +74,8 @@ class Run:
         Whether it ran to its end.
     left
         The files that it left in the folder that it ran in.
+    threads
+        How many threads PyTorch used at its end.
     """
 
     page: str
@@ -82,6 +84,7 @@ class Run:
     seconds: float | None = None
     passed: bool = False
     left: tuple[str, ...] = ()
+    threads: int | None = None
 
     @property
     def command(self) -> str:
@@ -105,15 +108,18 @@ def results_file(script: Path) -> Path:
 
 
 def read(script: Path) -> Run | None:
-    """Read the record of a page's last run, if there is one."""
+    """Read the record of a page's last run, if there is one that this version can read."""
     file = folder_of(script) / "run.json"
     if not file.exists():
         return None
     record = json.loads(file.read_text(encoding="utf-8"))
-    surroundings = record.pop("surroundings")
-    surroundings["int8_dot_products"] = tuple(surroundings["int8_dot_products"])
-    record["left"] = tuple(record.get("left", ()))
-    return Run(surroundings=Surroundings(**surroundings), **record)
+    try:
+        surroundings = record.pop("surroundings")
+        surroundings["int8_dot_products"] = tuple(surroundings["int8_dot_products"])
+        record["left"] = tuple(record["left"])
+        return Run(surroundings=Surroundings(**surroundings), **record)
+    except (KeyError, TypeError):  # another version of this extension wrote it
+        return None
 
 
 def begin(script: Path, surroundings: Surroundings) -> None:
@@ -123,11 +129,18 @@ def begin(script: Path, surroundings: Surroundings) -> None:
     _write(script, Run(str(script.relative_to(EXAMPLES)), checksum(script), surroundings))
 
 
-def finish(script: Path, seconds: float, *, passed: bool, left: tuple[str, ...] = ()) -> None:
+def finish(
+    script: Path, seconds: float, *, passed: bool, threads: int, left: tuple[str, ...] = ()
+) -> None:
     """Record that a page ended, and how."""
     run = read(script)
     assert run is not None, f"{script} ended without having begun"
-    _write(script, replace(run, seconds=seconds, passed=passed, left=left))
+    _write(script, replace(run, seconds=seconds, passed=passed, threads=threads, left=left))
+
+
+def sources(script: Path) -> list[results.Source]:
+    """Read what a page worked on."""
+    return results.read_sources(results_file(script))
 
 
 def checked(script: Path) -> list[results.Result]:
@@ -155,21 +168,33 @@ def surroundings() -> Surroundings:
     sources = {
         file.name: checksum(file) for file in sorted((ROOT / "src" / "smallport").glob("*.py"))
     }
-    fingerprint = hashlib.sha256(
-        json.dumps([sources, installed, profile, corpus, machine.int8_dot_products]).encode()
-    )
+    published = _published_files() if profile == "published" else []
+    state = [sources, installed, profile, corpus, published, machine.int8_dot_products]
+    fingerprint = hashlib.sha256(json.dumps(state).encode())
     return Surroundings(
         commit=_commit(),
         date=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         processor=machine.processor,
         int8_dot_products=machine.int8_dot_products,
         cores=machine.cores,
-        threads=machine.threads,
         versions={name: installed[name] for name in ("python", *SHOWN_VERSIONS)},
         assets=profile,
         corpus=corpus,
         fingerprint=fingerprint.hexdigest(),
     )
+
+
+def _published_files() -> list[object]:
+    """Tell apart the files of the data folder, and the revision asked of the hub."""
+    state: list[object] = [os.environ.get(assets.REVISION)]
+    if named := os.environ.get(assets.DATA_DIR):
+        folder = Path(named).resolve()
+        state += [
+            (str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns)
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        ]
+    return state
 
 
 def _commit() -> str:

@@ -41,6 +41,7 @@ from smallport.cache import (
 )
 from smallport.lstm import Epoch, Preset, Schedule, WordLanguageModel
 from smallport.measure import this_machine
+from smallport.results import Source, record
 from smallport.text import Corpus
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "Training",
     "corpus",
     "language_model",
+    "preset",
     "profile",
     "tiny_llm",
 ]
@@ -108,6 +110,11 @@ def profile() -> str:
     return chosen
 
 
+def preset() -> Preset:
+    """Name the sizes of the word language model that belongs to the profile."""
+    return lstm.SMALL if profile() == "embedded" else lstm.PUBLISHED
+
+
 def corpus() -> Corpus:
     """Load the text that the word language model learns.
 
@@ -122,8 +129,12 @@ def corpus() -> Corpus:
     AssetError
         When a file is missing, empty, not UTF-8, or cannot be downloaded.
     """
-    if profile() == "embedded":
-        return _python_reference()
+    loaded = _python_reference() if profile() == "embedded" else _wikitext()
+    record(Source("corpus", loaded.name, loaded.checksum))
+    return loaded
+
+
+def _wikitext() -> Corpus:
     folder = _data_folder()
     if folder is None:
         cache = cache_folder()
@@ -163,13 +174,12 @@ def _data_folder() -> Path | None:
 
 
 def _in_data_folder(folder: Path, name: str) -> Path:
-    path = folder / name
-    if not path.exists():
+    if not any(folder.glob(name)):
         raise AssetError(
             f"{name} is missing from the data folder {folder}. Put it there, or unset {DATA_DIR} "
             "to download the published files."
         )
-    return path
+    return folder / name
 
 
 def _read_lines(file: Path) -> list[str]:
@@ -178,7 +188,9 @@ def _read_lines(file: Path) -> list[str]:
         _in_data_folder(file.parent, file.name)
     content = file.read_bytes()
     if not content.strip():
-        raise AssetError(f"{file} is empty: at byte offset 0 a text was expected.")
+        raise AssetError(
+            f"{file} is empty: at byte offset 0 a text was expected. Get the file anew."
+        )
     try:
         decoded = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -280,8 +292,13 @@ def language_model(text_corpus: Corpus) -> LanguageModel:
     AssetError
         When a file is missing, broken, of other shapes, of no use, or would run code.
     """
-    if profile() == "embedded":
-        return _trained_model(text_corpus)
+    embedded = profile() == "embedded"
+    loaded = _trained_model(text_corpus) if embedded else _published_model(text_corpus)
+    record(Source("LSTM weights", loaded.source, loaded.sha256))
+    return loaded
+
+
+def _published_model(text_corpus: Corpus) -> LanguageModel:
     folder = _data_folder()
     if folder is None:
         file = fetch(RemoteFile(WEIGHTS_FILE, WEIGHTS_URL), cache_folder())
@@ -297,28 +314,29 @@ def language_model(text_corpus: Corpus) -> LanguageModel:
             f"{WEIGHTS_URL} gave no usable weights, and the download was deleted: {error}"
         ) from error
     _assert_useful(model, text_corpus, file)
-    return LanguageModel(model, lstm.PUBLISHED, "published weights", file, sha256(file), None)
+    source = f"{WEIGHTS_URL}" if folder is None else f"{WEIGHTS_FILE} in the data folder"
+    return LanguageModel(model, lstm.PUBLISHED, source, file, sha256(file), None)
 
 
 def _trained_model(text_corpus: Corpus) -> LanguageModel:
-    preset, schedule = lstm.SMALL, Schedule()
+    sizes, schedule = lstm.SMALL, Schedule()
     key = _key(
         text_corpus.checksum,
         inspect.getsource(text),
         inspect.getsource(lstm),
-        repr(preset),
+        repr(sizes),
         repr(schedule),
         torch.__version__,
     )
     weights = cache_folder() / f"word-language-model-{key}.pth"
-    record = weights.with_suffix(".json")
+    curve_file = weights.with_suffix(".json")
     with FileLock(weights.with_suffix(".lock")):
-        if not (weights.exists() and record.exists()):
-            training = _train(text_corpus, preset, schedule, weights)
-            training.write(record)  # last: it says that the weights are whole
-    model = _load_weights(weights, len(text_corpus.vocabulary), preset)
+        if not (weights.exists() and curve_file.exists()):
+            training = _train(text_corpus, sizes, schedule, weights)
+            training.write(curve_file)  # last: it says that the weights are whole
+    model = _load_weights(weights, len(text_corpus.vocabulary), sizes)
     return LanguageModel(
-        model, preset, "trained here", weights, sha256(weights), Training.read(record)
+        model, sizes, "trained here", weights, sha256(weights), Training.read(curve_file)
     )
 
 
@@ -424,13 +442,20 @@ def tiny_llm() -> TinyLLMCheckpoint:
     AssetError
         When the checkpoint is missing or cannot be downloaded.
     """
-    if profile() == "embedded":
-        return _untrained_checkpoint()
+    loaded = _untrained_checkpoint() if profile() == "embedded" else _published_checkpoint()
+    weights = sorted(loaded.folder.glob("*.safetensors"))
+    identity = loaded.revision or ", ".join(sha256(file) for file in weights)
+    record(Source("Tiny-LLM", loaded.source, identity))
+    return loaded
+
+
+def _published_checkpoint() -> TinyLLMCheckpoint:
     folder = _data_folder()
-    if folder is not None:
-        _in_data_folder(folder, "Tiny-LLM/config.json")
-        return TinyLLMCheckpoint(folder / "Tiny-LLM", "the data folder")
-    return _hub_checkpoint(os.environ.get(REVISION) or "main")
+    if folder is None:
+        return _hub_checkpoint(os.environ.get(REVISION) or "main")
+    for name in ("config.json", "*.safetensors", "tokenizer*"):
+        _in_data_folder(folder, f"Tiny-LLM/{name}")
+    return TinyLLMCheckpoint(folder / "Tiny-LLM", "Tiny-LLM in the data folder")
 
 
 def _untrained_checkpoint() -> TinyLLMCheckpoint:

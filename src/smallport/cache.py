@@ -25,6 +25,8 @@ DATA_DIR = "SMALLPORT_DATA_DIR"
 class AssetError(RuntimeError):
     """A corpus, weights or a checkpoint cannot be had; the message says what to do."""
 
+    __module__ = "smallport"  # where users find it, and what a traceback should say
+
 
 class ChecksumError(AssetError):
     """A file does not hold what it should."""

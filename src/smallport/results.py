@@ -10,6 +10,7 @@ import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 RESULTS_FILE = "SMALLPORT_RESULTS_FILE"
 """The environment variable by which a build names the file for a page's results."""
@@ -81,7 +82,7 @@ def check(
     *,
     at_most: float | None = None,
     at_least: float | None = None,
-) -> float:
+) -> None:
     """Assert a claim about a measured number, and record the number for the build.
 
     Without bounds the number is recorded as it is: that is how a figure is reported where nothing
@@ -98,11 +99,6 @@ def check(
     at_most, at_least
         The claimed bounds, both inclusive.
 
-    Returns
-    -------
-    float
-        The value.
-
     Raises
     ------
     AssertionError
@@ -111,7 +107,6 @@ def check(
     Examples
     --------
     >>> check("size ratio", 0.7, at_most=0.75)
-    0.7
     >>> check("loss gap", 0.3, "nats", at_most=0.01)
     Traceback (most recent call last):
         ...
@@ -124,24 +119,59 @@ def check(
             f"measured {with_unit(result.value, unit)}"
         )
     record(result)
-    return result.value
 
 
-def record(result: Result) -> None:
-    """Append a result to the file that the build named; do nothing where there is no build."""
+@dataclass(frozen=True)
+class Source:
+    """Something that a page worked on: a text, weights, a checkpoint.
+
+    Parameters
+    ----------
+    name
+        What it is.
+    origin
+        Where it comes from.
+    identity
+        What tells it from another of that name: a checksum, or a commit on the hub.
+    """
+
+    name: str
+    origin: str
+    identity: str
+
+
+def record(entry: Result | Source) -> None:
+    """Append a line to the file that the build named; do nothing where there is no build."""
     if file := os.environ.get(RESULTS_FILE):
+        line = json.dumps({type(entry).__name__: asdict(entry)})
         with Path(file).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(asdict(result)) + "\n")
+            stream.write(line + "\n")
 
 
 def read_results(file: Path) -> list[Result]:
-    """Read back what a page recorded, in the order in which it checked.
+    """Read back what a page measured, in the order in which it checked.
 
     Parameters
     ----------
     file
-        What ``RESULTS_FILE`` named; a file that is not there holds no results.
+        What ``RESULTS_FILE`` named; a file that is not there holds nothing.
     """
+    return [Result(**entry["Result"]) for entry in _entries(file) if "Result" in entry]
+
+
+def read_sources(file: Path) -> list[Source]:
+    """Read back what a page worked on, each source once.
+
+    Parameters
+    ----------
+    file
+        What ``RESULTS_FILE`` named; a file that is not there holds nothing.
+    """
+    sources = (Source(**entry["Source"]) for entry in _entries(file) if "Source" in entry)
+    return list(dict.fromkeys(sources))
+
+
+def _entries(file: Path) -> list[dict[str, dict[str, Any]]]:
     if not file.exists():
         return []
-    return [Result(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
