@@ -215,3 +215,31 @@ def test_prose_is_counted_and_cells_are_measured(page):
     assert lines.startswith("page.py:9: this code cell has 41 lines")
     fine = page(f'"""\nTitle\n=====\n\n{"word " * 100}\n"""\n\n' + "one = 1\n" * 40)
     assert list(gates.unconvincing(fine)) == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "address"),
+    [
+        ('<script src="https://a.org/x.js"></script>', "https://a.org/x.js"),
+        ('<link rel="stylesheet" href="//a.org/x.css">', "//a.org/x.css"),
+        ('<link href="https://a.org/x.css" rel="stylesheet">', "https://a.org/x.css"),
+    ],
+)
+def test_what_another_host_would_serve_is_found(tmp_path, tag, address):
+    (tmp_path / "page.html").write_text(tag, encoding="utf-8")
+    (finding,) = gates.foreign_requests(tmp_path)
+    assert "page.html" in finding
+    assert address in finding
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '<a href="https://a.org/">a link</a>',
+        '<img src="_static/logo.svg">',
+        '<link rel="canonical" href="http://127.0.0.1:8000/index.html">',
+    ],
+)
+def test_links_and_own_files_are_no_foreign_requests(tmp_path, tag):
+    (tmp_path / "page.html").write_text(tag, encoding="utf-8")
+    assert list(gates.foreign_requests(tmp_path)) == []

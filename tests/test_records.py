@@ -4,6 +4,7 @@ import pytest
 
 import provenance
 import records
+import surroundings
 from smallport import results
 
 SURROUNDINGS = records.Surroundings(
@@ -75,10 +76,10 @@ def test_provenance_names_commit_machine_versions_and_command(script):
 
 
 def test_fingerprint_covers_what_a_page_depends_on(monkeypatch):
-    before = records.surroundings().fingerprint
-    assert records.surroundings().fingerprint == before
-    monkeypatch.setattr(records.measure, "int8_dot_products", tuple)
-    assert records.surroundings().fingerprint != before
+    before = surroundings.describe().fingerprint
+    assert surroundings.describe().fingerprint == before
+    monkeypatch.setattr(surroundings.measure, "int8_dot_products", tuple)
+    assert surroundings.describe().fingerprint != before
 
 
 def test_fingerprint_covers_the_files_of_the_data_folder(monkeypatch, tmp_path):
@@ -87,12 +88,12 @@ def test_fingerprint_covers_the_files_of_the_data_folder(monkeypatch, tmp_path):
         (tmp_path / "wikitext-2" / f"{split}.txt").write_text("a text\n")
     monkeypatch.setenv("SMALLPORT_ASSETS", "published")
     monkeypatch.setenv("SMALLPORT_DATA_DIR", str(tmp_path))
-    before = records.surroundings().fingerprint
+    before = surroundings.describe().fingerprint
     (tmp_path / "weights.pth").write_bytes(b"weights")
-    after = records.surroundings().fingerprint
+    after = surroundings.describe().fingerprint
     assert after != before
     monkeypatch.setenv("SMALLPORT_TINY_LLM_REVISION", "a-branch")
-    assert records.surroundings().fingerprint != after
+    assert surroundings.describe().fingerprint != after
 
 
 def test_a_record_of_another_version_is_none(script):

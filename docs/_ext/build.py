@@ -15,9 +15,7 @@ import time
 from pathlib import Path
 
 import gates
-import pages
 import records
-from smallport import AssetError
 
 DOCS = records.ROOT / "docs"
 BUILD = DOCS / "_build"
@@ -37,13 +35,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--page", choices=[script.stem for script in records.scripts()])
     options, others = parser.parse_known_args(arguments)
     if options.fresh or options.page:
-        os.environ[pages.FRESH] = options.page or "*"
+        os.environ[records.FRESH] = options.page or "*"
     start = time.perf_counter()
-    try:
-        records.surroundings()
-    except AssetError as error:
-        print(f"The build is red before it began: {error}", file=sys.stderr)
-        return 1
+    for note in (records.NOW, records.STOPPED):
+        note.unlink(missing_ok=True)
     build_wheel()
     remove_stale_stubs()
     start_over_where_needed()

@@ -26,6 +26,12 @@ SHOWN_AS = {".. code-block:: none", ".. code-block:: pytb"}
 OUTPUT_TABLE = '    <div class="output_subarea'
 LINES = re.compile(r"\.\. GENERATED FROM PYTHON SOURCE LINES (\d+)-(\d+)")
 
+FETCHED = re.compile(
+    r"""<(?:script|img|iframe|source)\b[^>]*\bsrc="(?P<address>(?:https?:)?//[^"]+)"
+    |<link\b(?=[^>]*\brel="(?:stylesheet|preload|icon)")[^>]*\bhref="(?P<sheet>(?:https?:)?//[^"]+)"
+    """,
+    re.VERBOSE,
+)
 TRACEBACK = re.compile(r"^[\s|+]*(?:Exception Group )?Traceback \(most recent call last\)")
 LOG_LINES = [
     r"\[?(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b[\]: ]",
@@ -71,13 +77,17 @@ def junk_in(text: str) -> str | None:
 
 def findings(site: Path) -> list[str]:
     """Apply every gate to a build."""
+    now = records.current_surroundings()
+    if now is None:
+        reason = records.STOPPED.read_text("utf-8") if records.STOPPED.exists() else "see above"
+        return [f"the build stopped before it looked at any page: {reason}"]
     scripts = list(records.scripts())
-    found = [*headless_folders(), *unexecuted(scripts)]
+    found = [*headless_folders(), *unexecuted(scripts, now.fingerprint)]
     for script in scripts:
         found += [*careless_handlers(script), *unconvincing(script)]
         if (run := records.read(script)) and run.passed:
             found += [*unchecked(script), *left_behind(script, run), *junk_in_output(script)]
-    return found + list(unwritten(scripts, site))
+    return [*found, *unwritten(scripts, site), *foreign_requests(site)]
 
 
 def named(script: Path, line: int | None = None) -> str:
@@ -106,9 +116,8 @@ def headless_folders() -> Iterator[str]:
             yield f"{named(folder)} has no {HEADER}, so its pages are ignored: write one"
 
 
-def unexecuted(scripts: list[Path]) -> Iterator[str]:
+def unexecuted(scripts: list[Path], fingerprint: str) -> Iterator[str]:
     """Find pages that did not run to their end, or whose last run no longer stands."""
-    fingerprint = records.surroundings().fingerprint
     for script in scripts:
         run = records.read(script)
         if run is None:
@@ -158,6 +167,15 @@ def unwritten(scripts: list[Path], site: Path) -> Iterator[str]:
         page = site / "gallery" / script.relative_to(records.EXAMPLES).with_suffix(".html")
         if not page.exists():
             yield f"{named(script)} has no page in the site: sphinx-build stopped before writing it"
+
+
+def foreign_requests(site: Path) -> Iterator[str]:
+    """Find what a browser would fetch from another host when somebody reads the site."""
+    for page in sorted(site.rglob("*.html")):
+        for tag in FETCHED.finditer(page.read_text(encoding="utf-8")):
+            address = tag["address"] or tag["sheet"]
+            where = page.relative_to(site)
+            yield f"{where} asks another host for {address}: serve it with the site"
 
 
 def junk_in_output(script: Path) -> Iterator[str]:

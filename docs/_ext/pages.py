@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.errors import ConfigError
 from sphinx.util import logging
 
 import records
+import surroundings
+from smallport import AssetError
 from smallport.results import RESULTS_FILE
 
 logger = logging.getLogger(__name__)
-
-FRESH = "SMALLPORT_FRESH"
-"""The environment variable by which a build asks for a page to be run, or for all (``*``)."""
 
 GALLERY = "gallery"
 
@@ -41,6 +41,7 @@ _present: dict[str, dict[Path, int]] = {}
 def forget_stale(app: Sphinx) -> None:
     """Delete what the gallery remembers of pages that have to run again, or that are gone."""
     gallery = Path(app.srcdir) / GALLERY
+    _surroundings()
     for copied in list(gallery.rglob("*.py")):
         script = records.EXAMPLES / copied.relative_to(gallery)
         memory = memory_of(copied)
@@ -55,7 +56,7 @@ def forget_stale(app: Sphinx) -> None:
 def why_stale(script: Path, copied: Path) -> str:
     """Say why a page's last run no longer stands; empty if it does."""
     run = records.read(script)
-    if os.environ.get(FRESH) in ("*", script.stem):
+    if os.environ.get(records.FRESH) in ("*", script.stem):
         return "a fresh run was asked for"
     if run is None or not run.passed or not copied.with_suffix(".rst").exists():
         return "its last run did not finish"
@@ -88,8 +89,14 @@ def remove_empty_folders(gallery: Path) -> None:
 
 @cache
 def _surroundings() -> records.Surroundings:
-    """Describe the surroundings once a build."""
-    return records.surroundings()
+    """Describe the surroundings once a build, and write them down for the gates."""
+    try:
+        described = surroundings.describe()
+    except AssetError as error:
+        records.note_stop(str(error))
+        raise ConfigError(str(error)) from None
+    records.note_surroundings(described)
+    return described
 
 
 def reset(gallery_conf: dict[str, Any], name: str, when: str) -> None:

@@ -4,23 +4,26 @@ One folder a page, below ``docs/_build/records``. A run that began and did not f
 is how a page that ended the build early is found out.
 """
 
-import datetime as dt
 import hashlib
 import json
-import os
-import platform
-import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import versions
-from smallport import assets, measure, results
+from smallport import results
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 FOLDER = ROOT / "docs" / "_build" / "records"
-SHOWN_VERSIONS = ("torch", "transformers", "onnx-diagnostic", "onnxruntime")
+FRESH = "SMALLPORT_FRESH"
+"""The environment variable by which a build asks for a page to be run, or for all (``*``)."""
+
+NOW = FOLDER / "surroundings.json"
+"""Holds the surroundings of the build that goes on, as the build itself found them."""
+
+STOPPED = FOLDER / "stopped.txt"
+"""Holds the reason why the build that goes on could not find out its surroundings."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class Surroundings:
     assets: str
     corpus: str
     fingerprint: str
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> "Surroundings":
+        """Read what ``dataclasses.asdict`` wrote."""
+        return cls(**record | {"int8_dot_products": tuple(record["int8_dot_products"])})
 
 
 @dataclass(frozen=True)
@@ -114,10 +122,9 @@ def read(script: Path) -> Run | None:
         return None
     record = json.loads(file.read_text(encoding="utf-8"))
     try:
-        surroundings = record.pop("surroundings")
-        surroundings["int8_dot_products"] = tuple(surroundings["int8_dot_products"])
+        surroundings = Surroundings.from_json(record.pop("surroundings"))
         record["left"] = tuple(record["left"])
-        return Run(surroundings=Surroundings(**surroundings), **record)
+        return Run(surroundings=surroundings, **record)
     except (KeyError, TypeError):  # another version of this extension wrote it
         return None
 
@@ -153,58 +160,30 @@ def checksum(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def note_surroundings(surroundings: Surroundings) -> None:
+    """Write down what the pages of this build run in, for the gates."""
+    _write_json(NOW, surroundings)
+
+
+def note_stop(reason: str) -> None:
+    """Write down why a build stops before it looks at any page, for the gates."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    STOPPED.write_text(reason, encoding="utf-8")
+
+
+def current_surroundings() -> Surroundings | None:
+    """Read what the pages of this build run in; None where the build never came to look."""
+    if not NOW.exists():
+        return None
+    return Surroundings.from_json(json.loads(NOW.read_text(encoding="utf-8")))
+
+
 def _write(script: Path, run: Run) -> None:
-    file = folder_of(script) / "run.json"
+    _write_json(folder_of(script) / "run.json", run)
+
+
+def _write_json(file: Path, entry: Run | Surroundings) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(run), indent=2) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(asdict(entry), indent=2) + "\n", encoding="utf-8")
     partial.replace(file)
-
-
-def surroundings() -> Surroundings:
-    """Describe what the pages of this build run in."""
-    machine = measure.this_machine()
-    profile, corpus = assets.profile(), assets.corpus().checksum
-    installed = {"python": platform.python_version(), **versions.installed()}
-    sources = {
-        file.name: checksum(file) for file in sorted((ROOT / "src" / "smallport").glob("*.py"))
-    }
-    published = _published_files() if profile == "published" else []
-    state = [sources, installed, profile, corpus, published, machine.int8_dot_products]
-    fingerprint = hashlib.sha256(json.dumps(state).encode())
-    return Surroundings(
-        commit=_commit(),
-        date=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        processor=machine.processor,
-        int8_dot_products=machine.int8_dot_products,
-        cores=machine.cores,
-        versions={name: installed[name] for name in ("python", *SHOWN_VERSIONS)},
-        assets=profile,
-        corpus=corpus,
-        fingerprint=fingerprint.hexdigest(),
-    )
-
-
-def _published_files() -> list[object]:
-    """Tell apart the files of the data folder, and the revision asked of the hub."""
-    state: list[object] = [os.environ.get(assets.REVISION)]
-    if named := os.environ.get(assets.DATA_DIR):
-        folder = Path(named).resolve()
-        state += [
-            (str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns)
-            for file in sorted(folder.rglob("*"))
-            if file.is_file()
-        ]
-    return state
-
-
-def _commit() -> str:
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    commit = git("rev-parse", "--short=12", "HEAD")
-    if not commit:
-        return "none (not a git checkout)"
-    return commit + ("+" if git("status", "--porcelain") else "")

@@ -1,5 +1,7 @@
 """Compare what an exporter made of a model with the model itself."""
 
+from __future__ import annotations
+
 import copy
 import importlib
 import math
@@ -13,11 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 import torch
-from onnx_diagnostic.helpers.cache_helper import CacheKeyValue
+import transformers  # whose classes are loaded where they are used, which takes seconds
 from torch import Tensor
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
-from transformers import Cache, LlamaForCausalLM
 
 from smallport.tiny_llm import Inputs, make_inputs
 
@@ -84,7 +85,9 @@ def registrar(cls: type) -> str | None:
 
 def _registered_caches() -> list[type]:
     return [
-        cls for cls in pytree.SUPPORTED_NODES if isinstance(cls, type) and issubclass(cls, Cache)
+        cls
+        for cls in pytree.SUPPORTED_NODES
+        if isinstance(cls, type) and issubclass(cls, transformers.Cache)
     ]
 
 
@@ -158,7 +161,7 @@ def name_inputs(inputs: Inputs) -> NamedTensors:
     """
     named: NamedTensors = {}
     for name, value in inputs.items():
-        if isinstance(value, Cache):
+        if isinstance(value, transformers.Cache):
             named |= _name_cache(value, name)
         else:
             named[name] = value
@@ -187,7 +190,9 @@ def name_outputs(outputs: Any) -> NamedTensors:
     return named
 
 
-def _name_cache(cache: Cache, prefix: str) -> NamedTensors:
+def _name_cache(cache: transformers.Cache, prefix: str) -> NamedTensors:
+    from onnx_diagnostic.helpers.cache_helper import CacheKeyValue  # noqa: PLC0415
+
     pairs = CacheKeyValue(cache)  # reads the caches of every release of transformers
     named: NamedTensors = {}
     for number, (key, value) in enumerate(zip(pairs.key_cache, pairs.value_cache, strict=True)):
@@ -369,7 +374,7 @@ def worst_of(differences: Iterable[Difference]) -> Difference:
 
 
 def compare_with_eager(
-    reference: LlamaForCausalLM,
+    reference: transformers.LlamaForCausalLM,
     run: Callable[[Inputs], NamedTensors],
     steps: Iterable[Step],
     *,

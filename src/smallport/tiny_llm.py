@@ -5,6 +5,8 @@ a configuration and never trained needs no download and exports in seconds, and 
 breaks the real one as well.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from onnx_diagnostic.helpers.cache_helper import make_dynamic_cache
+import transformers  # whose classes are loaded where they are used, which takes seconds
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 PARAMETERS = 12_988_992
@@ -48,13 +49,13 @@ class UntrainedTinyLLM:
         What the model was built from.
     """
 
-    model: LlamaForCausalLM
+    model: transformers.LlamaForCausalLM
     inputs: Inputs
     dynamic_shapes: DynamicShapes
-    configuration: LlamaConfig
+    configuration: transformers.LlamaConfig
 
 
-def tiny_llm_config(*, dynamic_rope: bool = False, **overrides: Any) -> LlamaConfig:
+def tiny_llm_config(*, dynamic_rope: bool = False, **overrides: Any) -> transformers.LlamaConfig:
     """Write down the configuration of the published Tiny-LLM [1]_.
 
     Parameters
@@ -88,7 +89,7 @@ def tiny_llm_config(*, dynamic_rope: bool = False, **overrides: Any) -> LlamaCon
     >>> tiny_llm_config().hidden_size, tiny_llm_config(hidden_size=96).hidden_size
     (192, 96)
     """
-    known = vars(LlamaConfig())
+    known = vars(transformers.LlamaConfig())
     for name in overrides:
         if name not in known:
             raise TypeError(
@@ -123,7 +124,7 @@ def tiny_llm_config(*, dynamic_rope: bool = False, **overrides: Any) -> LlamaCon
             "rope_theta": 10_000.0,
             "factor": 10.0,
         }
-    return LlamaConfig(**entries | overrides)
+    return transformers.LlamaConfig(**entries | overrides)
 
 
 def untrained_tiny_llm(
@@ -182,14 +183,14 @@ def untrained_tiny_llm(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(configuration)
+        model = transformers.LlamaForCausalLM(configuration)
     model.train(mode=False)
     shapes = make_dynamic_shapes(configuration, with_cache=with_cache)
     return UntrainedTinyLLM(model, inputs, shapes, configuration)
 
 
 def make_inputs(
-    configuration: LlamaConfig,
+    configuration: transformers.LlamaConfig,
     *,
     batch_size: int = 2,
     cache_length: int = 30,
@@ -269,6 +270,8 @@ def make_inputs(
     inputs["attention_mask"][0, :padding] = 0
     inputs["position_ids"][0] -= padding
     if with_cache:
+        from onnx_diagnostic.helpers.cache_helper import make_dynamic_cache  # noqa: PLC0415
+
         heads = configuration.num_key_value_heads or configuration.num_attention_heads
         head_size = configuration.head_dim or (
             configuration.hidden_size // configuration.num_attention_heads
@@ -283,7 +286,9 @@ def make_inputs(
     return inputs
 
 
-def make_dynamic_shapes(configuration: LlamaConfig, *, with_cache: bool = True) -> DynamicShapes:
+def make_dynamic_shapes(
+    configuration: transformers.LlamaConfig, *, with_cache: bool = True
+) -> DynamicShapes:
     """Say which axes of :func:`smallport.tiny_llm.make_inputs` change from one call to the next.
 
     Parameters
@@ -353,11 +358,11 @@ def write_checkpoint(folder: str | Path, lines: Iterable[str], *, seed: int = 0)
     configuration = tiny_llm_config()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LlamaForCausalLM(configuration)
+        model = transformers.LlamaForCausalLM(configuration)
     tokenizer = _train_tokenizer(text, configuration.vocab_size)
     with _no_progress_bars():
         model.save_pretrained(folder)
-        PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        transformers.PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
             tokenizer_object=tokenizer,
             model_max_length=configuration.max_position_embeddings,
             **dict(zip(("unk_token", "bos_token", "eos_token"), SPECIAL_TOKENS, strict=True)),

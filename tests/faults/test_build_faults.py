@@ -461,3 +461,16 @@ def test_a_removed_folder_leaves_no_trace(project):
     assert build.ran == []
     assert traces(project, "plot_30_third") == []
     assert traces(project, "Soon gone") == []
+
+
+def test_a_profile_that_does_not_exist_is_named_at_the_end(project):
+    project.build(SMALLPORT_ASSETS="publishd").assert_red(
+        "gate: ", "SMALLPORT_ASSETS='publishd'", "'embedded'", "'published'"
+    )
+
+
+def test_a_page_that_makes_readers_ask_another_host_is_named(project):
+    text = '.. raw:: html\n\n   <img src="https://example.org/spy.png" alt="">\n'
+    index = project.root / "docs" / "index.rst"
+    index.write_text(index.read_text(encoding="utf-8") + f"\n{text}", encoding="utf-8")
+    project.build().assert_red("gate: ", "index.html", "https://example.org/spy.png")

@@ -1,0 +1,65 @@
+"""Describe what the pages of a build run in, and tell when that changed."""
+
+import datetime as dt
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import versions
+from records import ROOT, Surroundings, checksum
+from smallport import assets, measure
+
+SHOWN_VERSIONS = ("torch", "transformers", "onnx-diagnostic", "onnxruntime")
+
+
+def describe() -> Surroundings:
+    """Describe what the pages of this build run in."""
+    machine = measure.this_machine()
+    profile, corpus = assets.profile(), assets.corpus().checksum
+    installed = {"python": platform.python_version(), **versions.installed()}
+    sources = {
+        file.name: checksum(file) for file in sorted((ROOT / "src" / "smallport").glob("*.py"))
+    }
+    published = _published_files() if profile == "published" else []
+    state = [sources, installed, profile, corpus, published, machine.int8_dot_products]
+    fingerprint = hashlib.sha256(json.dumps(state).encode())
+    return Surroundings(
+        commit=_commit(),
+        date=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        processor=machine.processor,
+        int8_dot_products=machine.int8_dot_products,
+        cores=machine.cores,
+        versions={name: installed[name] for name in ("python", *SHOWN_VERSIONS)},
+        assets=profile,
+        corpus=corpus,
+        fingerprint=fingerprint.hexdigest(),
+    )
+
+
+def _published_files() -> list[object]:
+    """Tell apart the files of the data folder, and the revision asked of the hub."""
+    state: list[object] = [os.environ.get(assets.REVISION)]
+    if named := os.environ.get(assets.DATA_DIR):
+        folder = Path(named).resolve()
+        state += [
+            (str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns)
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        ]
+    return state
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    commit = git("rev-parse", "--short=12", "HEAD")
+    if not commit:
+        return "none (not a git checkout)"
+    return commit + ("+" if git("status", "--porcelain") else "")
