@@ -26,7 +26,7 @@ from smallport.text import Corpus, Vocabulary
 TINY = Preset(embedding_size=16, hidden_size=16, layers=1, dropout=0.1)
 QUICK = Schedule(epochs=4, batch_size=4, chunk=10, peak_learning_rate=5e-2)
 WEIGHTS = "word_language_model_quantize.pth"
-REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+REAL_DATA = Path(__file__).resolve().parents[2].joinpath("shared", "data").resolve()
 
 
 def files_of(folder):
@@ -523,7 +523,7 @@ def test_whatever_bytes_a_weights_file_holds_it_is_named_and_refused(tiny_corpus
         file.write_bytes(content)
         message = error_of(assets.language_model, tiny_corpus)
         assert str(file) in message
-        assert "elete it" in message
+        assert "et the file anew" in message
 
 
 @given(st.floats(0, 0.999))
@@ -890,3 +890,12 @@ def test_the_published_weights_are_refused_for_words_in_another_order(real_data)
     message = error_of(assets.language_model, shuffled)
     assert f"{REAL_DATA / WEIGHTS} does not belong to WikiText-2" in message
     assert "another numbering of the words" in message
+
+
+def test_a_broken_record_of_a_training_is_named(tmp_path):
+    for content in ("", "{", "[]", '{"curve": []}', '{"curve": [{"loss": 1}]}'):
+        record = tmp_path / "weights.json"
+        record.write_text(content)
+        message = error_of(assets.Training.read, record)
+        assert str(record) in message
+        assert "delete it" in message

@@ -230,9 +230,15 @@ class Training:
     @classmethod
     def read(cls, file: Path) -> "Training":
         """Read what :meth:`write` wrote."""
-        record = json.loads(file.read_text(encoding="utf-8"))
-        curve = tuple(Epoch(**epoch) for epoch in record.pop("curve"))
-        return cls(curve=curve, **record)
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+            curve = tuple(Epoch(**epoch) for epoch in record.pop("curve"))
+            return cls(curve=curve, **record)
+        except (ValueError, KeyError, TypeError) as error:
+            raise AssetError(
+                f"{file} is no record of a training run ({error}). It is broken: delete it, and "
+                "the model will be trained again."
+            ) from error
 
     def write(self, file: Path) -> None:
         """Write the record as JSON, for people and for :meth:`read`."""
@@ -359,16 +365,16 @@ def _load_weights(file: Path, words: int, preset: Preset) -> WordLanguageModel:
     """Load a state dict after comparing its names and shapes with the architecture's."""
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except pickle.UnpicklingError:
         raise AssetError(
             f"{file} was refused: it is broken, or it holds more than tensors, and loading that "
-            "could run code. Delete it to have it downloaded anew; of your own weights, save the "
-            "state dict alone: torch.save(model.state_dict(), ...)."
-        ) from error
+            "could run code. Get the file anew (one in the cache can be deleted); of your own "
+            "weights, save the state dict alone: torch.save(model.state_dict(), ...)."
+        ) from None
     except Exception as error:  # broken bytes lead the unpickler into errors of any kind
         raise AssetError(
-            f"{file} cannot be read ({error}). It is broken: delete it, and it will be made or "
-            "downloaded anew."
+            f"{file} cannot be read ({error}). It is broken: get the file anew, or delete it if "
+            "it is in the cache, where it will be made or downloaded again."
         ) from error
     with torch.device("meta"):
         expected = WordLanguageModel(words, preset).state_dict()
@@ -503,8 +509,9 @@ def _hub_checkpoint(revision: str) -> TinyLLMCheckpoint:
     except Exception as error:  # the errors of the hub's HTTP library among them
         raise AssetError(
             f"https://huggingface.co/{TINY_LLM_REPOSITORY} at revision {revision} could not be "
-            f"downloaded ({error}). Download it by other means into a folder Tiny-LLM and set "
-            f"{DATA_DIR} to the folder that holds it."
+            f"downloaded ({next(iter(str(error).splitlines()), type(error).__name__)}). Download "
+            f"it by other means into a folder Tiny-LLM and set {DATA_DIR} to the folder that holds "
+            "it."
         ) from error
     finally:
         if hide_bars:
