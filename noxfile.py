@@ -69,9 +69,11 @@ def examples(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Break copies of the project in every way that the gates should notice."""
+    """Break copies of the project in every way that the gates should notice, two at a time."""
     arguments = install(session, "test", "docs")
-    session.run("pytest", "-m", "fault", "tests/faults", *arguments, env=ENVIRONMENT)
+    two = ["--numprocesses=2", "--dist=loadfile"]
+    environment = ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
+    session.run("pytest", "-m", "fault", *two, "tests/faults", *arguments, env=environment)
 
 
 @nox.session

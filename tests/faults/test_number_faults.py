@@ -67,7 +67,7 @@ FAULTS = [
     Fault(
         "int8_sleeps",
         QUANTIZATION,
-        'check("speed-up, published architecture", ',
+        "check(",
         "AssertionError: speed-up, published architecture: claimed at least 1.5 ×, measured ",
     ),
     Fault(
@@ -99,21 +99,21 @@ FAULTS = [
     Fault(
         "exported_weight_changed",
         EXPORT,
-        'check("exported program against eager: largest difference of logits", ',
+        "check(",
         "AssertionError: exported program against eager: largest difference of logits: claimed at "
         "most 1e-05, measured ",
     ),
     Fault(
         "mask_ignored",
         EXPORT,
-        'check("exported program against eager: largest difference of logits", ',
+        "check(",
         "AssertionError: exported program against eager: largest difference of logits: claimed at "
         "most 1e-05, measured ",
     ),
     Fault(
         "last_key_zeroed",
         EXPORT,
-        'check("exported program against eager: largest difference of the cache", ',
+        "check(",
         "AssertionError: exported program against eager: largest difference of the cache: claimed "
         "at most 1e-05, measured ",
     ),
@@ -127,7 +127,7 @@ FAULTS = [
     Fault(
         "initializer_changed",
         EXPORT,
-        'check("ONNX Runtime against eager: largest difference of logits", ',
+        "check(",
         "AssertionError: ONNX Runtime against eager: largest difference of logits: claimed at most "
         "1e-05, measured ",
     ),
