@@ -36,7 +36,8 @@ by Xavier Dupré, and helpers of that package do work here.
 # :func:`smallport.assets.tiny_llm` names a folder with a checkpoint. Unless you asked
 # for the published weights, that is a checkpoint with the published architecture,
 # random weights, and a tokenizer trained on Python's language reference: made on your
-# machine, and loaded by the same code as one from the hub.
+# machine by :func:`smallport.tiny_llm.write_checkpoint`, and loaded by the same code as
+# one from the hub.
 #
 # Loading draws a progress bar, which is of no use on a page; the last cell turns it on
 # again.
@@ -244,8 +245,8 @@ axis.spines[["top", "right"]].set_visible(False)
 # :func:`~smallport.tiny_llm.untrained_tiny_llm` builds it, with inputs that look like
 # one of the calls above: two texts, thirty tokens of each in the cache, three new ones,
 # and this time an attention mask. All of this can be changed, and so can any entry of
-# the configuration, such as ``num_hidden_layers=2``; ``with_cache=False`` makes the
-# inputs of the very first call.
+# the configuration (:func:`~smallport.tiny_llm.tiny_llm_config`), such as
+# ``num_hidden_layers=2``; ``with_cache=False`` makes the inputs of the very first call.
 
 from smallport.tiny_llm import untrained_tiny_llm
 
@@ -261,7 +262,8 @@ assert name_inputs(inputs)["past_key_values.0.key"].shape == (2, 1, 30, 96)
 # %%
 # The dynamic shapes say, for each input, which axes may change. They have the form that
 # the published page used: for the cache a list of two lists, keys and values, with one
-# entry for each layer.
+# entry for each layer. :func:`~smallport.tiny_llm.make_dynamic_shapes` derives them from
+# the configuration.
 
 import pprint
 

@@ -23,6 +23,7 @@ the weights that were published for it.
 # What the model reads is called a corpus. The default one needs no download, because it
 # comes with Python: the reference of the language, which ``help()`` prints topic by
 # topic. It is a small corpus, chosen so that training takes minutes and not a night.
+# (What cannot be had is a :exc:`smallport.AssetError`, which says what to do.)
 
 from smallport import assets
 
@@ -70,6 +71,9 @@ assert END_OF_LINE in corpus.vocabulary.index
 # topic on lists and again in the one on tuples; in an encyclopedia, headings recur.
 # Where a test line also stands in the training part, a model can do well by
 # remembering. That is worth knowing before we read any result, so we count.
+#
+# ``check`` stands behind every number on these pages. It asserts the claim that follows
+# it, and where a site is built it keeps the :class:`~smallport.results.Result`.
 
 from smallport.results import check
 
@@ -219,7 +223,9 @@ if assets.profile() == "embedded":
 # corpus: :func:`smallport.assets.language_model` trains them if nobody has yet, and
 # otherwise takes them from the cache. Either way it hands over the record of the
 # training along with the model, so that nobody takes yesterday's seconds for today's.
-# Published weights come without such a record.
+# The record holds an :class:`~smallport.lstm.Epoch` for each reading of the text and
+# the machine, as :func:`smallport.measure.this_machine` describes a
+# :class:`~smallport.measure.Machine`. Published weights come without one.
 
 pretrained = assets.language_model(corpus)
 training = pretrained.training

@@ -397,7 +397,8 @@ print(f"{tuple(actual.shape)} logits, all equal: {torch.equal(actual, expected)}
 # What multiplies the integers is a library inside PyTorch, the *engine*. On x86 it is
 # chosen for you. Some builds for ARM choose none, and ``quantize_dynamic`` then fails
 # with a message about ``NoQEngine``. The remedy is one line before quantizing:
-# ``torch.backends.quantized.engine = "qnnpack"``.
+# ``torch.backends.quantized.engine = "qnnpack"``. On this site
+# :func:`smallport.quantize.ensure_engine` sees to it.
 
 print(f"{torch.backends.quantized.engine = }")
 print(f"{torch.backends.quantized.supported_engines = }")
