@@ -262,8 +262,8 @@ assert name_inputs(inputs)["past_key_values.0.key"].shape == (2, 1, 30, 96)
 # %%
 # The dynamic shapes say, for each input, which axes may change. They have the form that
 # the published page used: for the cache a list of two lists, keys and values, with one
-# entry for each layer. :func:`~smallport.tiny_llm.make_dynamic_shapes` derives them from
-# the configuration.
+# entry for each layer. :func:`~smallport.tiny_llm.make_dynamic_shapes` derives them
+# from the configuration.
 
 import pprint
 
