@@ -189,9 +189,18 @@ def put_back_state() -> None:
         dynamo.reset()
 
 
+def note_examples(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Have an API page read again when the pages that use its object are others."""
+    if docname.startswith("api/"):
+        backreferences = Path(app.srcdir, GALLERY, "backreferences")
+        name = docname.removeprefix("api/")
+        app.env.note_dependency(str(backreferences / f"{name}.examples"))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect before the gallery looks at its pages (at 500)."""
     app.connect("builder-inited", forget_stale, priority=400)
+    app.connect("source-read", note_examples)
     if python_logging.lastResort:
         python_logging.lastResort.setFormatter(LOGGED)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
