@@ -72,7 +72,7 @@ def build(project, *arguments):
     """Build the site; return the names of the pages as they ran, and what came of each."""
     done = subprocess.run(
         [sys.executable, project / "docs" / "_ext" / "build.py", *arguments],
-        env={**os.environ, "PYTHONPATH": str(project / "src")},
+        env={**os.environ, "PYTHONPATH": str(project / "src"), "NO_COLOR": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
