@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from sphinx.application import Sphinx
 from sphinx.errors import ConfigError
 from sphinx.util import logging
@@ -104,8 +106,6 @@ def reset(gallery_conf: dict[str, Any], name: str, when: str) -> None:
 
     Sphinx-Gallery calls this before and after each page.
     """
-    import torch  # noqa: PLC0415 - a build that runs no page does without
-
     threads = torch.get_num_threads()
     put_back_state()
     script = next(records.EXAMPLES.rglob(name))
@@ -154,8 +154,6 @@ class State:
 @cache
 def first_state() -> State:
     """Remember the state before the first page."""
-    import torch  # noqa: PLC0415
-
     root = python_logging.getLogger()
     return State(
         threads=torch.get_num_threads(),
@@ -168,9 +166,6 @@ def first_state() -> State:
 
 def put_back_state() -> None:
     """Make the process look to the next page as it looked to the first."""
-    import numpy as np  # noqa: PLC0415 - a build that runs no page does without these
-    import torch  # noqa: PLC0415
-
     state = first_state()
     warnings.resetwarnings()  # so that a warning which an earlier page saw is given again
     warnings.filters[:] = state.filters
