@@ -40,7 +40,7 @@ def install(session: nox.Session, *groups: str) -> list[str]:
                 how.append(f"torch=={torch}")
         session.install(*how, "-e", ".", *wanted)
         stamp.write_text(digest)
-    session.run("python", "docs/_ext/versions.py", *(["--latest"] if latest else []))
+    session.run("python", "-m", "tools.gallery.versions", *(["--latest"] if latest else []))
     return [argument for argument in session.posargs if argument != "--latest"]
 
 
@@ -80,4 +80,4 @@ def faults(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the site into docs/_build/html and check it; --serve, --fresh, --page, --latest."""
     arguments = install(session, "docs")
-    session.run("python", "docs/_ext/build.py", *arguments, env=ENVIRONMENT)
+    session.run("python", "-m", "tools.gallery.build", *arguments, env=ENVIRONMENT)

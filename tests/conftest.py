@@ -15,7 +15,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from smallport.text import Corpus
+from smallport.lstm import Corpus
 
 settings.register_profile("smallport", deadline=None)  # a busy machine is no failure
 settings.load_profile("smallport")

@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from smallport import AssetError, assets, lstm
-from smallport.cache import git_blob_id
-from smallport.lstm import Epoch, Preset, Schedule, WordLanguageModel
-from smallport.text import Corpus, Vocabulary
+from smallport.assets.download import git_blob_id
+from smallport.lstm import Corpus, Epoch, Preset, Schedule, Vocabulary, WordLanguageModel
 
 TINY = Preset(embedding_size=16, hidden_size=16, layers=1, dropout=0.1)
 QUICK = Schedule(epochs=4, batch_size=4, chunk=10, peak_learning_rate=5e-2)
@@ -251,7 +250,7 @@ import pathlib, sys, time
 import torch
 from smallport import assets, lstm
 from smallport.lstm import Preset, Schedule
-from smallport.text import Corpus
+from smallport.lstm import Corpus
 
 torch.set_num_threads(1)
 meeting, mine, other = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -722,7 +721,7 @@ def test_a_checkpoint_that_was_interrupted_leaves_nothing(monkeypatch, isolated)
         (folder / "config.json").write_text("{}")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("smallport.tiny_llm.write_checkpoint", interrupted)
+    monkeypatch.setattr("smallport.export.write_checkpoint", interrupted)
     with pytest.raises(KeyboardInterrupt):
         assets.tiny_llm()
     assert files_of(isolated) == []

@@ -22,16 +22,16 @@ from smallport.export import (
     caches_unregistered,
     code_excerpt,
     compare,
-    compare_with_eager,
     copy_inputs,
-    differences_table,
+    discrepancies_table,
+    make_inputs,
     name_inputs,
     name_outputs,
-    registrar,
     run_session,
+    tiny_llm_config,
+    untrained_tiny_llm,
     worst_of,
 )
-from smallport.tiny_llm import make_inputs, tiny_llm_config, untrained_tiny_llm
 
 EXPORTERS = "transformers.exporters.exporter_dynamo"
 SMALL = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
@@ -70,11 +70,11 @@ def test_what_was_registered_is_put_aside_and_put_back():
     register(StaticCache)
     before = tables()
     with caches_unregistered():
-        assert registrar(DynamicCache) is None
-        assert registrar(StaticCache) is None
+        assert registering_module(DynamicCache) is None
+        assert registering_module(StaticCache) is None
         register()
-        assert registrar(DynamicCache) == __name__
-    assert registrar(DynamicCache) == EXPORTERS
+        assert registering_module(DynamicCache) == __name__
+    assert registering_module(DynamicCache) == EXPORTERS
     assert tables() == before
 
 
@@ -87,7 +87,7 @@ def test_what_the_block_registers_is_gone_after_it_even_if_it_fails():
 
     with pytest.raises(KeyError), caches_unregistered():
         fail()
-    assert registrar(DynamicCache) is None
+    assert registering_module(DynamicCache) is None
     assert tables() == before
 
 
@@ -96,7 +96,7 @@ def test_classes_that_were_registered_without_a_name():
     register(StaticCache, name=None)
     with caches_unregistered():
         register(name=None)
-    assert registrar(DynamicCache) == registrar(StaticCache) == __name__
+    assert registering_module(DynamicCache) == registering_module(StaticCache) == __name__
 
 
 def test_the_registry_of_optree_is_kept_in_step(monkeypatch):
@@ -238,12 +238,12 @@ def eager(model):
 
 def test_a_model_equals_its_like_and_differs_from_another(untrained):
     same = untrained_tiny_llm(**SMALL).model
-    differences = compare_with_eager(same, eager(untrained.model), STEPS)
+    differences = compare(same, eager(untrained.model), STEPS)
     assert list(differences) == STEPS
     assert set(differences.values()) == {Difference(0.0, 0.0, "")}
 
     other = untrained_tiny_llm(seed=1, **SMALL).model
-    worst = worst_of(compare_with_eager(other, eager(untrained.model), STEPS).values())
+    worst = worst_of(compare(other, eager(untrained.model), STEPS).values())
     assert worst.logits > 1e-3
     assert worst.cache > 1e-3
 
@@ -253,7 +253,7 @@ def test_a_zeroed_key_tensor_shows_though_the_logits_are_right(untrained):
         outputs = name_outputs(untrained.model(**inputs))
         return outputs | {"present.1.key": torch.zeros_like(outputs["present.1.key"])}
 
-    difference = compare_with_eager(untrained.model, run, STEPS[:1])[STEPS[0]]
+    difference = compare(untrained.model, run, STEPS[:1])[STEPS[0]]
     assert difference.logits == 0
     assert difference.cache > 0.1
     assert difference.worst == "present.1.key"
@@ -265,13 +265,13 @@ def test_an_ignored_mask_shows_where_a_text_is_padded(untrained):
         return name_outputs(untrained.model(**inputs))
 
     full, padded = Step(2, 30, 3), Step(2, 30, 3, padding=9)
-    differences = compare_with_eager(untrained.model, run, [full, padded])
+    differences = compare(untrained.model, run, [full, padded])
     assert differences[full].logits == 0
     assert differences[padded].logits > 1e-3
 
 
 def test_the_table_has_a_row_for_each_step():
-    table = differences_table({STEPS[0]: Difference(0.5, 0.25, "present.0.key")})
+    table = discrepancies_table({STEPS[0]: Difference(0.5, 0.25, "present.0.key")})
     assert table.to_numpy().tolist() == [[2, 30, 3, 0, 0.5, 0.25, "present.0.key"]]
 
 

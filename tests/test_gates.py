@@ -4,8 +4,7 @@ import textwrap
 
 import pytest
 
-import gates
-import records
+from tools.gallery import gates, runs
 
 
 @pytest.mark.parametrize(
@@ -36,7 +35,7 @@ import records
         ("lib/site-packages/torch", "a path of the machine"),
         (r"C:\Users\somebody", "a path of the machine"),
         ("file:///work/model.pt", "a path of the machine"),
-        (str(records.ROOT / "examples"), "a path of the machine"),
+        (str(runs.ROOT / "examples"), "a path of the machine"),
         ("Traceback (most recent call last):", "a traceback"),
         ("  + Exception Group Traceback (most recent call last):", "a traceback"),
     ],
@@ -127,7 +126,7 @@ def test_a_page_without_a_rendering_printed_nothing(tmp_path):
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """Give what writes a page into a project and returns its script."""
-    monkeypatch.setattr(records, "ROOT", tmp_path)
+    monkeypatch.setattr(runs, "ROOT", tmp_path)
 
     def write(code):
         script = tmp_path / "page.py"
@@ -166,7 +165,7 @@ CAREFUL = [
 
 @pytest.mark.parametrize("code", CAREFUL)
 def test_a_failure_that_is_pinned_down_is_no_finding(code, page):
-    assert list(gates.careless_handlers(page(code))) == []
+    assert list(gates.exception_handlers(page(code))) == []
 
 
 HANDLER = """\
@@ -194,27 +193,27 @@ ELSE = "else:\n    raise AssertionError('mended')"
 )
 def test_a_careless_handler_is_named_with_its_line(caught, handling, after, finding, page):
     code = HANDLER.format(caught=caught, handling=handling, after=after)
-    (found,) = gates.careless_handlers(page(code))
+    (found,) = gates.exception_handlers(page(code))
     assert found.startswith(finding)
 
 
 @pytest.mark.parametrize("call", ["suppress(ValueError)", "contextlib.suppress(Exception)"])
 def test_suppressing_is_a_finding(call, page):
-    (found,) = gates.careless_handlers(page(f"with {call}:\n    1 / 0\n"))
+    (found,) = gates.exception_handlers(page(f"with {call}:\n    1 / 0\n"))
     assert found.startswith("page.py:1 suppresses a failure")
 
 
 def test_a_page_that_does_not_parse_is_left_to_those_who_run_it(page):
-    assert list(gates.careless_handlers(page("one = (1"))) == []
+    assert list(gates.exception_handlers(page("one = (1"))) == []
 
 
 def test_prose_is_counted_and_cells_are_measured(page):
     short = page('"""\nTitle\n=====\n"""\n\n# %%\n# Look.\n\n' + "one = 1\n" * 41)
-    words, lines = gates.unconvincing(short)
+    words, lines = gates.prose_and_cells(short)
     assert words.startswith("page.py has 3 words of prose")
     assert lines.startswith("page.py:9: this code cell has 41 lines")
     fine = page(f'"""\nTitle\n=====\n\n{"word " * 100}\n"""\n\n' + "one = 1\n" * 40)
-    assert list(gates.unconvincing(fine)) == []
+    assert list(gates.prose_and_cells(fine)) == []
 
 
 @pytest.mark.parametrize(

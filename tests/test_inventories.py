@@ -12,7 +12,7 @@ def test_names_that_exist_are_found(name):
     assert inventories.can_import(name)
 
 
-@pytest.mark.parametrize("name", ["torch.nope", "nope", "smallport.text.Corpora", "", "torch..nn"])
+@pytest.mark.parametrize("name", ["torch.nope", "nope", "smallport.lstm.Corpora", "", "torch..nn"])
 def test_names_that_do_not_exist_are_not(name):
     assert not inventories.can_import(name)
 

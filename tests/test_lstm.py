@@ -11,6 +11,7 @@ from smallport.lstm import (
     PUBLISHED,
     Preset,
     Schedule,
+    Vocabulary,
     WordLanguageModel,
     detach,
     evaluate,
@@ -18,7 +19,6 @@ from smallport.lstm import (
     losses,
     train,
 )
-from smallport.text import Vocabulary
 
 TINY = Preset(embedding_size=16, hidden_size=16, layers=1, dropout=0.1)
 QUICK = Schedule(epochs=6, batch_size=4, chunk=10, peak_learning_rate=5e-2)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from smallport.progress import progress_bar
+from smallport.display import progress_bar
 
 
 @pytest.fixture

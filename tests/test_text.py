@@ -8,7 +8,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from smallport.text import (
+from smallport.lstm import (
     END_OF_LINE,
     Corpus,
     Vocabulary,

@@ -8,12 +8,13 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallport.export import copy_inputs, name_inputs
-from smallport.tiny_llm import (
+from smallport.export import (
     PARAMETERS,
     SPECIAL_TOKENS,
+    copy_inputs,
     make_dynamic_shapes,
     make_inputs,
+    name_inputs,
     tiny_llm_config,
     untrained_tiny_llm,
     write_checkpoint,

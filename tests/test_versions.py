@@ -4,7 +4,7 @@ import importlib.metadata
 
 import pytest
 
-import versions
+from tools.gallery import versions
 
 INSTALLED = {"same": "1.0", "local": "2.13.0+cpu", "other": "3.1"}
 

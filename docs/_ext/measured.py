@@ -16,10 +16,10 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-import records
-from smallport.results import Result, with_unit
+from smallport.records import Result, with_unit
+from tools.gallery import runs
 
-PUBLISHED = records.ROOT / "docs" / "published.toml"
+PUBLISHED = runs.ROOT / "docs" / "published.toml"
 
 
 def published_role(
@@ -43,7 +43,7 @@ def published_figures() -> dict[tuple[str, str], str]:
 
 def measured(script: Path) -> dict[str, Result]:
     """Look up what a page measured, by name."""
-    return {result.name: result for result in records.checked(script)}
+    return {result.name: result for result in runs.checked(script)}
 
 
 class Measured(SphinxDirective):
@@ -54,8 +54,8 @@ class Measured(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Make the tables of all pages, or the one table that was asked for."""
         self.env.note_dependency(str(PUBLISHED))
-        for script in records.scripts():
-            self.env.note_dependency(str(records.results_file(script)))
+        for script in runs.scripts():
+            self.env.note_dependency(str(runs.results_file(script)))
         lines = self.chosen() if self.content else self.everything()
         return self.parse_text_to_nodes(
             StringList(lines, source="measured figures"), allow_section_headings=True
@@ -64,8 +64,8 @@ class Measured(SphinxDirective):
     def everything(self) -> list[str]:
         """List every check of every page."""
         lines: list[str] = []
-        for script in records.scripts():
-            page = script.relative_to(records.EXAMPLES).with_suffix("").as_posix()
+        for script in runs.scripts():
+            page = script.relative_to(runs.EXAMPLES).with_suffix("").as_posix()
             rows = [
                 (
                     result.name,
@@ -85,7 +85,7 @@ class Measured(SphinxDirective):
         for line in self.content:
             place, _, label = line.partition(" | ")
             page, _, name = place.partition(": ")
-            result = measured(records.EXAMPLES / f"{page}.py").get(name)
+            result = measured(runs.EXAMPLES / f"{page}.py").get(name)
             if result is None:
                 raise self.error(
                     f"{page} measured nothing of the name {name!r}: see the names of its checks"

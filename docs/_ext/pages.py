@@ -1,7 +1,7 @@
 """Run each page as if it were the only one, and know when it has to run again.
 
 Sphinx-Gallery runs a page whose text changed. This extension makes it forget, before it looks, the
-pages whose last run no longer stands: another fingerprint of the surroundings, a run that did not
+pages whose last run no longer stands: another fingerprint of the environment, a run that did not
 finish, or a rebuild that was asked for. It also clears away what pages that are gone left behind.
 """
 
@@ -24,10 +24,9 @@ from sphinx.application import Sphinx
 from sphinx.errors import ConfigError
 from sphinx.util import logging
 
-import records
-import surroundings
 from smallport import AssetError
-from smallport.results import RESULTS_FILE
+from smallport.records import RESULTS_FILE
+from tools.gallery import fingerprint, runs
 
 logger = logging.getLogger(__name__)
 
@@ -43,61 +42,61 @@ _present: dict[str, dict[Path, int]] = {}
 def forget_stale(app: Sphinx) -> None:
     """Delete what the gallery remembers of pages that have to run again, or that are gone."""
     gallery = Path(app.srcdir) / GALLERY
-    _surroundings()
+    _environment()
     for copied in list(gallery.rglob("*.py")):
-        script = records.EXAMPLES / copied.relative_to(gallery)
+        script = runs.EXAMPLES / copied.relative_to(gallery)
         memory = memory_of(copied)
         if not script.exists():
             remove_page(script, gallery)
         elif memory.exists() and (reason := why_stale(script, copied)):
-            logger.info("%s runs again: %s", script.relative_to(records.EXAMPLES), reason)
+            logger.info("%s runs again: %s", script.relative_to(runs.EXAMPLES), reason)
             memory.unlink()
     remove_empty_folders(gallery)
 
 
 def why_stale(script: Path, copied: Path) -> str:
     """Say why a page's last run no longer stands; empty if it does."""
-    run = records.read(script)
-    if os.environ.get(records.FRESH) in ("*", script.stem):
+    run = runs.read(script)
+    if os.environ.get(runs.FRESH) in ("*", script.stem):
         return "a fresh run was asked for"
     if run is None or not run.passed or not copied.with_suffix(".rst").exists():
         return "its last run did not finish"
-    if run.script != records.checksum(script):
+    if run.script != runs.checksum(script):
         return "its text changed"
-    if run.surroundings.fingerprint != _surroundings().fingerprint:
+    if run.environment.fingerprint != _environment().fingerprint:
         return "what it depends on changed"
     return ""
 
 
 def remove_page(script: Path, gallery: Path) -> None:
     """Delete what the gallery made of a page that is gone, and its record."""
-    logger.info("%s is gone: removing its page", script.relative_to(records.EXAMPLES))
+    logger.info("%s is gone: removing its page", script.relative_to(runs.EXAMPLES))
     own = re.compile(rf"(sphx_glr_)?{re.escape(script.stem)}(_\d+|_thumb|_codeobj)*(_2_00x)?(\.|$)")
     for file in list(gallery.rglob(f"*{script.stem}*")):
         if own.match(file.name):
             file.unlink()
     # What refers to pages is made anew from the pages that are there.
     shutil.rmtree(gallery / "backreferences", ignore_errors=True)
-    shutil.rmtree(records.folder_of(script), ignore_errors=True)
+    shutil.rmtree(runs.folder_of(script), ignore_errors=True)
 
 
 def remove_empty_folders(gallery: Path) -> None:
     """Delete the folders of pages that have no folder under ``examples/`` any more."""
     for folder in gallery.glob("*/"):
         generated = folder.name in {"backreferences", "images"}
-        if not generated and not (records.EXAMPLES / folder.name).is_dir():
+        if not generated and not (runs.EXAMPLES / folder.name).is_dir():
             shutil.rmtree(folder)
 
 
 @cache
-def _surroundings() -> records.Surroundings:
-    """Describe the surroundings once a build, and write them down for the gates."""
+def _environment() -> runs.Environment:
+    """Describe the environment once a build, and write them down for the gates."""
     try:
-        described = surroundings.describe()
+        described = fingerprint.describe()
     except AssetError as error:
-        records.note_stop(str(error))
+        runs.note_stop(str(error))
         raise ConfigError(str(error)) from None
-    records.note_surroundings(described)
+    runs.note_environment(described)
     return described
 
 
@@ -108,13 +107,13 @@ def reset(gallery_conf: dict[str, Any], name: str, when: str) -> None:
     """
     threads = torch.get_num_threads()
     put_back_state()
-    script = next(records.EXAMPLES.rglob(name))
-    memory = memory_of(Path(gallery_conf["src_dir"], GALLERY, script.relative_to(records.EXAMPLES)))
+    script = next(runs.EXAMPLES.rglob(name))
+    memory = memory_of(Path(gallery_conf["src_dir"], GALLERY, script.relative_to(runs.EXAMPLES)))
     if when == "before":
         memory.unlink(missing_ok=True)
-        records.begin(script, _surroundings())
+        runs.begin(script, _environment())
         _present[name] = files_beside(script)
-        os.environ[RESULTS_FILE] = str(records.results_file(script))
+        os.environ[RESULTS_FILE] = str(runs.results_file(script))
         _started[name] = time.perf_counter()
     else:
         os.environ.pop(RESULTS_FILE, None)
@@ -122,7 +121,7 @@ def reset(gallery_conf: dict[str, Any], name: str, when: str) -> None:
         written = files_beside(script).items() - _present.pop(name).items()
         left = tuple(sorted(str(file.relative_to(script.parent)) for file, _ in written))
         # The gallery remembers a page if and only if it ran to its end.
-        records.finish(script, seconds, passed=memory.exists(), threads=threads, left=left)
+        runs.finish(script, seconds, passed=memory.exists(), threads=threads, left=left)
 
 
 def memory_of(copied: Path) -> Path:

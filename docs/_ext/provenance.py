@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-import records
-from smallport.results import Source
+from smallport.records import Source
+from tools.gallery import runs
 
 GALLERY = "gallery/"
 
@@ -37,19 +37,19 @@ ENDING = """
 def add_ending(app: Sphinx, docname: str, source: list[str]) -> None:
     """Append to a page how to install what it needs, and the provenance of its output."""
     script = _script(docname)
-    run = records.read(script) if script else None
+    run = runs.read(script) if script else None
     if script is None or run is None:
         return
-    app.env.note_dependency(str(records.folder_of(script) / "run.json"))
+    app.env.note_dependency(str(runs.folder_of(script) / "run.json"))
     wheel = f"smallport-{app.config.release}-py3-none-any.whl"
-    description = described(run, records.sources(script)).items()
+    description = described(run, runs.sources(script)).items()
     rows = [f"      * - {name}\n        - {value}" for name, value in description]
     source[0] += ENDING.format(wheel=f"{app.config.html_baseurl}{wheel}", rows="\n".join(rows))
 
 
-def described(run: records.Run, sources: list[Source]) -> dict[str, str]:
+def described(run: runs.Run, sources: list[Source]) -> dict[str, str]:
     """Put the provenance of a run into words."""
-    ran = run.surroundings
+    ran = run.environment
     dirty = ran.commit.endswith("+")
     return {
         "commit": f"``{ran.commit.rstrip('+')}``" + (", with uncommitted changes" if dirty else ""),
@@ -66,7 +66,7 @@ def described(run: records.Run, sources: list[Source]) -> dict[str, str]:
 def _script(docname: str) -> Path | None:
     if not docname.startswith(GALLERY):
         return None
-    script = records.EXAMPLES / f"{docname.removeprefix(GALLERY)}.py"
+    script = runs.EXAMPLES / f"{docname.removeprefix(GALLERY)}.py"
     return script if script.exists() else None
 
 
@@ -75,13 +75,13 @@ def write_json(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.name != "html":
         return
     pages = {}
-    for script in records.scripts():
-        if run := records.read(script):
+    for script in runs.scripts():
+        if run := runs.read(script):
             pages[run.page] = {
                 **asdict(run),
                 "command": run.command,
-                "sources": [asdict(source) for source in records.sources(script)],
-                "results": [asdict(result) for result in records.checked(script)],
+                "sources": [asdict(source) for source in runs.sources(script)],
+                "results": [asdict(result) for result in runs.checked(script)],
             }
     file = Path(app.outdir) / "provenance.json"
     file.write_text(json.dumps({"pages": pages}, indent=2) + "\n", encoding="utf-8")

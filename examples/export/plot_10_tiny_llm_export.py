@@ -36,7 +36,7 @@ by Xavier Dupré, and helpers of that package do work here.
 # :func:`smallport.assets.tiny_llm` names a folder with a checkpoint. Unless you asked
 # for the published weights, that is a checkpoint with the published architecture,
 # random weights, and a tokenizer trained on Python's language reference: made on your
-# machine by :func:`smallport.tiny_llm.write_checkpoint`, and loaded by the same code as
+# machine by :func:`smallport.export.write_checkpoint`, and loaded by the same code as
 # one from the hub.
 #
 # Loading draws a progress bar, which is of no use on a page; the last cell turns it on
@@ -59,7 +59,7 @@ print(f"{type(model).__name__}, {model.num_parameters():,} parameters")
 # %%
 # The size is that of the published model, to the last parameter.
 
-from smallport.tiny_llm import PARAMETERS
+from smallport.export import PARAMETERS
 
 assert model.num_parameters() == PARAMETERS == 12_988_992
 
@@ -175,7 +175,7 @@ assert all(call["input_ids"] == (1, 1) for call in calls[1:])
 
 import pandas as pd
 
-from smallport.report import show_table
+from smallport.display import show_table
 
 axes = []
 for name, shape in calls[-1].items():
@@ -242,15 +242,15 @@ axis.spines[["top", "right"]].set_visible(False)
 # test that should tell you the day when a new release of PyTorch or transformers breaks
 # the export.
 #
-# :func:`~smallport.tiny_llm.untrained_tiny_llm` builds it, with inputs that look like
+# :func:`~smallport.export.untrained_tiny_llm` builds it, with inputs that look like
 # one of the calls above: two texts, thirty tokens of each in the cache, three new ones,
 # and this time an attention mask. All of this can be changed, and so can any entry of
-# the configuration (:func:`~smallport.tiny_llm.tiny_llm_config`), such as
+# the configuration (:func:`~smallport.export.tiny_llm_config`), such as
 # ``num_hidden_layers=2``; ``with_cache=False`` makes the inputs of the very first call.
 
-from smallport.tiny_llm import untrained_tiny_llm
+from smallport.export import InputShape, untrained_tiny_llm
 
-untrained = untrained_tiny_llm(batch_size=2, cache_length=30, new_tokens=3)
+untrained = untrained_tiny_llm(InputShape(batch_size=2, cache_length=30, new_tokens=3))
 inputs = untrained.inputs
 
 for name, value in inputs.items():
@@ -262,7 +262,7 @@ assert name_inputs(inputs)["past_key_values.0.key"].shape == (2, 1, 30, 96)
 # %%
 # The dynamic shapes say, for each input, which axes may change. They have the form that
 # the published page used: for the cache a list of two lists, keys and values, with one
-# entry for each layer. :func:`~smallport.tiny_llm.make_dynamic_shapes` derives them
+# entry for each layer. :func:`~smallport.export.make_dynamic_shapes` derives them
 # from the configuration.
 
 import pprint
@@ -327,9 +327,12 @@ assert bool(result.logits.isfinite().all())
 from torch._dynamo.exc import UserError
 from transformers import DynamicCache
 
-from smallport.export import caches_unregistered, registrar
+from smallport.export import caches_unregistered, registering_module
 
-assert registrar(DynamicCache) in {None, "transformers.exporters.exporter_dynamo"}, (
+assert registering_module(DynamicCache) in {
+    None,
+    "transformers.exporters.exporter_dynamo",
+}, (
     "DynamicCache is now registered by default, so the failure below no longer "
     "happens: rewrite this section"
 )
@@ -421,8 +424,8 @@ assert len(flat_shapes["past_key_values"]) == len(flatten(inputs["past_key_value
 # With that, the same call succeeds. A program that takes a cache needs the registration
 # when it runs, too, so we try it within the block.
 
-from smallport.export import compare, name_outputs
-from smallport.results import check
+from smallport.checks import check
+from smallport.export import discrepancy, name_outputs
 
 with caches_unregistered():
     pytree.register_pytree_node(
@@ -442,17 +445,17 @@ with caches_unregistered():
         expected = name_outputs(untrained.model(**copy_inputs(inputs)))
         actual = name_outputs(by_hand.module()(**copy_inputs(inputs)))
 
-difference = compare(expected, actual)
+difference = discrepancy(expected, actual)
 print(difference)
 
 check(
     "exported by hand against eager: difference of logits",
-    difference.logits,
+    difference.largest("logits"),
     at_most=1e-5,
 )
 check(
     "exported by hand against eager: difference of the cache",
-    difference.cache,
+    difference.largest("present"),
     at_most=1e-5,
 )
 
@@ -510,9 +513,9 @@ from contextlib import ExitStack
 
 from transformers.exporters import DynamoConfig, DynamoExporter
 
-from smallport.report import errors_only
+from smallport.display import errors_only
 
-before = registrar(DynamicCache)
+before = registering_module(DynamicCache)
 registry = ExitStack()  # closed by the last cell
 registry.enter_context(caches_unregistered())
 
@@ -529,7 +532,7 @@ program = exported.program
 print("inputs: ", *program.graph_signature.user_inputs)
 print("outputs:", *program.graph_signature.user_outputs)
 
-assert registrar(DynamicCache) == "transformers.exporters.exporter_dynamo"
+assert registering_module(DynamicCache) == "transformers.exporters.exporter_dynamo"
 assert program.graph_signature.user_inputs == signature.user_inputs
 assert len(program.graph_signature.user_outputs) == len(signature.user_outputs)
 
@@ -568,16 +571,16 @@ assert torch.equal(reference.lm_head.weight, weight), (
 
 from dataclasses import astuple
 
-from smallport.export import Step, compare_with_eager, differences_table
+from smallport.export import compare, discrepancies_table, make_inputs
 
-seen = Step(batch_size=2, cache_length=30, new_tokens=3)
+seen = InputShape(batch_size=2, cache_length=30, new_tokens=3)
 unseen = [
-    Step(batch_size=1, cache_length=30, new_tokens=3),
-    Step(batch_size=3, cache_length=7, new_tokens=5),
-    Step(batch_size=1, cache_length=64, new_tokens=1),
-    Step(batch_size=4, cache_length=1, new_tokens=3),
-    Step(batch_size=2, cache_length=1000, new_tokens=20),
-    Step(batch_size=3, cache_length=12, new_tokens=2, padding=5),
+    InputShape(batch_size=1, cache_length=30, new_tokens=3),
+    InputShape(batch_size=3, cache_length=7, new_tokens=5),
+    InputShape(batch_size=1, cache_length=64, new_tokens=1),
+    InputShape(batch_size=4, cache_length=1, new_tokens=3),
+    InputShape(batch_size=2, cache_length=1000, new_tokens=20),
+    InputShape(batch_size=3, cache_length=12, new_tokens=2, padding=5),
 ]
 assert all(
     any(a != b for a, b in zip(astuple(seen), astuple(s), strict=True)) for s in unseen
@@ -591,8 +594,13 @@ def run_program(some_inputs: dict[str, Any]) -> dict[str, torch.Tensor]:
     return name_outputs(module(**some_inputs))
 
 
-differences = compare_with_eager(reference, run_program, [seen, *unseen])
-show_table(differences_table(differences))
+differences = compare(
+    reference,
+    run_program,
+    [seen, *unseen],
+    make_inputs=functools.partial(make_inputs, reference.config),
+)
+show_table(discrepancies_table(differences))
 
 # %%
 # The first row is the shape that the program was made from, the others are new to it.
@@ -604,12 +612,12 @@ from smallport.export import worst_of
 worst = worst_of(differences.values())
 check(
     "exported program against eager: largest difference of logits",
-    worst.logits,
+    worst.largest("logits"),
     at_most=1e-5,
 )
 check(
     "exported program against eager: largest difference of the cache",
-    worst.cache,
+    worst.largest("present"),
     at_most=1e-5,
 )
 
@@ -618,13 +626,12 @@ check(
 # prove nothing. Without it, the model gives the first text other logits, and the others
 # the same.
 
-from smallport.tiny_llm import make_inputs
-
 with torch.no_grad():
     padded, full = (
         reference(
             **make_inputs(
-                reference.config, batch_size=3, cache_length=12, padding=padding
+                reference.config,
+                InputShape(batch_size=3, cache_length=12, padding=padding),
             )
         )
         for padding in (5, 0)
@@ -635,7 +642,7 @@ print(
     [f"{change:.1g}" for change in moved],
 )
 
-assert moved[0] > 1000 * worst.logits
+assert moved[0] > 1000 * worst.largest("logits")
 assert moved[0] > 1e-2
 assert moved[1:].max() < 1e-5
 
@@ -646,13 +653,8 @@ assert moved[1:].max() < 1e-5
 # One row is missing from that table: a single text, one token in its cache, and one new
 # token. The model has no trouble with it. The program has:
 
-smallest = Step(batch_size=1, cache_length=1, new_tokens=1)
-smallest_inputs = make_inputs(
-    untrained.configuration,
-    batch_size=smallest.batch_size,
-    cache_length=smallest.cache_length,
-    new_tokens=smallest.new_tokens,
-)
+smallest = InputShape(batch_size=1, cache_length=1, new_tokens=1)
+smallest_inputs = make_inputs(untrained.configuration, smallest)
 
 try:
     module(**copy_inputs(smallest_inputs))
@@ -713,12 +715,13 @@ with errors_only("transformers"):
     )
 loaded_module = loaded.program.module()
 
-loaded_differences = compare_with_eager(
+loaded_differences = compare(
     transformers.AutoModelForCausalLM.from_pretrained(checkpoint.folder),
     lambda some_inputs: name_outputs(loaded_module(**some_inputs)),
     unseen[:3],
+    make_inputs=functools.partial(make_inputs, model.config),
 )
-show_table(differences_table(loaded_differences))
+show_table(discrepancies_table(loaded_differences))
 
 # %%
 # The checkpoint may be a trained one, whose logits, and with them its rounding errors,
@@ -727,12 +730,12 @@ show_table(differences_table(loaded_differences))
 worst = worst_of(loaded_differences.values())
 check(
     "exported checkpoint against eager: largest difference of logits",
-    worst.logits,
+    worst.largest("logits"),
     at_most=1e-3,
 )
 check(
     "exported checkpoint against eager: largest difference of the cache",
-    worst.cache,
+    worst.largest("present"),
     at_most=1e-3,
 )
 
@@ -822,12 +825,13 @@ assert [isinstance(size, str) for size in cache_shape] == [True, False, True, Fa
 
 from smallport.export import run_session
 
-onnx_differences = compare_with_eager(
+onnx_differences = compare(
     reference,
     functools.partial(run_session, session),
     [seen, *unseen, smallest],
+    make_inputs=functools.partial(make_inputs, reference.config),
 )
-show_table(differences_table(onnx_differences))
+show_table(discrepancies_table(onnx_differences))
 
 # %%
 # Here the differences are not zero. ONNX Runtime has its own kernels, which add numbers
@@ -838,12 +842,12 @@ show_table(differences_table(onnx_differences))
 worst = worst_of(onnx_differences.values())
 check(
     "ONNX Runtime against eager: largest difference of logits",
-    worst.logits,
+    worst.largest("logits"),
     at_most=1e-5,
 )
 check(
     "ONNX Runtime against eager: largest difference of the cache",
-    worst.cache,
+    worst.largest("present"),
     at_most=1e-5,
 )
 
@@ -868,14 +872,14 @@ spacing = torch.finfo(torch.float32).eps
 
 figure, axis = plt.subplots(figsize=(7, 3.6), layout="constrained", facecolor="white")
 axis.plot(
-    [difference.logits for difference in onnx_differences.values()],
+    [difference.largest("logits") for difference in onnx_differences.values()],
     positions,
     "o",
     color="#4c72b0",
     label="logits",
 )
 axis.plot(
-    [difference.cache for difference in onnx_differences.values()],
+    [difference.largest("present") for difference in onnx_differences.values()],
     positions,
     "s",
     color="#dd8452",
@@ -926,7 +930,7 @@ axis.spines[["top", "right"]].set_visible(False)
 registry.close()
 transformers.utils.logging.enable_progress_bar()
 
-assert registrar(DynamicCache) == before
+assert registering_module(DynamicCache) == before
 
 # %%
 # What to read next

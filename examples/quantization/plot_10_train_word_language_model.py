@@ -31,14 +31,14 @@ corpus = assets.corpus()
 print(f"{corpus.name}: {len(corpus.vocabulary):,} distinct words")
 
 # %%
-# A :class:`~smallport.text.Corpus` has three parts. The model learns from the first, we
+# A :class:`~smallport.lstm.Corpus` has three parts. The model learns from the first, we
 # watch its progress on the second, and the third is kept for the end: a loss says
 # something only about a text that nobody tuned anything on. Of Python's reference,
 # whole topics go into one part or another; of WikiText-2, whole articles.
 
 import pandas as pd
 
-from smallport.report import show_table
+from smallport.display import show_table
 
 splits = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
 excerpts = {name: corpus.vocabulary.decode(part[:9]) for name, part in splits.items()}
@@ -54,10 +54,10 @@ show_table(
 
 # %%
 # Words and punctuation marks are tokens alike, and ``<eos>`` ends every line. The
-# :class:`~smallport.text.Vocabulary` gives each distinct token a number; the three
+# :class:`~smallport.lstm.Vocabulary` gives each distinct token a number; the three
 # parts are nothing but long tensors of such numbers.
 
-from smallport.text import END_OF_LINE
+from smallport.lstm import END_OF_LINE
 
 print(f"{corpus.test[:9] = }")
 assert corpus.vocabulary.decode(corpus.test[:9]) == excerpts["test"]
@@ -73,9 +73,9 @@ assert END_OF_LINE in corpus.vocabulary.index
 # remembering. That is worth knowing before we read any result, so we count.
 #
 # ``check`` stands behind every number on these pages. It asserts the claim that follows
-# it, and where a site is built it keeps the :class:`~smallport.results.Result`.
+# it, and where a site is built it keeps the :class:`~smallport.checks.Result`.
 
-from smallport.results import check
+from smallport.checks import check
 
 seen = corpus.seen_in_training(corpus.test)
 share = seen.double().mean().item()
@@ -112,17 +112,17 @@ print(f"uniform: {uniform_loss:.2f} nats, unigram: {unigram_loss:.2f} nats")
 # remembers of what it has read. The *decoder* turns each of its outputs into a score
 # for every word of the vocabulary. Dropout in between silences some activations while
 # training, so that the model does not lean on any one of them. Its sizes are a
-# :class:`~smallport.lstm.Preset`.
+# :class:`~smallport.lstm.LSTMConfig`.
 
 import torch
 
 from smallport import lstm
 
-preset = assets.preset()
-print(preset)
+config = assets.lstm_config()
+print(config)
 
 torch.manual_seed(0)
-untrained = lstm.WordLanguageModel(len(corpus.vocabulary), preset)
+untrained = lstm.WordLanguageModel(len(corpus.vocabulary), config)
 print(untrained)
 
 # %%
@@ -130,7 +130,7 @@ print(untrained)
 # side, six tokens each, and push them through the layers. The model's own ``forward``
 # does the same, to the last bit.
 
-from smallport.text import batchify
+from smallport.lstm import batchify
 
 tokens = batchify(corpus.valid[:24], batch_size=4)
 state = untrained.initial_state(batch_size=4)
@@ -181,7 +181,7 @@ show_table(
 import copy
 import itertools
 
-from smallport.text import chunks
+from smallport.lstm import chunks
 
 
 def first_steps(model: lstm.WordLanguageModel, steps: int) -> list[float]:
@@ -218,7 +218,7 @@ if assets.profile() == "embedded":
 # -------------
 #
 # :func:`smallport.lstm.train` repeats this over the whole training part, several times,
-# by a :class:`~smallport.lstm.Schedule` in which the learning rate climbs to its peak
+# by a :class:`~smallport.lstm.TrainingConfig` in which the learning rate climbs to its peak
 # and falls to nearly nothing. We do not call it here but ask for the weights of this
 # corpus: :func:`smallport.assets.language_model` trains them if nobody has yet, and
 # otherwise takes them from the cache. Either way it hands over the record of the
@@ -312,7 +312,7 @@ plt.show()
 # drawn from their predictions with the same random numbers. The untrained one throws
 # words about.
 
-from smallport.text import readable
+from smallport.lstm import readable
 
 before = lstm.generate(untrained, corpus.vocabulary, 60, seed=3)
 print(readable(before))

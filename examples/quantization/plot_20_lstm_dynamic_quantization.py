@@ -33,7 +33,7 @@ from smallport import assets, lstm
 corpus = assets.corpus()
 pretrained = assets.language_model(corpus)
 
-model = lstm.WordLanguageModel(len(corpus.vocabulary), pretrained.preset)
+model = lstm.WordLanguageModel(len(corpus.vocabulary), pretrained.config)
 print(model)
 
 # %%
@@ -72,7 +72,7 @@ print(f"{torch.get_num_threads() = }")
 # are seeded, so the text is the same every time that these weights write it. Here is
 # how it begins.
 
-from smallport.text import readable
+from smallport.lstm import readable
 
 words = lstm.generate(model, corpus.vocabulary, 1000, seed=7)
 print(readable(words[:120]))
@@ -86,7 +86,7 @@ assert len(words) == 1000
 # next, detached from the computation that made it, and the loss is averaged over all
 # words. This is the loop, on the first thousand of them:
 
-from smallport.text import batchify, chunks
+from smallport.lstm import batchify, chunks
 
 excerpt = corpus.test[:1000]
 state = model.initial_state(batch_size=1)
@@ -158,9 +158,9 @@ assert type(model.rnn) is nn.LSTM
 # :published:`113.944 MB` and :published:`79.738 MB`, can be claimed here without its
 # weights.
 
+from smallport.checks import check
 from smallport.measure import state_dict_megabytes
 from smallport.quantize import dynamic_int8
-from smallport.results import check
 
 torch.manual_seed(0)
 published = lstm.WordLanguageModel(33_278, lstm.PUBLISHED).eval()
@@ -374,7 +374,7 @@ print(textwrap.fill(reason.strip(), 88))
 # and load.
 
 file.seek(0)
-architecture = lstm.WordLanguageModel(len(corpus.vocabulary), pretrained.preset).eval()
+architecture = lstm.WordLanguageModel(len(corpus.vocabulary), pretrained.config).eval()
 restored = dynamic_int8(architecture)
 with torch.serialization.safe_globals([torch.ScriptObject]), known_warnings_ignored():
     restored.load_state_dict(torch.load(file, weights_only=True))

@@ -4,8 +4,16 @@ The package holds what the pages of the site share: the corpus and the models, w
 from, and how they are measured and checked. What a page teaches stands in the page.
 """
 
-from smallport.cache import AssetError
+import os
 
 __all__ = ["AssetError", "__version__"]
 
 __version__ = "0.1.0"
+
+# ONNX Runtime reports its use to its maker unless this is set before it is imported; importing
+# smallport first is what every page does.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+class AssetError(RuntimeError):
+    """A corpus, weights or a checkpoint cannot be had; the message says what to do."""

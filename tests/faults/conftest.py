@@ -23,6 +23,7 @@ COPIED = [
     "docs/conf.py",
     "docs/published.toml",
     "docs/_ext",
+    "tools",
     "docs/_static",
     "docs/_templates",
     "tests/conftest.py",
@@ -53,7 +54,7 @@ API
 .. autosummary::
    :toctree: api
 
-   smallport.results.check
+   smallport.checks.check
 """,
     "examples/GALLERY_HEADER.rst": "All\n===\n\nEvery page.\n",
     "examples/last/GALLERY_HEADER.rst": "Soon gone\n---------\n\nOne page.\n",
@@ -141,7 +142,7 @@ class Project:
         script.parent.mkdir(exist_ok=True)
         script.write_text(
             f'"""\nThe page {script.stem}\n{"=" * 60}\n\n{prose}\n"""\n\n'
-            "import os\nfrom pathlib import Path\n\nfrom smallport.results import check\n\n"
+            "import os\nfrom pathlib import Path\n\nfrom smallport.checks import check\n\n"
             f'with Path(os.environ["{DIARY}"]).open("a") as diary:\n'
             f'    print("{name}", file=diary)\n{check}\n'
             f"\n{LAST_CELL}\n\n{code}\n",
@@ -164,7 +165,9 @@ class Project:
         settings = {
             name: value for name, value in os.environ.items() if not name.startswith("SMALLPORT_")
         }
-        settings["PYTHONPATH"] = os.pathsep.join([str(self.root / "stubs"), str(self.root / "src")])
+        settings["PYTHONPATH"] = os.pathsep.join(
+            [str(self.root / "stubs"), str(self.root / "src"), str(self.root)]
+        )
         settings["SMALLPORT_CACHE_DIR"] = str(self.cache)
         settings[DIARY] = str(self.root / "diary.txt")
         (self.root / "diary.txt").write_text("")
@@ -186,7 +189,7 @@ class Project:
 
     def build(self, *arguments: str, **environment: str) -> Build:
         """Build the site and apply the gates, as ``nox -s docs`` does."""
-        return self.run("docs/_ext/build.py", *arguments, **environment)
+        return self.run("-m", "tools.gallery.build", *arguments, **environment)
 
     def ran(self) -> list[str]:
         """Name the pages that ran since the last process was started."""

@@ -273,7 +273,7 @@ def test_an_interrupted_build_is_whole_the_second_time(how, project):
     project.write_page(
         SECOND, 'import time\n\nif "HALF_WAY" in os.environ:\n    time.sleep(600)\nprint("whole")'
     )
-    with project.start("docs/_ext/build.py", HALF_WAY="yes") as process:
+    with project.start("-m", "tools.gallery.build", HALF_WAY="yes") as process:
         while SECOND not in project.ran():
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.05)
@@ -300,7 +300,7 @@ def test_dead_links_are_named_every_time_and_living_ones_are_not(project):
     project.write_page(
         FIRST,
         "# %%\n# See :doc:`/nowhere`, :func:`smallport.nope` and :class:`torch.Tensor`,\n"
-        "# and :func:`smallport.results.check`.\n\nprint(1)",
+        "# and :func:`smallport.checks.check`.\n\nprint(1)",
     )
     for _ in range(2):
         build = project.build()
@@ -330,9 +330,9 @@ def test_a_version_that_constraints_txt_does_not_name_is_named(project):
     constraints = (project.root / "constraints.txt").read_text(encoding="utf-8")
     pinned = re.search(r"\ntqdm==(.*)", constraints)[1]
     project.change("constraints.txt", f"tqdm=={pinned}", "tqdm==4.0.0")
-    build = project.run("docs/_ext/versions.py")
+    build = project.run("-m", "tools.gallery.versions")
     build.assert_red("tqdm", pinned, "4.0.0")
-    latest = project.run("docs/_ext/versions.py", "--latest")
+    latest = project.run("-m", "tools.gallery.versions", "--latest")
     assert latest.returncode == 0, latest.output
     assert f"tqdm: {pinned} is installed, constraints.txt says 4.0.0" in latest.output
 
@@ -371,7 +371,7 @@ def choose_published_assets(project) -> dict[str, str]:
 def lose_int8_instructions(project) -> dict[str, str]:
     project.stub(
         "import sys\n"
-        "if any(name in ('sphinx', 'docs/_ext/build.py') for name in sys.orig_argv):\n"
+        "if any(name in ('sphinx', '-m tools.gallery.build') for name in sys.orig_argv):\n"
         "    import torch\n"
         "    torch.cpu.get_capabilities = lambda: {'dot': True, 'i8mm': True}\n"
     )

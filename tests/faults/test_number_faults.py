@@ -86,7 +86,7 @@ FAULTS = [
     Fault(
         "cache_registered",
         EXPORT,
-        "assert registrar(DynamicCache) in ",
+        "assert registering_module(DynamicCache) in ",
         "AssertionError: DynamicCache is now registered by default",
     ),
     Fault(

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
-import records
-from smallport.cache import cache_folder
+from smallport.assets.download import cache_folder
+from tools.gallery import runs
 
-GALLERY = records.ROOT / "docs" / "gallery"
+GALLERY = runs.ROOT / "docs" / "gallery"
 HEADER = "GALLERY_HEADER.rst"
 LONGEST_CELL = 40
 LEAST_WORDS = 100
@@ -55,7 +55,7 @@ JUNK = {
 @cache
 def machine_path() -> re.Pattern[str]:
     """Tell a path of this machine, or of one like it."""
-    machine = (records.ROOT, Path.home(), sys.prefix, tempfile.gettempdir(), cache_folder())
+    machine = (runs.ROOT, Path.home(), sys.prefix, tempfile.gettempdir(), cache_folder())
     folders = "|".join(re.escape(str(folder)) for folder in machine if str(folder) != "/")
     paths = [
         rf"(?<![\w/.])(?:{folders})(?![\w-])",
@@ -77,22 +77,22 @@ def junk_in(text: str) -> str | None:
 
 def findings(site: Path) -> list[str]:
     """Apply every gate to a build."""
-    now = records.current_surroundings()
+    now = runs.current_environment()
     if now is None:
-        reason = records.STOPPED.read_text("utf-8") if records.STOPPED.exists() else "see above"
+        reason = runs.STOPPED.read_text("utf-8") if runs.STOPPED.exists() else "see above"
         return [f"the build stopped before it looked at any page: {reason}"]
-    scripts = list(records.scripts())
-    found = [*headless_folders(), *unexecuted(scripts, now.fingerprint)]
+    scripts = list(runs.scripts())
+    found = [*missing_headers(), *unexecuted(scripts, now.fingerprint)]
     for script in scripts:
-        found += [*careless_handlers(script), *unconvincing(script)]
-        if (run := records.read(script)) and run.passed:
+        found += [*exception_handlers(script), *prose_and_cells(script)]
+        if (run := runs.read(script)) and run.passed:
             found += [*unchecked(script), *left_behind(script, run), *junk_in_output(script)]
     return [*found, *unwritten(scripts, site), *foreign_requests(site)]
 
 
 def named(script: Path, line: int | None = None) -> str:
     """Name a page, and a line in it."""
-    name = script.relative_to(records.ROOT).as_posix()
+    name = script.relative_to(runs.ROOT).as_posix()
     return name if line is None else f"{name}:{line}"
 
 
@@ -106,12 +106,12 @@ def named_cell(script: Path, line: int) -> str:
 
 def rendered(script: Path) -> Path:
     """Name what the gallery made of a page."""
-    return GALLERY / script.relative_to(records.EXAMPLES).with_suffix(".rst")
+    return GALLERY / script.relative_to(runs.EXAMPLES).with_suffix(".rst")
 
 
-def headless_folders() -> Iterator[str]:
+def missing_headers() -> Iterator[str]:
     """Find folders of examples that the gallery passes over in silence."""
-    for folder in sorted({script.parent for script in records.scripts()}):
+    for folder in sorted({script.parent for script in runs.scripts()}):
         if not (folder / HEADER).exists():
             yield f"{named(folder)} has no {HEADER}, so its pages are ignored: write one"
 
@@ -119,7 +119,7 @@ def headless_folders() -> Iterator[str]:
 def unexecuted(scripts: list[Path], fingerprint: str) -> Iterator[str]:
     """Find pages that did not run to their end, or whose last run no longer stands."""
     for script in scripts:
-        run = records.read(script)
+        run = runs.read(script)
         if run is None:
             yield (
                 f"{named(script)} was never executed: it must match filename_pattern in conf.py, "
@@ -132,9 +132,9 @@ def unexecuted(scripts: list[Path], fingerprint: str) -> Iterator[str]:
             )
         elif not run.passed:
             yield failure(script)
-        elif run.script != records.checksum(script):
+        elif run.script != runs.checksum(script):
             yield f"{named(script)} changed and was not executed again: build again"
-        elif run.surroundings.fingerprint != fingerprint:
+        elif run.environment.fingerprint != fingerprint:
             yield (
                 f"{named(script)} was carried over from a run with other versions, another corpus "
                 "or another package: build with --fresh"
@@ -152,7 +152,7 @@ def failure(script: Path) -> str:
     return f"{named(script, places[-1] if places else None)} failed: {message}"
 
 
-def left_behind(script: Path, run: records.Run) -> Iterator[str]:
+def left_behind(script: Path, run: runs.Run) -> Iterator[str]:
     """Find what a page wrote into the folder that it ran in."""
     if run.left:
         yield (
@@ -164,7 +164,7 @@ def left_behind(script: Path, run: records.Run) -> Iterator[str]:
 def unwritten(scripts: list[Path], site: Path) -> Iterator[str]:
     """Find pages that are not in the site."""
     for script in scripts:
-        page = site / "gallery" / script.relative_to(records.EXAMPLES).with_suffix(".html")
+        page = site / "gallery" / script.relative_to(runs.EXAMPLES).with_suffix(".html")
         if not page.exists():
             yield f"{named(script)} has no page in the site: sphinx-build stopped before writing it"
 
@@ -205,7 +205,7 @@ def outputs(page: Path) -> Iterator[tuple[int, str]]:
                 yield line, text.removeprefix("    ")
 
 
-def careless_handlers(script: Path) -> Iterator[str]:
+def exception_handlers(script: Path) -> Iterator[str]:
     """Find handlers that catch everything, or that let an announced failure go unnoticed."""
     try:
         tree = ast.parse(script.read_text(encoding="utf-8"))
@@ -246,11 +246,11 @@ def names_in(*trees: ast.AST | None, assigned: bool = False) -> set[str]:
 
 def unchecked(script: Path) -> Iterator[str]:
     """Find pages that claim nothing about what they measure."""
-    if not records.checked(script):
-        yield f"{named(script)} makes no checks: claim something with smallport.results.check"
+    if not runs.checked(script):
+        yield f"{named(script)} makes no checks: claim something with smallport.checks.check"
 
 
-def unconvincing(script: Path) -> Iterator[str]:
+def prose_and_cells(script: Path) -> Iterator[str]:
     """Find pages that explain nothing, or show too much code at once."""
     _, blocks = split_code_and_text_blocks(str(script))
     words = sum(len(block.content.split()) for block in blocks if block.type == "text")

@@ -1,9 +1,4 @@
-"""Check what a page claims, and record what it measured.
-
-A page calls :func:`check` where it makes a claim about a number. The claim is asserted, wherever
-the page runs; where the site is built, the number is also written down, so that the results page
-and the landing page show what this build measured and nothing else.
-"""
+"""What a page measured and what it worked on, written down for the build of the site."""
 
 import json
 import math
@@ -75,52 +70,6 @@ def with_unit(value: float, unit: str) -> str:
     return f"{value:.6g} {unit}".rstrip()
 
 
-def check(
-    name: str,
-    value: float,
-    unit: str = "",
-    *,
-    at_most: float | None = None,
-    at_least: float | None = None,
-) -> None:
-    """Assert a claim about a measured number, and record the number for the build.
-
-    Without bounds the number is recorded as it is: that is how a figure is reported where nothing
-    can be promised about it, such as a speed on an unknown processor.
-
-    Parameters
-    ----------
-    name
-        What was measured, unique within the page.
-    value
-        The measured number.
-    unit
-        Its unit.
-    at_most, at_least
-        The claimed bounds, both inclusive.
-
-    Raises
-    ------
-    AssertionError
-        When the value is outside its bounds or not finite. Nothing is recorded then.
-
-    Examples
-    --------
-    >>> check("size ratio", 0.7, at_most=0.75)
-    >>> check("loss gap", 0.3, "nats", at_most=0.01)
-    Traceback (most recent call last):
-        ...
-    AssertionError: loss gap: claimed at most 0.01 nats, measured 0.3 nats
-    """
-    result = Result(name, float(value), unit, at_most, at_least)
-    if not result.holds:  # no assert statement: python -O would pass over it
-        raise AssertionError(
-            f"{name}: claimed {result.claim or 'a finite number'}, "
-            f"measured {with_unit(result.value, unit)}"
-        )
-    record(result)
-
-
 @dataclass(frozen=True)
 class Source:
     """Something that a page worked on: a text, weights, a checkpoint.
@@ -141,8 +90,19 @@ class Source:
 
 
 def record(entry: Result | Source) -> None:
-    """Append a line to the file that the build named; do nothing where there is no build."""
+    """Append a line to the file that the build named; do nothing where there is no build.
+
+    Raises
+    ------
+    ValueError
+        When the page has recorded another result under that name.
+    """
     if file := os.environ.get(RESULTS_FILE):
+        taken = {result.name for result in read_results(Path(file))}
+        if isinstance(entry, Result) and entry.name in taken:
+            raise ValueError(
+                f"{entry.name!r} is the name of two results of this page: rename one of them"
+            )
         line = json.dumps({type(entry).__name__: asdict(entry)})
         with Path(file).open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")

@@ -1,4 +1,4 @@
-"""Tiny-LLM, untrained: its configuration, its inputs, their dynamic shapes, and a checkpoint.
+"""Tiny-LLM, untrained: its configuration, the model, and a checkpoint.
 
 Whether an architecture can be exported does not depend on its weights. A model that is built from
 a configuration and never trained needs no download and exports in seconds, and what breaks it
@@ -18,17 +18,19 @@ import transformers  # whose classes are loaded where they are used, which takes
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers.utils import logging as transformers_logging
 
+from smallport.export.inputs import (
+    DynamicShapes,
+    Inputs,
+    InputShape,
+    make_dynamic_shapes,
+    make_inputs,
+)
+
 PARAMETERS = 12_988_992
 """How many parameters the published Tiny-LLM has."""
 
 SPECIAL_TOKENS = ("<unk>", "<s>", "</s>")
 """The tokens that are no text; their indices are 0, 1 and 2, as in the published configuration."""
-
-Inputs = dict[str, Any]
-"""What the model's forward method takes, by name: tensors, and a cache under `past_key_values`."""
-
-DynamicShapes = dict[str, Any]
-"""Which axes of each input may change, in the words of :func:`torch.export.export`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +130,8 @@ def tiny_llm_config(*, dynamic_rope: bool = False, **overrides: Any) -> transfor
 
 
 def untrained_tiny_llm(
+    shape: InputShape = InputShape(),  # noqa: B008 - it is frozen
     *,
-    batch_size: int = 2,
-    cache_length: int = 30,
-    new_tokens: int = 3,
     with_cache: bool = True,
     dynamic_rope: bool = False,
     seed: int = 0,
@@ -143,10 +143,10 @@ def untrained_tiny_llm(
 
     Parameters
     ----------
-    batch_size, cache_length, new_tokens, with_cache
-        Sizes of the inputs, as in :func:`smallport.tiny_llm.make_inputs`.
+    shape, with_cache
+        Sizes of the inputs, as in :func:`smallport.export.make_inputs`.
     dynamic_rope, overrides
-        Changes to the configuration, as in :func:`smallport.tiny_llm.tiny_llm_config`.
+        Changes to the configuration, as in :func:`smallport.export.tiny_llm_config`.
     seed
         Of the weights and the inputs; the global generator is left alone.
 
@@ -175,9 +175,7 @@ def untrained_tiny_llm(
     configuration = tiny_llm_config(dynamic_rope=dynamic_rope, **overrides)
     inputs = make_inputs(
         configuration,
-        batch_size=batch_size,
-        cache_length=cache_length,
-        new_tokens=new_tokens,
+        shape,
         with_cache=with_cache,
         seed=seed,
     )
@@ -187,142 +185,6 @@ def untrained_tiny_llm(
     model.train(mode=False)
     shapes = make_dynamic_shapes(configuration, with_cache=with_cache)
     return UntrainedTinyLLM(model, inputs, shapes, configuration)
-
-
-def make_inputs(
-    configuration: transformers.LlamaConfig,
-    *,
-    batch_size: int = 2,
-    cache_length: int = 30,
-    new_tokens: int = 3,
-    padding: int = 0,
-    with_cache: bool = True,
-    seed: int = 0,
-) -> Inputs:
-    """Make random inputs of a Llama model's forward method, as a step of generation sees them.
-
-    Parameters
-    ----------
-    configuration
-        Of the model.
-    batch_size
-        How many texts are continued at once.
-    cache_length
-        How many tokens of each text the cache already holds.
-    new_tokens
-        How many tokens of each text are new.
-    padding
-        How many tokens at the beginning of the first text are padding, as in a batch of texts of
-        different lengths. They are in the cache; the mask hides them, and positions count from
-        the first real token.
-    with_cache
-        Whether the inputs hold a cache. Without one, ``cache_length`` is not looked at and the new
-        tokens are the beginning of the text.
-    seed
-        Of the random tokens and cache; the global generator is left alone.
-
-    Returns
-    -------
-    dict
-        ``input_ids`` and ``position_ids`` of shape ``(batch, new)`` and ``attention_mask`` of shape
-        ``(batch, cache + new)``, all ``int64``; and, with a cache, ``past_key_values``, a
-        :class:`transformers.DynamicCache` whose key and value tensors have the shape ``(batch,
-        key-value heads, cache, head size)``.
-
-    Raises
-    ------
-    ValueError
-        When a size is not a positive integer, there is more padding than the cache holds, or the
-        text is longer than the model's ``max_position_embeddings``.
-
-    Examples
-    --------
-    >>> inputs = make_inputs(tiny_llm_config(), batch_size=3, cache_length=7, new_tokens=5)
-    >>> {name: tuple(inputs[name].shape) for name in ("input_ids", "attention_mask")}
-    {'input_ids': (3, 5), 'attention_mask': (3, 12)}
-    >>> inputs["past_key_values"].layers[0].keys.shape
-    torch.Size([3, 1, 7, 96])
-    """
-    _require_positive("batch_size", batch_size)
-    _require_positive("new_tokens", new_tokens)
-    if with_cache:
-        _require_positive("cache_length", cache_length, "with_cache=False makes inputs without one")
-    past = cache_length if with_cache else 0
-    length = past + new_tokens
-    if length > configuration.max_position_embeddings:
-        raise ValueError(
-            f"make_inputs: {past} tokens in the cache and {new_tokens} new ones make {length}, "
-            f"and the model has {configuration.max_position_embeddings} positions "
-            "(max_position_embeddings); ask for fewer tokens or override the configuration"
-        )
-    if not 0 <= padding <= past:
-        raise ValueError(
-            f"make_inputs: padding must be between 0 and the {past} tokens in the cache, not "
-            f"{padding}; a longer cache_length makes room for more"
-        )
-    generator = torch.Generator().manual_seed(seed)
-    tokens = (batch_size, new_tokens)
-    inputs: Inputs = {
-        "input_ids": torch.randint(configuration.vocab_size, tokens, generator=generator),
-        "attention_mask": torch.ones((batch_size, length), dtype=torch.int64),
-        "position_ids": torch.arange(past, length).repeat(batch_size, 1),
-    }
-    inputs["attention_mask"][0, :padding] = 0
-    inputs["position_ids"][0] -= padding
-    if with_cache:
-        from onnx_diagnostic.helpers.cache_helper import make_dynamic_cache  # noqa: PLC0415
-
-        heads = configuration.num_key_value_heads or configuration.num_attention_heads
-        head_size = configuration.head_dim or (
-            configuration.hidden_size // configuration.num_attention_heads
-        )
-        shape = (batch_size, heads, past, head_size)
-        inputs["past_key_values"] = make_dynamic_cache(
-            [
-                (torch.randn(shape, generator=generator), torch.randn(shape, generator=generator))
-                for _ in range(configuration.num_hidden_layers)
-            ]
-        )
-    return inputs
-
-
-def make_dynamic_shapes(
-    configuration: transformers.LlamaConfig, *, with_cache: bool = True
-) -> DynamicShapes:
-    """Say which axes of :func:`smallport.tiny_llm.make_inputs` change from one call to the next.
-
-    Parameters
-    ----------
-    configuration
-        Of the model.
-    with_cache
-        Whether the inputs hold a cache.
-
-    Returns
-    -------
-    dict
-        For each tensor the axes that are ``torch.export.Dim.DYNAMIC``. For the cache, a list of two
-        lists, keys and values, with one entry a layer.
-
-    Examples
-    --------
-    >>> shapes = make_dynamic_shapes(tiny_llm_config(num_hidden_layers=2))
-    >>> list(shapes["input_ids"]), [len(tensors) for tensors in shapes["past_key_values"]]
-    ([0, 1], [2, 2])
-    """
-    dynamic = torch.export.Dim.DYNAMIC
-    shapes: DynamicShapes = {
-        "input_ids": {0: dynamic, 1: dynamic},
-        "attention_mask": {0: dynamic, 1: dynamic},
-        "position_ids": {0: dynamic, 1: dynamic},
-    }
-    if with_cache:
-        layers = range(configuration.num_hidden_layers)
-        shapes["past_key_values"] = [
-            [{0: dynamic, 2: dynamic} for _ in layers],
-            [{0: dynamic, 2: dynamic} for _ in layers],
-        ]
-    return shapes
 
 
 def write_checkpoint(folder: str | Path, lines: Iterable[str], *, seed: int = 0) -> None:
@@ -401,10 +263,3 @@ def _no_progress_bars() -> Iterator[None]:
     finally:
         if enabled:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _require_positive(name: str, value: int, way_out: str = "") -> None:
-    """Refuse a size that is not a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        hint = f"; {way_out}" if way_out else ""
-        raise ValueError(f"make_inputs: {name} must be a positive integer, not {value!r}{hint}")

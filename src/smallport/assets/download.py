@@ -13,19 +13,14 @@ import platformdirs
 import pooch
 import requests
 
-from smallport.progress import progress_bar
+from smallport import AssetError
+from smallport.display import progress_bar
 
 CACHE_DIR = "SMALLPORT_CACHE_DIR"
 """The environment variable that names the cache folder."""
 
 DATA_DIR = "SMALLPORT_DATA_DIR"
 """The environment variable that names a folder which already holds the published files."""
-
-
-class AssetError(RuntimeError):
-    """A corpus, weights or a checkpoint cannot be had; the message says what to do."""
-
-    __module__ = "smallport"  # where users find it, and what a traceback should say
 
 
 class ChecksumError(AssetError):
@@ -209,3 +204,35 @@ def _download(remote: RemoteFile, partial: Path) -> None:
             f"{remote.url} could not be downloaded ({broken}). Download it by other means and "
             f"set {DATA_DIR} to the folder that holds {remote.name}."
         ) from broken
+
+
+def data_folder() -> Path | None:
+    """Find the folder that already holds the published files, if the user named one."""
+    named = os.environ.get(DATA_DIR)
+    if not named:
+        return None
+    folder = Path(named).resolve()
+    if not folder.is_dir():
+        raise AssetError(f"{DATA_DIR}={named!r} is not a folder; {folder} was looked for.")
+    return folder
+
+
+def in_data_folder(folder: Path, name: str) -> Path:
+    """Name a file, or what a pattern of names finds, in the folder of published files.
+
+    Raises
+    ------
+    AssetError
+        When it is not there.
+    """
+    if not any(folder.glob(name)):
+        raise AssetError(
+            f"{name} is missing from the data folder {folder}. Put it there, or unset {DATA_DIR} "
+            "to download the published files."
+        )
+    return folder / name
+
+
+def key_of(*parts: str) -> str:
+    """Name a cached thing after all that it was made from."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

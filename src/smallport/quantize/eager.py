@@ -1,4 +1,4 @@
-"""The routes from a float model to a smaller one."""
+"""PyTorch's eager dynamic quantization."""
 
 import warnings
 from collections.abc import Iterator

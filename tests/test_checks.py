@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallport.results import (
+from smallport.checks import (
     RESULTS_FILE,
     Result,
     Source,

@@ -8,25 +8,26 @@ import platform
 import subprocess
 from pathlib import Path
 
-import versions
-from records import ROOT, Surroundings, checksum
 from smallport import assets, measure
+from tools.gallery import versions
+from tools.gallery.runs import ROOT, Environment, checksum
 
 SHOWN_VERSIONS = ("torch", "transformers", "onnx-diagnostic", "onnxruntime")
 
 
-def describe() -> Surroundings:
+def describe() -> Environment:
     """Describe what the pages of this build run in."""
     machine = measure.this_machine()
     profile, corpus = assets.profile(), assets.corpus().checksum
     installed = {"python": platform.python_version(), **versions.installed()}
     sources = {
-        file.name: checksum(file) for file in sorted((ROOT / "src" / "smallport").glob("*.py"))
+        str(file.relative_to(ROOT)): checksum(file)
+        for file in sorted((ROOT / "src" / "smallport").rglob("*.py"))
     }
     published = _published_files() if profile == "published" else []
     state = [sources, installed, profile, corpus, published, machine.int8_dot_products]
     fingerprint = hashlib.sha256(json.dumps(state).encode())
-    return Surroundings(
+    return Environment(
         commit=_commit(),
         date=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         processor=machine.processor,

@@ -1,4 +1,4 @@
-"""Tests of :mod:`smallport.report`."""
+"""Tests of :mod:`smallport.display`."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from smallport.report import errors_only, show_table
+from smallport.display import errors_only, show_table
 
 FRAME = pd.DataFrame({"route": ["<eager>", "ONNX"], "difference": [0.0, 1.23456e-7]})
 TEXT = "  route  difference\n<eager>           0\n   ONNX    1.23e-07\n"

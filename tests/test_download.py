@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from smallport.cache import (
+from smallport.assets.download import (
     CACHE_DIR,
     DATA_DIR,
     AssetError,

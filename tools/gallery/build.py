@@ -1,4 +1,4 @@
-"""Build the site and check it: ``python docs/_ext/build.py [OPTION ...]``.
+"""Build the site and check it: ``python -m tools.gallery.build [OPTION ...]``.
 
 --serve       serve the site on port 8000, and build again on every change
 --fresh       run every page, whether it changed or not
@@ -14,10 +14,9 @@ import sys
 import time
 from pathlib import Path
 
-import gates
-import records
+from tools.gallery import gates, runs
 
-DOCS = records.ROOT / "docs"
+DOCS = runs.ROOT / "docs"
 BUILD = DOCS / "_build"
 DOCTREES = BUILD / "doctrees"
 GREEN = BUILD / "green"
@@ -32,12 +31,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="nox -s docs --", usage=__doc__, add_help=False)
     parser.add_argument("--serve", action="store_true")
     parser.add_argument("--fresh", action="store_true")
-    parser.add_argument("--page", choices=[script.stem for script in records.scripts()])
+    parser.add_argument("--page", choices=[script.stem for script in runs.scripts()])
     options, others = parser.parse_known_args(arguments)
     if options.fresh or options.page:
-        os.environ[records.FRESH] = options.page or "*"
+        os.environ[runs.FRESH] = options.page or "*"
     start = time.perf_counter()
-    for note in (records.NOW, records.STOPPED):
+    for note in (runs.NOW, runs.STOPPED):
         note.unlink(missing_ok=True)
     build_wheel()
     remove_stale_stubs()
@@ -66,7 +65,7 @@ def build_wheel() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
     subprocess.run(
-        [*command, "--directory", folder], check=True, cwd=records.ROOT, capture_output=True
+        [*command, "--directory", folder], check=True, cwd=runs.ROOT, capture_output=True
     )
 
 
@@ -93,9 +92,7 @@ def start_over_where_needed() -> None:
 
 def page_names() -> str:
     """List the pages, one a line."""
-    return "\n".join(
-        script.relative_to(records.EXAMPLES).as_posix() for script in records.scripts()
-    )
+    return "\n".join(script.relative_to(runs.EXAMPLES).as_posix() for script in runs.scripts())
 
 
 def serve(others: list[str]) -> int:
@@ -103,17 +100,17 @@ def serve(others: list[str]) -> int:
     generated = ["_build", "api", "gallery"]
     command = [sys.executable, "-m", "sphinx_autobuild", "--port", str(PORT)]
     command += [f"--ignore={DOCS / folder}/*" for folder in generated]
-    command += ["--watch", records.EXAMPLES, "--watch", records.ROOT / "src"]
+    command += ["--watch", runs.EXAMPLES, "--watch", runs.ROOT / "src"]
     command += ["-d", DOCTREES, DOCS, BUILD / "html", *others]
     return subprocess.run(command, check=False).returncode
 
 
 def summary(site: Path, seconds: float) -> str:
     """Say how long each page took when it last ran, and where the site lies."""
-    runs = [run for script in records.scripts() if (run := records.read(script))]
-    lines = [f"  {run.seconds:8.1f} s  {run.page}" for run in runs]
+    found = [run for script in runs.scripts() if (run := runs.read(script))]
+    lines = [f"  {run.seconds:8.1f} s  {run.page}" for run in found]
     index = site / "index.html"
-    where = index.relative_to(records.ROOT) if index.exists() else site
+    where = index.relative_to(runs.ROOT) if index.exists() else site
     return "\n".join(["", "Pages:", *lines, f"Built in {seconds:.1f} s: {where}"])
 
 

@@ -1,4 +1,4 @@
-"""Compare what is installed with constraints.txt: ``python docs/_ext/versions.py [--latest]``.
+"""Compare what is installed with constraints.txt: ``python -m tools.gallery.versions [--latest]``.
 
 Pinned, any difference is an error: the site would be built with other versions than it says. With
 ``--latest`` the differences are what the build is about, and they are printed.

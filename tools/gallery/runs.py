@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from smallport import results
+from smallport import records
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -19,15 +19,15 @@ FOLDER = ROOT / "docs" / "_build" / "records"
 FRESH = "SMALLPORT_FRESH"
 """The environment variable by which a build asks for a page to be run, or for all (``*``)."""
 
-NOW = FOLDER / "surroundings.json"
-"""Holds the surroundings of the build that goes on, as the build itself found them."""
+NOW = FOLDER / "environment.json"
+"""Holds the environment of the build that goes on, as the build itself found them."""
 
 STOPPED = FOLDER / "stopped.txt"
-"""Holds the reason why the build that goes on could not find out its surroundings."""
+"""Holds the reason why the build that goes on could not find out its environment."""
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Environment:
     """What a run depends on besides the page's own text.
 
     Parameters
@@ -59,7 +59,7 @@ class Surroundings:
     fingerprint: str
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> "Surroundings":
+    def from_json(cls, record: dict[str, Any]) -> "Environment":
         """Read what ``dataclasses.asdict`` wrote."""
         return cls(**record | {"int8_dot_products": tuple(record["int8_dot_products"])})
 
@@ -74,7 +74,7 @@ class Run:
         Path of the script below ``examples/``.
     script
         SHA-256 of the script.
-    surroundings
+    environment
         What it ran in.
     seconds
         How long it took; None as long as it has not finished.
@@ -88,7 +88,7 @@ class Run:
 
     page: str
     script: str
-    surroundings: Surroundings
+    environment: Environment
     seconds: float | None = None
     passed: bool = False
     left: tuple[str, ...] = ()
@@ -122,18 +122,18 @@ def read(script: Path) -> Run | None:
         return None
     record = json.loads(file.read_text(encoding="utf-8"))
     try:
-        surroundings = Surroundings.from_json(record.pop("surroundings"))
+        environment = Environment.from_json(record.pop("environment"))
         record["left"] = tuple(record["left"])
-        return Run(surroundings=surroundings, **record)
+        return Run(environment=environment, **record)
     except (KeyError, TypeError):  # another version of this extension wrote it
         return None
 
 
-def begin(script: Path, surroundings: Surroundings) -> None:
+def begin(script: Path, environment: Environment) -> None:
     """Record that a page began to run, in place of what was known of it."""
     folder_of(script).mkdir(parents=True, exist_ok=True)
     results_file(script).unlink(missing_ok=True)
-    _write(script, Run(str(script.relative_to(EXAMPLES)), checksum(script), surroundings))
+    _write(script, Run(str(script.relative_to(EXAMPLES)), checksum(script), environment))
 
 
 def finish(
@@ -145,14 +145,14 @@ def finish(
     _write(script, replace(run, seconds=seconds, passed=passed, threads=threads, left=left))
 
 
-def sources(script: Path) -> list[results.Source]:
+def sources(script: Path) -> list[records.Source]:
     """Read what a page worked on."""
-    return results.read_sources(results_file(script))
+    return records.read_sources(results_file(script))
 
 
-def checked(script: Path) -> list[results.Result]:
+def checked(script: Path) -> list[records.Result]:
     """Read what a page measured."""
-    return results.read_results(results_file(script))
+    return records.read_results(results_file(script))
 
 
 def checksum(file: Path) -> str:
@@ -160,9 +160,9 @@ def checksum(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def note_surroundings(surroundings: Surroundings) -> None:
+def note_environment(environment: Environment) -> None:
     """Write down what the pages of this build run in, for the gates."""
-    _write_json(NOW, surroundings)
+    _write_json(NOW, environment)
 
 
 def note_stop(reason: str) -> None:
@@ -171,18 +171,18 @@ def note_stop(reason: str) -> None:
     STOPPED.write_text(reason, encoding="utf-8")
 
 
-def current_surroundings() -> Surroundings | None:
+def current_environment() -> Environment | None:
     """Read what the pages of this build run in; None where the build never came to look."""
     if not NOW.exists():
         return None
-    return Surroundings.from_json(json.loads(NOW.read_text(encoding="utf-8")))
+    return Environment.from_json(json.loads(NOW.read_text(encoding="utf-8")))
 
 
 def _write(script: Path, run: Run) -> None:
     _write_json(folder_of(script) / "run.json", run)
 
 
-def _write_json(file: Path, entry: Run | Surroundings) -> None:
+def _write_json(file: Path, entry: Run | Environment) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(asdict(entry), indent=2) + "\n", encoding="utf-8")

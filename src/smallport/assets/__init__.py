@@ -1,0 +1,126 @@
+"""Where the corpus, the weights and the checkpoint come from.
+
+``SMALLPORT_ASSETS`` chooses between two profiles, and nothing falls back from one to the other:
+
+``embedded`` (the default)
+    needs nothing but the packages: a corpus that comes with Python, weights trained on it here,
+    and a Tiny-LLM of random weights made from its published configuration.
+``published``
+    is what the published tutorials use: WikiText-2, its weights, and Tiny-LLM from the hub,
+    downloaded once, or taken from the folder that ``SMALLPORT_DATA_DIR`` names.
+"""
+
+from smallport.assets.checkpoints import TinyLLMCheckpoint
+from smallport.assets.download import CACHE_DIR, DATA_DIR, sha256
+from smallport.assets.profiles import PROFILE, PROFILES, REVISION, Profile, chosen_profile
+from smallport.assets.weights import LanguageModel, Training
+from smallport.lstm import Corpus, LSTMConfig
+from smallport.records import Source, record
+
+__all__ = [
+    "CACHE_DIR",
+    "DATA_DIR",
+    "PROFILE",
+    "PROFILES",
+    "REVISION",
+    "LanguageModel",
+    "Profile",
+    "TinyLLMCheckpoint",
+    "Training",
+    "corpus",
+    "language_model",
+    "lstm_config",
+    "profile",
+    "tiny_llm",
+]
+
+
+def profile() -> str:
+    """Name the profile in force.
+
+    Returns
+    -------
+    str
+        ``"embedded"`` or ``"published"``.
+
+    Raises
+    ------
+    AssetError
+        When ``SMALLPORT_ASSETS`` names neither.
+    """
+    return chosen_profile().name
+
+
+def lstm_config() -> LSTMConfig:
+    """Name the sizes of the word language model that belongs to the profile."""
+    return chosen_profile().lstm_config
+
+
+def corpus() -> Corpus:
+    """Load the text that the word language model learns.
+
+    Returns
+    -------
+    Corpus
+        Under ``embedded``, the reference of the Python language that every CPython carries; under
+        ``published``, WikiText-2 as in PyTorch's word language model example.
+
+    Raises
+    ------
+    AssetError
+        When a file is missing, empty, not UTF-8, or cannot be downloaded.
+    """
+    loaded = chosen_profile().corpus()
+    record(Source("corpus", loaded.name, loaded.checksum))
+    return loaded
+
+
+def language_model(text_corpus: Corpus) -> LanguageModel:
+    """Load the word language model that belongs to a corpus, training it first where need be.
+
+    Under ``embedded``, the weights are trained once and kept in the cache under a key of the
+    corpus, the code that trains, the sizes and PyTorch's version; processes that ask at once
+    wait for one of them to train. Under ``published``, they are loaded from the file of PyTorch's
+    tutorials and have to predict the corpus better than its word frequencies do: weights made for
+    another numbering of the words have the right shapes and know nothing.
+
+    Parameters
+    ----------
+    text_corpus
+        What :func:`corpus` gave.
+
+    Returns
+    -------
+    LanguageModel
+        The model and where it comes from.
+
+    Raises
+    ------
+    AssetError
+        When a file is missing, broken, of other shapes, of no use, or would run code.
+    """
+    loaded = chosen_profile().language_model(text_corpus)
+    record(Source("LSTM weights", loaded.source, loaded.sha256))
+    return loaded
+
+
+def tiny_llm() -> TinyLLMCheckpoint:
+    """Find a checkpoint of Tiny-LLM, made on the spot under ``embedded``.
+
+    Returns
+    -------
+    TinyLLMCheckpoint
+        Under ``embedded``, random weights in the published architecture and a tokenizer trained
+        on :func:`corpus`; under ``published``, ``Tiny-LLM`` in the data folder, or
+        ``arnir0/Tiny-LLM`` from the hub at the revision that ``SMALLPORT_TINY_LLM_REVISION`` pins.
+
+    Raises
+    ------
+    AssetError
+        When the checkpoint is missing or cannot be downloaded.
+    """
+    loaded = chosen_profile().tiny_llm()
+    weights = sorted(loaded.folder.glob("*.safetensors"))
+    identity = loaded.revision or ", ".join(sha256(file) for file in weights)
+    record(Source("Tiny-LLM", loaded.source, identity))
+    return loaded

@@ -1,0 +1,55 @@
+"""Compare what an exporter made of a causal language model with the model itself."""
+
+from smallport.export.compare import (
+    Discrepancy,
+    compare,
+    discrepancies_table,
+    discrepancy,
+    worst_of,
+)
+from smallport.export.inputs import (
+    DynamicShapes,
+    Inputs,
+    InputShape,
+    copy_inputs,
+    make_dynamic_shapes,
+    make_inputs,
+)
+from smallport.export.names import NamedTensors, name_inputs, name_outputs, name_tensors
+from smallport.export.program import code_excerpt
+from smallport.export.registry import caches_unregistered, registering_module
+from smallport.export.session import run_session
+from smallport.export.tiny_llm import (
+    PARAMETERS,
+    UntrainedTinyLLM,
+    tiny_llm_config,
+    untrained_tiny_llm,
+    write_checkpoint,
+)
+
+__all__ = [
+    "PARAMETERS",
+    "Discrepancy",
+    "DynamicShapes",
+    "InputShape",
+    "Inputs",
+    "NamedTensors",
+    "UntrainedTinyLLM",
+    "caches_unregistered",
+    "code_excerpt",
+    "compare",
+    "copy_inputs",
+    "discrepancies_table",
+    "discrepancy",
+    "make_dynamic_shapes",
+    "make_inputs",
+    "name_inputs",
+    "name_outputs",
+    "name_tensors",
+    "registering_module",
+    "run_session",
+    "tiny_llm_config",
+    "untrained_tiny_llm",
+    "worst_of",
+    "write_checkpoint",
+]

@@ -1,0 +1,39 @@
+"""The LSTM word language model: its text, its layers, its training and its evaluation."""
+
+from smallport.lstm.batches import batchify, chunk_count, chunks
+from smallport.lstm.evaluation import EVALUATION_CHUNK, evaluate, generate, losses
+from smallport.lstm.model import (
+    PUBLISHED,
+    SMALL,
+    HiddenState,
+    LSTMConfig,
+    WordLanguageModel,
+    detach,
+    token_losses,
+)
+from smallport.lstm.text import END_OF_LINE, Corpus, Vocabulary, readable
+from smallport.lstm.training import Epoch, TrainingConfig, train
+
+__all__ = [
+    "END_OF_LINE",
+    "EVALUATION_CHUNK",
+    "PUBLISHED",
+    "SMALL",
+    "Corpus",
+    "Epoch",
+    "HiddenState",
+    "LSTMConfig",
+    "TrainingConfig",
+    "Vocabulary",
+    "WordLanguageModel",
+    "batchify",
+    "chunk_count",
+    "chunks",
+    "detach",
+    "evaluate",
+    "generate",
+    "losses",
+    "readable",
+    "token_losses",
+    "train",
+]

@@ -1,0 +1,122 @@
+"""What a word language model knows: its loss on a text, and the texts that it writes."""
+
+import torch
+from torch import Tensor
+
+from smallport.display import progress_bar
+from smallport.lstm.batches import batchify, chunks
+from smallport.lstm.model import WordLanguageModel, token_losses
+from smallport.lstm.text import Vocabulary
+
+EVALUATION_CHUNK = 25
+"""Rows that :func:`evaluate` hands to the model at once, as in the published tutorial."""
+
+
+@torch.no_grad()
+def losses(
+    model: WordLanguageModel, tokens: Tensor, *, batch_size: int = 1, chunk: int = EVALUATION_CHUNK
+) -> Tensor:
+    """Measure a model's loss on every token of a text, the state carried from chunk to chunk.
+
+    Parameters
+    ----------
+    model
+        The model, quantized or not. It is put into evaluation mode and left there.
+    tokens
+        Word indices of shape ``(tokens,)``.
+    batch_size
+        How many parts of the text to read side by side.
+    chunk
+        How many tokens of each part the model reads at once.
+
+    Returns
+    -------
+    torch.Tensor
+        Cross-entropies in nats. With ``batch_size=1`` they are those of ``tokens[1:]``, in order:
+        nothing precedes the first token.
+
+    Raises
+    ------
+    ValueError
+        When the text is too short for two tokens in each part.
+    """
+    model.eval()
+    batches = batchify(tokens, batch_size)
+    state = model.initial_state(batch_size)
+    collected = []
+    for inputs, targets in chunks(batches, chunk):
+        logits, state = model(inputs, state)
+        collected.append(token_losses(logits, targets))
+    return torch.cat(collected)
+
+
+def evaluate(
+    model: WordLanguageModel, tokens: Tensor, *, batch_size: int = 1, chunk: int = EVALUATION_CHUNK
+) -> float:
+    """Average :func:`smallport.lstm.losses` over a text.
+
+    Returns
+    -------
+    float
+        Mean cross-entropy in nats a token. Its exponential is the perplexity.
+
+    Examples
+    --------
+    >>> from smallport.lstm import LSTMConfig
+    >>> model = WordLanguageModel(10, LSTMConfig(embedding_size=8, hidden_size=4, layers=1))
+    >>> loss = evaluate(model, torch.arange(10))
+    >>> abs(loss - 2.3) < 0.5  # an untrained model guesses: ln 10
+    True
+    """
+    return float(losses(model, tokens, batch_size=batch_size, chunk=chunk).mean())
+
+
+@torch.no_grad()
+def generate(
+    model: WordLanguageModel,
+    vocabulary: Vocabulary,
+    words: int,
+    *,
+    seed: int,
+    temperature: float = 1.0,
+    progress: bool = True,
+) -> list[str]:
+    """Let a model write a text, each word drawn from what the model predicts after the last.
+
+    Parameters
+    ----------
+    model
+        The model, quantized or not.
+    vocabulary
+        The words that the model was trained on.
+    words
+        How many words to write.
+    seed
+        Of the random numbers that choose the words; the global generator is left alone.
+    temperature
+        Below 1 the model keeps closer to its best guesses, above 1 it strays from them.
+    progress
+        Whether to show a bar on a terminal.
+
+    Returns
+    -------
+    list of str
+        The words, ``<eos>`` among them.
+
+    Raises
+    ------
+    ValueError
+        When the temperature is not positive.
+    """
+    if temperature <= 0:
+        raise ValueError(f"generate: temperature must be positive, not {temperature}")
+    model.eval()
+    generator = torch.Generator().manual_seed(seed)
+    token = torch.randint(len(vocabulary), (1, 1), generator=generator)
+    state = model.initial_state(1)
+    chosen = []
+    for _ in progress_bar(range(words), "generating", unit="word", enabled=progress):
+        logits, state = model(token, state)
+        token = torch.multinomial((logits[0] / temperature).softmax(-1), 1, generator=generator)
+        chosen.append(int(token))
+    return vocabulary.decode(chosen)

@@ -1,0 +1,1 @@
+"""Run the pages of the gallery, check what they say, and check what a finished build shows."""
