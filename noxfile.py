@@ -1,83 +1,121 @@
 """Every way to check and build the project: ``python -m nox -s NAME``."""
 
-import hashlib
 import os
-from pathlib import Path
+import shutil
+import sys
 
 import nox
 
-nox.needs_version = ">=2025.5"
-nox.options.default_venv_backend = "virtualenv"
+nox.needs_version = ">=2026.4"
+nox.options.default_venv_backend = "uv" if shutil.which("uv") else "virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "tests", "examples", "docs"]
+nox.options.sessions = ["lint", "types", "tests", "examples", "docs"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-ENVIRONMENT = {"TOKENIZERS_PARALLELISM": "false"}
+PROJECT = PYPROJECT["project"]
+EXTRAS = ",".join(PROJECT["optional-dependencies"])
+VARIABLES = {"TOKENIZERS_PARALLELISM": "false"}
+SHARED: dict[str, str] = {}
+"""Where the environment that most sessions share has its Python."""
+
+if sys.version_info < (3, 11):  # noqa: UP036 - nox itself runs on older ones
+    raise SystemExit(
+        f"Smallport needs {PROJECT['requires-python']} of Python, and nox runs on "
+        f"{sys.version.split()[0]}. Install nox for a newer Python, and run it with that one."
+    )
 
 
-def install(session: nox.Session, *groups: str) -> list[str]:
-    """Install the package and some dependency groups where they changed; return other arguments.
-
-    With ``--latest``, the newest releases within pyproject.toml's bounds, but for torch where
-    SMALLPORT_TORCH pins it; otherwise exactly the versions of constraints.txt.
-    """
-    latest = "--latest" in session.posargs
-    wanted = nox.project.dependency_groups(PYPROJECT, *groups)
-    state = [
-        latest,
-        wanted,
-        Path("pyproject.toml").read_text(),
-        Path("constraints.txt").read_text(),
+def required(*groups: str) -> list[str]:
+    """List what the package, its extras and some dependency groups require."""
+    extras = PROJECT["optional-dependencies"].values()
+    return [
+        *PROJECT["dependencies"],
+        *(requirement for extra in extras for requirement in extra),
+        *in_groups(*groups),
     ]
-    digest = hashlib.sha256(repr(state).encode()).hexdigest()
-    stamp = Path(session.virtualenv.location, "smallport-installed")
-    if latest or not stamp.exists() or stamp.read_text() != digest:
-        stamp.unlink(missing_ok=True)
-        how = ["-c", "constraints.txt"]
-        if latest:
-            how = ["--upgrade", "--upgrade-strategy=eager"]
-            if torch := os.environ.get("SMALLPORT_TORCH"):
-                how.append(f"torch=={torch}")
-        session.install(*how, "-e", ".", *wanted)
-        stamp.write_text(digest)
-    session.run("python", "-m", "tools.gallery.versions", *(["--latest"] if latest else []))
+
+
+def in_groups(*groups: str) -> list[str]:
+    """List what some dependency groups require."""
+    return list(nox.project.dependency_groups(PYPROJECT, *groups))
+
+
+def arguments(session: nox.Session) -> list[str]:
+    """Give the arguments of a session, but for ``--latest``, which is about installing."""
     return [argument for argument in session.posargs if argument != "--latest"]
+
+
+def run(session: nox.Session, *command: str, **variables: str) -> None:
+    """Run Python in the shared environment."""
+    session.run(SHARED["python"], "-m", *command, env=VARIABLES | variables)
+
+
+@nox.session
+def environment(session: nox.Session) -> None:
+    """Install what the other sessions share, as constraints.txt has it; --latest: the newest."""
+    SHARED["python"] = os.path.join(session.bin, "python")  # noqa: PTH118 - nox speaks strings
+    groups = "test", "docs", "types"
+    versions = "python", "-m", "tools.gallery.versions"
+    package = "-e", f".[{EXTRAS}]"
+    if "--latest" in session.posargs:
+        torch = os.environ.get("SMALLPORT_TORCH")
+        pins = [f"torch=={torch}"] if torch else []
+        session.install("--upgrade", *package, *in_groups(*groups), *pins, silent=False)
+        session.run(*versions, "--latest")
+        return
+    satisfied = [*versions, "--satisfied", "smallport", *required(*groups)]
+    if session.run(*satisfied, success_codes=[0, 1], silent=True, log=False) != "satisfied\n":
+        session.log("PyTorch takes gigabytes with CUDA, and 0.2 without: see README.md")
+        session.install("-c", "constraints.txt", *package, *in_groups(*groups), silent=False)
+    session.run(*versions, log=False)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, formatting and types."""
-    install(session, "lint")
+    """Check style, dependencies, and the rules for pages that need no run; without PyTorch."""
+    session.install("-q", "-c", "constraints.txt", *in_groups("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("mypy")
+    session.run("deptry", "src", "examples")
+    session.run("python", "-m", "tools.gallery.lint")
 
 
-@nox.session
+@nox.session(requires=["environment"], venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Check types, for which mypy reads those of PyTorch and the other packages."""
+    run(session, "mypy", *arguments(session))
+
+
+@nox.session(requires=["environment"], venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run the unit tests and the doctests."""
-    arguments = install(session, "test", "docs")
-    session.run("pytest", *arguments, env=ENVIRONMENT)
+    """Run the unit tests and the doctests, two at a time; with coverage if all of them run."""
+    chosen = arguments(session) or ["--cov", "--cov-report=term:skip-covered"]
+    run(session, "pytest", "--numprocesses=2", *chosen)
 
 
-@nox.session
+@nox.session(requires=["environment"], venv_backend="none")
 def examples(session: nox.Session) -> None:
     """Run every page as a downloader would: alone, in an empty folder, warnings as errors."""
-    arguments = install(session, "test")
-    session.run("pytest", "-m", "page", "tests/test_examples.py", *arguments, env=ENVIRONMENT)
+    run(session, "pytest", "-m", "page", "tests/test_examples.py", *arguments(session))
 
 
-@nox.session
+@nox.session(requires=["environment"], venv_backend="none")
 def faults(session: nox.Session) -> None:
     """Break copies of the project in every way that the gates should notice, two at a time."""
-    arguments = install(session, "test", "docs")
     two = ["--numprocesses=2", "--dist=loadfile"]
-    environment = ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
-    session.run("pytest", "-m", "fault", *two, "tests/faults", *arguments, env=environment)
+    command = ["pytest", "-m", "fault", *two, "tests/faults", *arguments(session)]
+    run(session, *command, OMP_NUM_THREADS="1")
 
 
-@nox.session
+@nox.session(requires=["environment"], venv_backend="none")
 def docs(session: nox.Session) -> None:
-    """Build the site into docs/_build/html and check it; --serve, --fresh, --page, --latest."""
-    arguments = install(session, "docs")
-    session.run("python", "-m", "tools.gallery.build", *arguments, env=ENVIRONMENT)
+    """Build the site into docs/_build/html and check it; --help names the options."""
+    run(session, "tools.gallery.build", *arguments(session))
+
+
+@nox.session(default=False)
+def minimums(session: nox.Session) -> None:
+    """Run the unit tests with the oldest versions that pyproject.toml admits."""
+    oldest = [requirement.replace(">=", "==") for requirement in required()]
+    session.install("-e", ".", *oldest, *in_groups("test", "docs"), silent=False)
+    session.run("pytest", "--numprocesses=2", *session.posargs, env=VARIABLES)
