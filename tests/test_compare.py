@@ -50,6 +50,7 @@ def result(**tensors):
 def test_equal_results_do_not_differ():
     found = discrepancy(result(), result())
     assert found == Discrepancy(EQUAL)
+    assert str(found) == "no difference"
     assert found.largest() == found.largest("logits") == found.largest("present") == 0
 
 
@@ -70,7 +71,7 @@ def test_each_tensor_counts():
     found = discrepancy(expected, expected | {"present.2.key": torch.full((2, 4), -0.5)})
     assert (found.largest("logits"), found.largest("present"), found.largest()) == (0, 0.5, 0.5)
     assert found.worst() == found.worst("present") == "present.2.key"
-    assert str(found) == "0.5 at most, in present.2.key"
+    assert str(found) == "largest difference 0.5, in present.2.key"
 
 
 def test_integers_and_truth_values_are_subtracted_too():
@@ -203,12 +204,17 @@ def test_any_model_and_any_shape_can_be_compared():
     }
     table = discrepancies_table(found)
     assert list(table) == ["shape", "difference of y", "difference of state", "worst tensor"]
-    assert table.to_numpy().tolist() == [[(2, 3), 0.0, 6.0, "state.0"], [(4, 1), 0.0, 4.0, "state.0"]]
+    assert table.to_numpy().tolist() == [
+        [(2, 3), 0.0, 6.0, "state.0"],
+        [(4, 1), 0.0, 4.0, "state.0"],
+    ]
 
 
 def test_the_table_has_a_row_for_each_shape():
     differences = {"logits": 0.5, "present.0.key": 0.25, "present.0.value": 0.75}
-    table = discrepancies_table({SHAPES[0]: Discrepancy(differences), SHAPES[1]: Discrepancy(EQUAL)})
+    table = discrepancies_table(
+        {SHAPES[0]: Discrepancy(differences), SHAPES[1]: Discrepancy(EQUAL)}
+    )
     assert list(table)[3:] == [
         "padding",
         "difference of logits",

@@ -133,7 +133,7 @@ def test_what_holds_no_tensors_of_a_call(value):
 
 
 def test_two_tensors_of_one_name():
-    with pytest.raises(ValueError, match="two tensors are called 'a.b'; rename one of them"):
+    with pytest.raises(ValueError, match=r"two tensors are called 'a\.b'; rename one of them"):
         name_tensors({"a": {"b": ZERO}, "a.b": ONE})
 
 
