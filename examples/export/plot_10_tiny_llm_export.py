@@ -100,7 +100,9 @@ pieces = [tokenizer.decode([number]) for number in prompt_ids]
 for number, piece in zip(prompt_ids, pieces, strict=True):
     print(f"{number:>6} {piece!r}")
 
-assert tokenizer.decode(prompt_ids, skip_special_tokens=True) == prompt_text
+assert tokenizer.decode(prompt_ids, skip_special_tokens=True) == prompt_text, (
+    "the tokenizer loses text"
+)
 assert len(set(prompt_ids)) == len(set(pieces)) > 1
 assert len(tokenizer) <= model.config.vocab_size == 32_000
 
@@ -668,21 +670,19 @@ from contextlib import redirect_stderr
 
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-with (
-    redirect_stderr(io.StringIO()),
-    checks.raises(
-        GuardOnDataDependentSymNode,
-        match=(
-            "Could not guard on data-dependent expression",
-            "if seq_len > max_seq_len_cached",
-        ),
-    ) as dependent,
-):
-    DynamoExporter().export(
-        rescaled.model,
-        copy_inputs(rescaled.inputs),
-        config=DynamoConfig(dynamic=True, dynamic_shapes=flat_shapes),
-    )
+with checks.raises(
+    GuardOnDataDependentSymNode,
+    match=(
+        "Could not guard on data-dependent expression",
+        "if seq_len > max_seq_len_cached",
+    ),
+) as dependent:
+    with redirect_stderr(io.StringIO()):
+        DynamoExporter().export(
+            rescaled.model,
+            copy_inputs(rescaled.inputs),
+            config=DynamoConfig(dynamic=True, dynamic_shapes=flat_shapes),
+        )
 
 lines = dependent.message.splitlines()
 print(textwrap.fill(lines[0], 88))
@@ -929,7 +929,7 @@ with warnings.catch_warnings():
 
 # %%
 # Save it, let ONNX Runtime open it, and read the weights back from the file. All this
-# happens in a temporary folder, which the last cell deletes.
+# happens in a temporary folder; the session keeps what it needs in memory.
 
 import tempfile
 from pathlib import Path
@@ -937,19 +937,19 @@ from pathlib import Path
 import onnx
 import onnxruntime
 
-folder = tempfile.TemporaryDirectory()
-file = Path(folder.name) / "tiny_llm.onnx"
-onnx_program.save(file)
 
 options = onnxruntime.SessionOptions()
 options.log_severity_level = 3  # errors; ONNX Runtime would write warnings past Python
-session = onnxruntime.InferenceSession(
-    file, options, providers=["CPUExecutionProvider"]
-)
-stored = {
-    tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
-    for tensor in onnx.load(file).graph.initializer
-}
+with tempfile.TemporaryDirectory() as folder:
+    file = Path(folder) / "tiny_llm.onnx"
+    onnx_program.save(file)
+    session = onnxruntime.InferenceSession(
+        file, options, providers=["CPUExecutionProvider"]
+    )
+    stored = {
+        tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+        for tensor in onnx.load(file).graph.initializer
+    }
 
 onnx_tensors = pd.DataFrame(
     [
@@ -990,22 +990,25 @@ assert result_shapes["present.0.key"][2] in {
 import subprocess
 import sys
 
-home = Path(folder.name) / "home"
-home.mkdir()
-kept = {
-    name: value
-    for name, value in os.environ.items()
-    if name not in {"ORT_DISABLE_TELEMETRY", "CI"} and not name.startswith("XDG_")
-}
 code = """
 import sys, smallport, onnxruntime
 options = onnxruntime.SessionOptions()
 options.log_severity_level = 3
 onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 """
-command = [sys.executable, "-c", code, file]
-subprocess.run(command, env=kept | {"HOME": str(home)}, check=True)  # noqa: S603
-left = [found.name for found in home.rglob("*")]
+kept = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in {"ORT_DISABLE_TELEMETRY", "CI"} and not name.startswith("XDG_")
+}
+with tempfile.TemporaryDirectory() as folder:
+    file, home = Path(folder) / "tiny_llm.onnx", Path(folder) / "home"
+    onnx_program.save(file)
+    home.mkdir()
+    command = [sys.executable, "-c", code, file]
+    subprocess.run(command, env=kept | {"HOME": str(home)}, check=True)  # noqa: S603
+    left = [found.name for found in home.rglob("*")]
+
 print("left in the home folder:", left)
 
 assert not left, "ONNX Runtime reports its use although ORT_DISABLE_TELEMETRY is set"
@@ -1065,7 +1068,9 @@ with torch.no_grad():
 by_numpy = np.abs(arrays[0].astype(np.float64) - logits.astype(np.float64)).max()
 print(f"logits: {by_numpy:.3g}")
 
-assert by_numpy == onnx_differences[seen].largest("logits") > 0
+assert by_numpy == onnx_differences[seen].largest("logits") > 0, (
+    "compare and NumPy disagree"
+)
 assert all(one.largest() > 0 for one in onnx_differences.values())
 
 # %%
@@ -1150,15 +1155,12 @@ axis.spines[["top", "right"]].set_visible(False)
 #
 # The last cell puts back what this page changed in the process.
 
-del session  # Windows deletes no file that is open
-folder.cleanup()
 plt.close("all")
 registry.close()
 quiet.close()
 transformers.utils.logging.enable_progress_bar()
 
 assert registering_module(DynamicCache) == before
-assert not file.exists()
 
 # %%
 # What to read next
