@@ -40,8 +40,10 @@ is called *the published page* below. Helpers of that package do work here.
 # Linux and macOS, too, since version 1.29
 # <https://github.com/microsoft/onnxruntime/pull/27379>`_. It keeps a device number and
 # a database of events in your home folder for that, unless ``ORT_DISABLE_TELEMETRY=1``
-# is in the environment *before* it is imported. Importing ``smallport`` sets this, and
-# does the same for the Hugging Face libraries. A later section checks that it works.
+# is in the environment *before* it is imported. Importing ``smallport`` sets this, so
+# that comes first. It also sets the variable of the Hugging Face libraries, which
+# otherwise tell the hub what else is installed. A later section checks that ONNX
+# Runtime heeds the variable.
 
 # sphinx_gallery_thumbnail_number = 2
 import os
@@ -110,7 +112,7 @@ assert len(tokenizer) <= model.config.vocab_size == 32_000
 # Guess the dimensions by watching
 # --------------------------------
 #
-# We want to export ``forward``, yet nobody calls it. People call
+# We want to export ``forward``, yet hardly anybody calls it. People call
 # :meth:`~transformers.GenerationMixin.generate`, which runs ``forward`` once for each
 # token that it adds, with inputs that it prepares itself. The documentation of such
 # inputs is thin and differs between architectures, so we ask the model: a spy takes the
@@ -247,8 +249,8 @@ show_table(axes)
 
 # %%
 # So the third axis of every cache tensor grows, by one a call. The number of new tokens
-# has two values. Everything else stood still, but only because we generated one text:
-# the first axis, the batch, had no chance to be anything but one. Watching tells you
+# has two values. Everything else stood still, but the first axis, the batch, had no
+# chance to be anything but one, since we generated one text. Watching tells you
 # which axes *must* be dynamic. Which others should be is for you to decide.
 
 cache_tensors = [name for name in calls[-1] if name.startswith("past_key_values")]
@@ -604,14 +606,12 @@ assert "llama" not in by_hand.graph_module.code.lower()
 # Let transformers do it
 # ----------------------
 #
-# Recent releases of transformers have exporters of their own. They register every kind
-# of cache that the library knows, replace some parts of its models for the length of
-# the export, and call :func:`torch.export.export`. They take the flat shapes.
-#
-# With earlier releases this had to be done from outside. The published page ends with
-# it, and its sibling `Export Tiny-LLM with patches
+# Recent releases of transformers have exporters of their own, which register the
+# library's caches and call :func:`torch.export.export`. They take the flat shapes.
+# With earlier releases, the registration and some changes to the models had to come
+# from outside: onnx-diagnostic's page `Export Tiny-LLM with patches
 # <https://github.com/sdpython/onnx-diagnostic/blob/23a69013282cf7ade4642bd8949a31777e346fbc/_doc/examples/plot_export_tiny_llm_patched.py>`_
-# is about nothing else.
+# shows how.
 #
 # Our own registration goes first, to see that the exporter does without it. What the
 # exporter registers stays registered; the last cell puts things back as they were.
@@ -656,7 +656,7 @@ assert rescaled.configuration.rope_parameters["rope_type"] == "dynamic"
 assert bool(result.logits.isfinite().all())
 
 # %%
-# The exporter refuses it. Whether to rescale depends on the largest number in
+# But the exporter refuses it. Whether to rescale depends on the largest number in
 # ``position_ids``, and a graph that is traced once cannot contain an ``if`` on a number
 # that is only known when it runs. PyTorch calls that a data-dependent guard; the end of
 # its message shows the line.
@@ -670,19 +670,21 @@ from contextlib import redirect_stderr
 
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-with checks.raises(
-    GuardOnDataDependentSymNode,
-    match=(
-        "Could not guard on data-dependent expression",
-        "if seq_len > max_seq_len_cached",
-    ),
-) as dependent:
-    with redirect_stderr(io.StringIO()):
-        DynamoExporter().export(
-            rescaled.model,
-            copy_inputs(rescaled.inputs),
-            config=DynamoConfig(dynamic=True, dynamic_shapes=flat_shapes),
-        )
+with (
+    checks.raises(
+        GuardOnDataDependentSymNode,
+        match=(
+            "Could not guard on data-dependent expression",
+            "if seq_len > max_seq_len_cached",
+        ),
+    ) as dependent,
+    redirect_stderr(io.StringIO()),
+):
+    DynamoExporter().export(
+        rescaled.model,
+        copy_inputs(rescaled.inputs),
+        config=DynamoConfig(dynamic=True, dynamic_shapes=flat_shapes),
+    )
 
 lines = dependent.message.splitlines()
 print(textwrap.fill(lines[0], 88))
@@ -936,7 +938,6 @@ from pathlib import Path
 
 import onnx
 import onnxruntime
-
 
 options = onnxruntime.SessionOptions()
 options.log_severity_level = 3  # errors; ONNX Runtime would write warnings past Python

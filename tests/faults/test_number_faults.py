@@ -138,7 +138,7 @@ FAULTS = [
     Fault(
         "dynamic_rope_exported",
         EXPORT,
-        "with checks.raises(",
+        "with (",
         "AssertionError: announced GuardOnDataDependentSymNode with 'Could not guard on "
         "data-dependent expression' and 'if seq_len > max_seq_len_cached', and nothing was raised",
     ),
