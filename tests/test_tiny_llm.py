@@ -1,24 +1,17 @@
-"""Tests of :mod:`smallport.tiny_llm`."""
-
-import re
+"""Tests of :mod:`smallport.export.tiny_llm`."""
 
 import pytest
 import torch
 import transformers
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from smallport.export import (
     PARAMETERS,
-    SPECIAL_TOKENS,
     copy_inputs,
-    make_dynamic_shapes,
-    make_inputs,
-    name_inputs,
     tiny_llm_config,
     untrained_tiny_llm,
     write_checkpoint,
 )
+from smallport.export.tiny_llm import SPECIAL_TOKENS
 
 SMALL = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32}
 LINES = ["the cat sat on the mat", "", "the dog sat on the cat", "naïve café ☕"]
@@ -60,62 +53,6 @@ def test_the_model_is_seeded_and_leaves_the_global_generator_alone():
     assert torch.equal(first.model.lm_head.weight, second.model.lm_head.weight)
     assert torch.equal(first.inputs["input_ids"], second.inputs["input_ids"])
     assert not torch.equal(first.model.lm_head.weight, other.model.lm_head.weight)
-
-
-@given(
-    batch_size=st.integers(1, 5),
-    cache_length=st.integers(1, 40),
-    new_tokens=st.integers(1, 40),
-    layers=st.integers(1, 3),
-    with_cache=st.booleans(),
-)
-@settings(deadline=None, max_examples=50)
-def test_inputs_and_shapes_fit_each_other(batch_size, cache_length, new_tokens, layers, with_cache):
-    config = tiny_llm_config(num_hidden_layers=layers)
-    inputs = make_inputs(
-        config,
-        batch_size=batch_size,
-        cache_length=cache_length,
-        new_tokens=new_tokens,
-        with_cache=with_cache,
-    )
-    past = cache_length if with_cache else 0
-    named = name_inputs(inputs)
-    assert named.pop("input_ids").shape == (batch_size, new_tokens)
-    assert named.pop("attention_mask").shape == (batch_size, past + new_tokens)
-    positions = named.pop("position_ids")
-    assert torch.equal(positions, torch.arange(past, past + new_tokens).expand(batch_size, -1))
-    assert len(named) == 2 * layers * with_cache
-    assert all(tensor.shape == (batch_size, 1, past, 96) for tensor in named.values())
-
-    shapes = make_dynamic_shapes(config, with_cache=with_cache)
-    assert shapes.keys() == inputs.keys()
-    if with_cache:
-        assert [len(tensors) for tensors in shapes["past_key_values"]] == [layers, layers]
-
-
-@pytest.mark.parametrize("name", ["batch_size", "cache_length", "new_tokens"])
-@pytest.mark.parametrize("value", [0, -3, 2.0, True, None])
-def test_a_size_must_be_a_positive_integer(name, value):
-    message = f"{name} must be a positive integer, not {value!r}"
-    with pytest.raises(ValueError, match=re.escape(message)):
-        untrained_tiny_llm(**{name: value})
-
-
-def test_no_cache_is_asked_for_by_name():
-    with pytest.raises(ValueError, match="with_cache=False"):
-        make_inputs(tiny_llm_config(), cache_length=0)
-    assert "past_key_values" not in make_inputs(tiny_llm_config(), cache_length=0, with_cache=False)
-
-
-def test_texts_longer_than_the_model_has_positions():
-    config = tiny_llm_config()
-    assert make_inputs(config, cache_length=1021, new_tokens=3)["attention_mask"].shape[1] == 1024
-    message = "1022 tokens in the cache and 3 new ones make 1025, and the model has 1024 positions"
-    with pytest.raises(ValueError, match=message):
-        make_inputs(config, cache_length=1022, new_tokens=3)
-    with pytest.raises(ValueError, match="1025"):
-        make_inputs(config, new_tokens=1025, with_cache=False)
 
 
 @pytest.fixture(scope="module")
@@ -182,15 +119,3 @@ def test_a_checkpoint_does_not_replace_a_file(tmp_path):
     with pytest.raises(FileExistsError):
         write_checkpoint(file, LINES)
     assert file.read_text(encoding="utf-8") == "mine"
-
-
-def test_padding_is_masked_and_not_counted():
-    inputs = make_inputs(tiny_llm_config(), batch_size=2, cache_length=4, new_tokens=2, padding=3)
-    assert inputs["attention_mask"].tolist() == [[0, 0, 0, 1, 1, 1], [1] * 6]
-    assert inputs["position_ids"].tolist() == [[1, 2], [4, 5]]
-
-
-@pytest.mark.parametrize("padding", [-1, 5])
-def test_more_padding_than_the_cache_holds_is_refused(padding):
-    with pytest.raises(ValueError, match=f"between 0 and the 4 tokens in the cache, not {padding}"):
-        make_inputs(tiny_llm_config(), cache_length=4, padding=padding)

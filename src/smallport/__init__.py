@@ -10,9 +10,10 @@ __all__ = ["AssetError", "__version__"]
 
 __version__ = "0.1.0"
 
-# ONNX Runtime reports its use to its maker unless this is set before it is imported; importing
-# smallport first is what every page does.
+# ONNX Runtime reports its use to its maker, and the Hugging Face libraries add to each request what
+# else is installed, unless these are set before they are imported: pages import smallport first.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 class AssetError(RuntimeError):

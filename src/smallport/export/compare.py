@@ -68,7 +68,10 @@ class Discrepancy:
         return max(names, key=lambda name: _nan_last(self.by_tensor[name]))
 
     def __str__(self) -> str:
-        return f"{self.largest():.3g} at most, in {self.worst()}"
+        largest = self.largest()
+        return (
+            f"largest difference {largest:.3g}, in {self.worst()}" if largest else "no difference"
+        )
 
 
 def discrepancy(expected: NamedTensors, actual: NamedTensors) -> Discrepancy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -70,11 +71,20 @@ def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
         return value.items()
     if isinstance(value, list | tuple):
         return enumerate(value)
-    if isinstance(value, transformers.Cache) and hasattr(value, "layers"):
-        return enumerate(value.layers)
-    if isinstance(value, type | torch.nn.Module) or not hasattr(value, "__dict__"):
+    if isinstance(value, type | torch.nn.Module):
         return ()
-    return ((CACHE_PARTS.get(part, part), inner) for part, inner in vars(value).items())
+    attributes = _attributes(value)
+    if isinstance(value, transformers.Cache):
+        layers = enumerate(attributes.pop("layers", []))
+        return itertools.chain(layers, attributes.items())
+    return ((CACHE_PARTS.get(part, part), inner) for part, inner in attributes.items())
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """Collect what an object keeps under its own names, with or without a ``__dict__``."""
+    slots = [slot for cls in type(value).__mro__ for slot in vars(cls).get("__slots__", ())]
+    kept = {slot: getattr(value, slot) for slot in slots if hasattr(value, slot)}
+    return kept | getattr(value, "__dict__", {})
 
 
 def name_inputs(inputs: Inputs) -> NamedTensors:

@@ -1,0 +1,20 @@
+"""A release of PyTorch returns the values of an exported program's cache as its keys."""
+
+import torch
+
+
+def apply():
+    module_of = torch.export.ExportedProgram.module
+
+    def careless(self, *args, **kwargs):
+        module = module_of(self, *args, **kwargs)
+
+        def run(**inputs):
+            outputs = module(**inputs)
+            for layer in outputs.past_key_values.layers:
+                layer.keys, layer.values = layer.values, layer.keys
+            return outputs
+
+        return run
+
+    torch.export.ExportedProgram.module = careless

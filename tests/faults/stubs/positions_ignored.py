@@ -1,0 +1,19 @@
+"""A release of PyTorch runs exported programs as if every text began with the new tokens."""
+
+import torch
+
+
+def apply():
+    module_of = torch.export.ExportedProgram.module
+
+    def careless(self, *args, **kwargs):
+        module = module_of(self, *args, **kwargs)
+
+        def run(**inputs):
+            new = torch.arange(inputs["position_ids"].shape[1])
+            inputs["position_ids"] = new.expand_as(inputs["position_ids"]).contiguous()
+            return module(**inputs)
+
+        return run
+
+    torch.export.ExportedProgram.module = careless
