@@ -15,7 +15,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from tools.gallery import execute, files, project, runs, settings
+from tools.gallery import files, project, runs, settings
 
 LOGGED = python_logging.Formatter("%(levelname)s:%(name)s:%(message)s")
 """How a log line looks that nobody configured: by default like anything else that is printed."""
@@ -33,14 +33,14 @@ def leave(app: Sphinx) -> None:
     if not (page := os.environ.get(settings.PAGE)):
         return
     script = project.EXAMPLES / page
-    memory = execute.memory_of(script)
+    memory = project.memory_of(script)
     note = {
         # The gallery remembers a page if and only if it ran to its end.
         "passed": memory.exists() and not app._warncount,  # noqa: SLF001 - nothing public counts them
         "seconds": _clock["after"] - _clock["before"],
         "threads": sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None,
     }
-    files.write_json(runs.folder_of(script) / execute.ENDED, note)
+    files.write_json(runs.ended_file(script), note)
     if not memory.exists():
         keep_traceback(memory)
     sys.stdout.flush()

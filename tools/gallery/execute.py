@@ -19,9 +19,6 @@ from smallport import AssetError
 from smallport.assets.download import cache_folder
 from tools.gallery import fingerprint, gates, project, runs, settings
 
-ENDED = "ended.json"
-"""The name of the file in which the process of a page says how it ended."""
-
 MATPLOTLIB = project.BUILD / "matplotlib"
 """Keeps the font cache of Matplotlib, which takes seconds to build, from one page to the next."""
 
@@ -57,7 +54,7 @@ def run_stale(environment: runs.Environment, fresh: str = "") -> None:
 def why_stale(script: Path, environment: runs.Environment) -> str:
     """Say why a page's last run no longer stands; empty if it does."""
     run = runs.read(script)
-    made = [memory_of(script), gates.rendered(script)]
+    made = [project.memory_of(script), project.rendered(script)]
     if run is None:
         return "there is no record of a run, or none that can be believed"
     if not run.passed or not all(file.exists() for file in made):
@@ -72,9 +69,9 @@ def why_stale(script: Path, environment: runs.Environment) -> str:
 def run_page(script: Path, environment: runs.Environment) -> None:
     """Run a page in a process of its own, and record how that went."""
     runs.forget(script)
-    memory_of(script).unlink(missing_ok=True)
+    project.memory_of(script).unlink(missing_ok=True)
     runs.folder_of(script).mkdir(parents=True, exist_ok=True)
-    ended = runs.folder_of(script) / ENDED
+    ended = runs.ended_file(script)
     ended.unlink(missing_ok=True)
     began = runs.checksum(script)
     present, cached = files_below(project.EXAMPLES), names_in(cache_folder())
@@ -202,12 +199,6 @@ def _foreign(cached: set[str]) -> list[str]:
     """Name what is new in the cache and not smallport's."""
     new = sorted(names_in(cache_folder()) - cached)
     return [f"the cache/{name}" for name in new if not OURS.match(name)]
-
-
-def memory_of(script: Path) -> Path:
-    """Name the file in which the gallery keeps the checksum of a page that ran."""
-    copied = gates.rendered(script).with_suffix(".py")
-    return copied.with_name(copied.name + ".md5")
 
 
 def remove_gone() -> None:

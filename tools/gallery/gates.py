@@ -92,11 +92,6 @@ def first_line(script: Path, line: int) -> int:
     return line
 
 
-def rendered(script: Path) -> Path:
-    """Name what the gallery made of a page."""
-    return project.GALLERY / script.relative_to(project.EXAMPLES).with_suffix(".rst")
-
-
 def page_in(site: Path, script: Path) -> Path:
     """Name the page of a script in a site."""
     return site / "gallery" / script.relative_to(project.EXAMPLES).with_suffix(".html")
@@ -124,7 +119,7 @@ def unexecuted(scripts: list[Path], fingerprint: str) -> Iterator[Finding]:
 
 def failure(script: Path) -> tuple[int | None, str]:
     """Say where and how a page failed, from the traceback that stands under its cell."""
-    shown = [line for _, line in outputs(rendered(script))]
+    shown = [line for _, line in outputs(project.rendered(script))]
     starts = [number for number, line in enumerate(shown) if TRACEBACK.search(line)]
     lines = shown[starts[-1] + 1 :] if starts else []
     own = re.compile(rf'File ".*{re.escape(script.name)}", line (\d+)')
@@ -187,7 +182,7 @@ def foreign_requests(site: Path) -> Iterator[Finding]:
 
 def junk_in_output(script: Path) -> Iterator[Finding]:
     """Find in what a page printed the things that mean nothing to a reader."""
-    for line, output in outputs(rendered(script)):
+    for line, output in outputs(project.rendered(script)):
         if what := junk_in(output):
             message = (
                 f"the output of this cell holds {what}: {output.strip()!r}. Fix what prints it, or "

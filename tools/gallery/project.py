@@ -73,6 +73,16 @@ def docname(script: Path) -> str:
     return script.relative_to(EXAMPLES).with_suffix("").as_posix()
 
 
+def rendered(script: Path) -> Path:
+    """Name what the gallery made of a page."""
+    return GALLERY / script.relative_to(EXAMPLES).with_suffix(".rst")
+
+
+def memory_of(script: Path) -> Path:
+    """Name the file in which the gallery keeps the checksum of a page that ran."""
+    return rendered(script).with_suffix(".py.md5")
+
+
 def finding(file: Path, line: int | None, rule: str, message: str) -> Finding:
     """Find fault with a file of the project."""
     return Finding(name_of(file), line, rule, message)

@@ -117,6 +117,11 @@ def results_file(script: Path) -> Path:
     return folder_of(script) / "results.jsonl"
 
 
+def ended_file(script: Path) -> Path:
+    """Name the file in which the process of a page says how it ended."""
+    return folder_of(script) / "ended.json"
+
+
 def read(script: Path) -> Run | None:
     """Read the record of a page's last run, if there is one that can be believed."""
     try:
