@@ -74,15 +74,15 @@ def _claims_below(
     node: ast.AST, conditions: tuple[int, ...], reasons: dict[int, str]
 ) -> Iterator[Claim]:
     for child in ast.iter_child_nodes(node):
-        kind = _kind(child)
-        if kind and isinstance(child, ast.Call | ast.Assert):
-            lines = [child.lineno, *conditions]
-            near = [number for line in lines for number in (line, line - 1)]
-            declared = next((reasons[number] for number in near if number in reasons), None)
-            yield Claim(kind, child.lineno, _pattern(kind, child), conditions, declared)
         inner = conditions
         if _is_condition(node, child):
             inner = (*conditions, getattr(child, "lineno", getattr(node, "lineno", 1)))
+        kind = _kind(child)
+        if kind and isinstance(child, ast.Call | ast.Assert):
+            lines = [child.lineno, *inner]
+            near = [number for line in lines for number in (line, line - 1)]
+            declared = next((reasons[number] for number in near if number in reasons), None)
+            yield Claim(kind, child.lineno, _pattern(kind, child), inner, declared)
         yield from _claims_below(child, inner, reasons)
 
 
