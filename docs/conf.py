@@ -46,11 +46,13 @@ intersphinx_mapping = {
 }
 
 # Where readers find the site, and so its wheel; by default, where `nox -s docs -- --serve` puts it.
-html_baseurl = os.environ.get("SMALLPORT_SITE_URL", "http://127.0.0.1:8000/")
+html_baseurl = os.environ.get("SMALLPORT_SITE_URL", "http://127.0.0.1:8000").rstrip("/") + "/"
 html_extra_path = ["_build/wheel"]
 wheel = f"smallport-{release}-py3-none-any.whl"
 
-# The pages: every script under examples/ is executed.
+# The pages: tools.gallery.execute runs each one in a process of its own, before they are rendered.
+plot_gallery = "False"
+suppress_warnings = ["sphinx_gallery.space_in_filename"]  # of the folder: lint looks at the names
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
@@ -65,7 +67,6 @@ sphinx_gallery_conf = {
     "doc_module": ("smallport",),
     "backreferences_dir": "gallery/backreferences",
     "inspect_global_variables": True,
-    "junit": "junit.xml",
     "remove_config_comments": True,
     "show_signature": False,
     "write_computation_times": False,

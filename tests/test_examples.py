@@ -8,33 +8,43 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+from smallport import records
+from tools.gallery import claims, execute, project, settings
+
 RUNNER = Path(__file__).with_name("run_page.py")
-PAGES = sorted(EXAMPLES.rglob("*.py"))
+PAGES = list(project.scripts())
 
 
 @pytest.mark.page
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
 def test_page_runs_where_it_was_downloaded_to(page, tmp_path):
-    downloads, folder = tmp_path / "downloads", tmp_path / "empty"
-    downloads.mkdir()
-    folder.mkdir()
+    downloads, folder, scratch = tmp_path / "downloads", tmp_path / "empty", tmp_path / "scratch"
+    for made in (downloads, folder, scratch):
+        made.mkdir()
     downloaded = shutil.copy(page, downloads)
+    mark, results = tmp_path / "mark", tmp_path / "results.jsonl"
     done = subprocess.run(
-        [sys.executable, RUNNER, downloaded],
+        [sys.executable, RUNNER, downloaded, mark],
         cwd=folder,
-        env={**os.environ, "MPLBACKEND": "agg"},
+        env=execute.page_environment(scratch) | {settings.RESULTS_FILE: str(results)},
         capture_output=True,
         text=True,
+        timeout=settings.page_seconds(os.environ),
         check=False,
     )
     assert done.returncode == 0, (
         f"{page.name} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     )
+    assert mark.exists(), f"{page.name} ended the process before its own end"
     assert done.stderr == "", f"{page.name} wrote to standard error:\n{done.stderr[-4000:]}"
-    left_behind = sorted(path.name for path in folder.rglob("*"))
-    assert not left_behind, f"{page.name} left files in the folder it ran in: {left_behind}"
+    names = [result.name for result in records.read_results(results)]
+    failures = [" ".join([one.error, *one.texts]) for one in records.read_announcements(results)]
+    unmet = "\n".join(map(str, claims.unmet(page, names, failures)))
+    assert not unmet, unmet
+    left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    left += execute.left_in(scratch)
+    assert not left, f"{page.name} left files behind: {left}"
 
 
 def test_there_are_pages_to_run():
-    assert len(PAGES) >= 3
+    assert PAGES

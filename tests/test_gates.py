@@ -1,10 +1,10 @@
-"""Check what the gates take for junk, and which handlers they take for careless."""
+"""Check what the gates take for junk, and what they read in what the gallery made."""
 
-import textwrap
+from pathlib import Path
 
 import pytest
 
-from tools.gallery import gates, runs
+from tools.gallery import gates, project
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ from tools.gallery import gates, runs
         ("lib/site-packages/torch", "a path of the machine"),
         (r"C:\Users\somebody", "a path of the machine"),
         ("file:///work/model.pt", "a path of the machine"),
-        (str(runs.ROOT / "examples"), "a path of the machine"),
+        (str(project.ROOT / "examples"), "a path of the machine"),
         ("Traceback (most recent call last):", "a traceback"),
         ("  + Exception Group Traceback (most recent call last):", "a traceback"),
     ],
@@ -123,97 +123,53 @@ def test_a_page_without_a_rendering_printed_nothing(tmp_path):
     assert list(gates.outputs(tmp_path / "page.rst")) == []
 
 
-@pytest.fixture
-def page(tmp_path, monkeypatch):
-    """Give what writes a page into a project and returns its script."""
-    monkeypatch.setattr(runs, "ROOT", tmp_path)
+TRACEBACK = """\
+.. GENERATED FROM PYTHON SOURCE LINES 3-5
 
-    def write(code):
-        script = tmp_path / "page.py"
-        script.write_text(textwrap.dedent(code), encoding="utf-8")
-        return script
+.. rst-class:: sphx-glr-script-out
 
-    return write
+.. code-block:: pytb
 
-
-CAREFUL = [
-    """
-    try:
-        1 / 0
-    except ZeroDivisionError as error:
-        assert "zero" in str(error)
-    else:
-        raise AssertionError("mended")
-    """,
-    """
-    try:
-        1 / 0
-    except (ZeroDivisionError, ValueError) as error:
-        message = str(error)
-    else:
-        raise AssertionError("mended")
-    assert "zero" in message
-    """,
-    """
-    try:
-        value = 1
-    finally:
-        del value
-    """,
-]
-
-
-@pytest.mark.parametrize("code", CAREFUL)
-def test_a_failure_that_is_pinned_down_is_no_finding(code, page):
-    assert list(gates.exception_handlers(page(code))) == []
-
-
-HANDLER = """\
-try:
-    1 / 0
-except{caught}:
-    {handling}
-{after}
+    Traceback (most recent call last):
+      File "/somewhere/a folder/page.py", line 4, in <module>
+        assert one == 2
+    AssertionError
 """
-ELSE = "else:\n    raise AssertionError('mended')"
 
 
-@pytest.mark.parametrize(
-    ("caught", "handling", "after", "finding"),
-    [
-        ("", "pass", ELSE, "page.py:3 catches everything"),
-        (" Exception as error", "assert error", ELSE, "page.py:3 catches everything"),
-        (" (ValueError, BaseException)", "pass", ELSE, "page.py:3 catches everything"),
-        ("* Exception as error", "assert error", ELSE, "page.py:3 catches everything"),
-        (" ValueError as error", "print(error)", ELSE, "page.py:3 catches a failure and asserts"),
-        (" ValueError", "assert True", ELSE, "page.py:3 catches a failure and asserts nothing"),
-        (" ValueError as error", "assert str(error)", "", "page.py:3 stays green"),
-        (" ValueError as error", "assert str(error)", "else:\n    pass", "page.py:3 stays green"),
-    ],
-)
-def test_a_careless_handler_is_named_with_its_line(caught, handling, after, finding, page):
-    code = HANDLER.format(caught=caught, handling=handling, after=after)
-    (found,) = gates.exception_handlers(page(code))
-    assert found.startswith(finding)
+@pytest.fixture
+def failed(tmp_path, monkeypatch):
+    """Give a page that failed."""
+    monkeypatch.setattr(project, "EXAMPLES", tmp_path / "examples")
+    monkeypatch.setattr(project, "GALLERY", tmp_path / "gallery")
+    script = tmp_path / "examples" / "page.py"
+    for file, text in (
+        (script, "one = 1\n\n\nassert one == 2\n"),
+        (project.rendered(script), TRACEBACK),
+    ):
+        file.parent.mkdir()
+        file.write_text(text, encoding="utf-8")
+    return script
 
 
-@pytest.mark.parametrize("call", ["suppress(ValueError)", "contextlib.suppress(Exception)"])
-def test_suppressing_is_a_finding(call, page):
-    (found,) = gates.exception_handlers(page(f"with {call}:\n    1 / 0\n"))
-    assert found.startswith("page.py:1 suppresses a failure")
+def test_a_failure_is_told_with_the_line_that_it_stands_on(failed):
+    assert gates.failure(failed) == (4, "failed: AssertionError (at: assert one == 2)")
 
 
-def test_a_page_that_does_not_parse_is_left_to_those_who_run_it(page):
-    assert list(gates.exception_handlers(page("one = (1"))) == []
+def test_a_failure_without_a_traceback_is_told_too(failed):
+    project.rendered(failed).unlink()
+    assert gates.failure(failed) == (None, "failed: with a warning, see above")
 
 
-def test_prose_is_counted_and_cells_are_measured(page):
-    short = page('"""\nTitle\n=====\n"""\n\n# %%\n# Look.\n\n' + "one = 1\n" * 41)
-    words, lines = gates.prose_and_cells(short)
-    assert words.startswith("page.py has 3 words of prose")
-    assert lines.startswith("page.py:9: this code cell has 41 lines")
-    fine = page(f'"""\nTitle\n=====\n\n{"word " * 100}\n"""\n\n' + "one = 1\n" * 40)
-    assert list(gates.prose_and_cells(fine)) == []
+def test_a_home_that_is_a_file_is_no_hindrance(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.touch()
+    monkeypatch.setenv("HOME", str(home))
+    gates.machine_path.cache_clear()
+    try:
+        assert gates.junk_in(f"in {Path.home()}/model.pt") == "a path of the machine"
+    finally:
+        gates.machine_path.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -227,8 +183,8 @@ def test_prose_is_counted_and_cells_are_measured(page):
 def test_what_another_host_would_serve_is_found(tmp_path, tag, address):
     (tmp_path / "page.html").write_text(tag, encoding="utf-8")
     (finding,) = gates.foreign_requests(tmp_path)
-    assert "page.html" in finding
-    assert address in finding
+    assert finding.place == "page.html"
+    assert address in finding.message
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Other projects' inventories: kept where they can be had, done without where not."""
 
 import pytest
+from docutils import nodes
 
 import inventories
 
@@ -15,6 +16,22 @@ def test_names_that_exist_are_found(name):
 @pytest.mark.parametrize("name", ["torch.nope", "nope", "smallport.lstm.Corpora", "", "torch..nn"])
 def test_names_that_do_not_exist_are_not(name):
     assert not inventories.can_import(name)
+
+
+@pytest.mark.parametrize(
+    ("domain", "name", "kept"),
+    [
+        ("py", "torch.Tensor", True),
+        ("py", "torch.nope", False),
+        ("std", "torch.Tensor", False),
+        ("py", "smallport.measure.state_dict_megabytes", False),
+        ("py", "smallport.nope", False),
+    ],
+)
+def test_a_name_without_a_target_is_kept_if_it_is_anothers(domain, name, kept):
+    shown = nodes.literal(text=name)
+    found = inventories.keep_real_names(None, None, {"refdomain": domain, "reftarget": name}, shown)
+    assert found is (shown if kept else None)
 
 
 def test_an_inventory_is_fetched_once(site, tmp_path):

@@ -1,12 +1,14 @@
 """What a run leaves behind, and how pages tell it."""
 
+import dataclasses
+
 import pytest
 
 import provenance
-from smallport import checks
-from tools.gallery import fingerprint, runs
+from smallport import checks, records
+from tools.gallery import fingerprint, project, runs
 
-SURROUNDINGS = runs.Environment(
+ENVIRONMENT = runs.Environment(
     commit="0123456789ab+",
     date="2026-11-20T21:52:00+00:00",
     processor="A processor",
@@ -21,7 +23,7 @@ SURROUNDINGS = runs.Environment(
 
 @pytest.fixture
 def script(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "EXAMPLES", tmp_path / "examples")
+    monkeypatch.setattr(project, "EXAMPLES", tmp_path / "examples")
     monkeypatch.setattr(runs, "FOLDER", tmp_path / "records")
     page = tmp_path / "examples" / "folder" / "plot_10_page.py"
     page.parent.mkdir(parents=True)
@@ -29,42 +31,106 @@ def script(tmp_path, monkeypatch):
     return page
 
 
+def recorded(script, **changes):
+    """Record a run of a page."""
+    name = script.relative_to(project.EXAMPLES).as_posix()
+    run = runs.Run(name, runs.checksum(script), ENVIRONMENT, **{"seconds": 1.5, **changes})
+    runs.write(script, run)
+    return runs.read(script)
+
+
+@pytest.fixture
+def measured(script, monkeypatch):
+    """Give a page that ran and measured something."""
+    runs.folder_of(script).mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setenv(checks.RESULTS_FILE, str(runs.results_file(script)))
+        checks.check("loss", 3.1, "nats", at_most=3.5)
+        with checks.raises(ZeroDivisionError, match="by zero"):
+            1 / 0  # noqa: B018
+    assert recorded(script).passed
+    return script
+
+
 def test_a_page_that_never_ran_has_no_record(script):
     assert runs.read(script) is None
     assert runs.checked(script) == []
 
 
-def test_a_run_that_began_has_not_passed(script):
-    runs.begin(script, SURROUNDINGS)
-    run = runs.read(script)
-    assert run.page == "folder/plot_10_page.py"
-    assert run.environment == SURROUNDINGS
-    assert run.seconds is None
-    assert not run.passed
-
-
 def test_a_run_that_finished_says_how(script):
-    runs.begin(script, SURROUNDINGS)
-    runs.finish(script, 1.5, passed=True, threads=1)
-    run = runs.read(script)
-    assert (run.seconds, run.passed) == (1.5, True)
+    run = recorded(script, threads=1, left=("a", "b"))
+    assert (run.page, run.environment) == ("folder/plot_10_page.py", ENVIRONMENT)
+    assert (run.seconds, run.passed, run.threads, run.left) == (1.5, True, 1, ("a", "b"))
     assert run.command == "python -m nox -s docs -- --page plot_10_page"
 
 
-def test_a_new_run_forgets_what_the_last_one_measured(script, monkeypatch):
-    runs.begin(script, SURROUNDINGS)
-    monkeypatch.setenv(checks.RESULTS_FILE, str(runs.results_file(script)))
-    checks.check("loss", 3.1, "nats", at_most=3.5)
-    assert [result.name for result in runs.checked(script)] == ["loss"]
-    runs.begin(script, SURROUNDINGS)
-    assert runs.checked(script) == []
+@pytest.mark.parametrize("changes", [{"failure": "failed: KeyError"}, {"seconds": None}])
+def test_a_run_that_did_not_come_to_its_end_has_not_passed(changes, script):
+    assert not recorded(script, **changes).passed
+
+
+def test_a_run_says_what_it_measured_and_which_failures_it_announced(measured):
+    assert [result.name for result in runs.checked(measured)] == ["loss"]
+    assert runs.announced(measured) == [records.Announcement("ZeroDivisionError", ("by zero",))]
+    runs.forget(measured)
+    assert runs.read(measured) is None
+    assert runs.checked(measured) == []
+
+
+def test_pages_of_one_name_have_records_of_their_own(script):
+    other = script.parent.with_name("other") / script.name
+    assert runs.folder_of(other) != runs.folder_of(script)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"run": {}}', '{"checksum": 1, "run": 2}']
+)
+def test_a_broken_record_is_none(text, measured):
+    runs.record_file(measured).write_text(text)
+    assert runs.read(measured) is None
+    assert runs.checked(measured) == []
+
+
+def test_a_record_that_is_no_text_is_none(measured):
+    runs.record_file(measured).write_bytes(b"\xff\xfe\x00")
+    assert runs.read(measured) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"cores": 2', '"cores": 64'), ('"seconds": 1.5', '"seconds": 0.5')]
+)
+def test_an_altered_record_is_none(old, new, measured):
+    file = runs.record_file(measured)
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    assert runs.read(measured) is None
+
+
+def test_altered_results_are_none(measured):
+    file = runs.results_file(measured)
+    file.write_text(file.read_text().replace("3.1", "2.1"))
+    assert runs.read(measured) is None
+    assert runs.checked(measured) == []
+
+
+def test_deleted_results_are_none(measured):
+    runs.results_file(measured).unlink()
+    assert runs.read(measured) is None
+
+
+@pytest.mark.parametrize("value", ["9.1", "NaN", '"3.1"'])
+def test_a_result_outside_its_bounds_is_none_whatever_the_checksums_say(value, measured):
+    file = runs.results_file(measured)
+    file.write_text(file.read_text().replace("3.1", value))
+    assert recorded(measured) is None
+    assert runs.checked(measured) == []
 
 
 def test_provenance_names_commit_machine_versions_and_command(script):
-    runs.begin(script, SURROUNDINGS)
-    runs.finish(script, 1.5, passed=True, threads=1)
+    run = recorded(script, threads=1)
     corpus = checks.Source("corpus", "WikiText-2", "c" * 64)
-    described = provenance.described(runs.read(script), [corpus])
+    described = provenance.described(run, [corpus])
     assert described["commit"] == "``0123456789ab``, with uncommitted changes"
     assert described["date"] == "2026-11-20 21:52:00 UTC"
     assert described["processor"] == "A processor, 2 cores, threads at the end: 1"
@@ -95,8 +161,23 @@ def test_fingerprint_covers_the_files_of_the_data_folder(monkeypatch, tmp_path):
     assert fingerprint.describe().fingerprint != after
 
 
-def test_a_record_of_another_version_is_none(script):
-    runs.begin(script, SURROUNDINGS)
-    file = runs.folder_of(script) / "run.json"
-    file.write_text(file.read_text().replace('"cores"', '"sockets"'))
-    assert runs.read(script) is None
+def test_fingerprint_covers_the_address_of_the_site(monkeypatch):
+    before = fingerprint.describe().fingerprint
+    monkeypatch.setenv(fingerprint.SITE_URL, "https://example.org/smallport")
+    after = fingerprint.describe().fingerprint
+    assert after != before
+    monkeypatch.setenv(fingerprint.SITE_URL, "https://example.org/smallport/")
+    assert fingerprint.describe().fingerprint == after
+
+
+def test_a_record_of_another_version_is_none(measured, monkeypatch):
+    @dataclasses.dataclass(frozen=True)
+    class Older(runs.Run):
+        sockets: int = 1
+
+    monkeypatch.setattr(runs, "Run", Older)
+    assert recorded(measured)
+    monkeypatch.undo()
+    monkeypatch.setattr(project, "EXAMPLES", measured.parents[1])
+    monkeypatch.setattr(runs, "FOLDER", measured.parents[2] / "records")
+    assert runs.read(measured) is None

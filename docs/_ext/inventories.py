@@ -3,7 +3,8 @@
 Sphinx warns when an inventory cannot be fetched, which fails a build that takes warnings as errors
 although nothing is wrong with it. This extension tries each inventory beforehand: one that answers
 is kept for a week, one that does not is left out. A reference that then has no target is a plain
-literal if the name can be imported, and stays an error if it cannot.
+literal if the name can be imported, and stays an error if it cannot, or if it is a name of our own
+package: that is to be documented.
 """
 
 import importlib
@@ -19,8 +20,11 @@ from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
+from tools.gallery import files
+
 logger = logging.getLogger(__name__)
 
+OWN = "smallport"
 KEEP_SECONDS = 7 * 24 * 3600
 RETRY_SECONDS = 24 * 3600
 TIMEOUT_SECONDS = 5
@@ -56,9 +60,7 @@ def fetch(name: str, url: str, folder: Path) -> Path | None:
     except OSError:
         failure.touch()
         return None
-    partial = copy.with_suffix(".partial")
-    partial.write_bytes(content)
-    partial.replace(copy)
+    files.write_bytes(copy, content)
     return copy
 
 
@@ -70,9 +72,9 @@ def keep_real_names(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.TextElement
 ) -> nodes.TextElement | None:
     """Show a Python name without a target as it is, if there is such a thing."""
-    if node.get("refdomain") != "py" or not can_import(node["reftarget"]):
-        return None
-    return contnode
+    target = node["reftarget"]
+    foreign = target.partition(".")[0] != OWN
+    return contnode if node.get("refdomain") == "py" and foreign and can_import(target) else None
 
 
 def can_import(name: str) -> bool:

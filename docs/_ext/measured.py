@@ -2,7 +2,8 @@
 
 - ``:published:`106.2 s``` marks a figure that somebody else published: the only way in which a
   number with a unit may stand in prose.
-- ``.. measured::`` shows everything that the pages of this build checked, as tables.
+- ``.. measured::`` shows everything that the pages of this build checked, as tables, and the rules
+  that pages lift.
 - ``.. measured::`` with lines ``PAGE: NAME | LABEL`` shows those figures, under these labels.
 """
 
@@ -17,9 +18,9 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from smallport.records import Result, with_unit
-from tools.gallery import runs
+from tools.gallery import lint, project, runs
 
-PUBLISHED = runs.ROOT / "docs" / "published.toml"
+PUBLISHED = project.DOCS / "published.toml"
 
 
 def published_role(
@@ -54,18 +55,19 @@ class Measured(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Make the tables of all pages, or the one table that was asked for."""
         self.env.note_dependency(str(PUBLISHED))
-        for script in runs.scripts():
-            self.env.note_dependency(str(runs.results_file(script)))
+        for script in project.scripts():
+            self.env.note_dependency(str(script))
+            self.env.note_dependency(str(runs.record_file(script)))
         lines = self.chosen() if self.content else self.everything()
         return self.parse_text_to_nodes(
             StringList(lines, source="measured figures"), allow_section_headings=True
         )
 
     def everything(self) -> list[str]:
-        """List every check of every page."""
+        """List every check of every page, and the rules that it lifts."""
         lines: list[str] = []
-        for script in runs.scripts():
-            page = script.relative_to(runs.EXAMPLES).with_suffix("").as_posix()
+        for script in project.scripts():
+            page = project.docname(script)
             rows = [
                 (
                     result.name,
@@ -77,6 +79,8 @@ class Measured(SphinxDirective):
             ]
             lines += [f".. rubric:: :doc:`/gallery/{page}`", ""]
             lines += table(("figure", "measured", "claimed", "published"), rows)
+            if lifted := [(f"{rule.line}", rule.rule, rule.reason) for rule in lint.lifted(script)]:
+                lines += table(("line", "rule lifted", "why"), lifted)
         return lines
 
     def chosen(self) -> list[str]:
@@ -85,7 +89,7 @@ class Measured(SphinxDirective):
         for line in self.content:
             place, _, label = line.partition(" | ")
             page, _, name = place.partition(": ")
-            result = measured(runs.EXAMPLES / f"{page}.py").get(name)
+            result = measured(project.EXAMPLES / f"{page}.py").get(name)
             if result is None:
                 raise self.error(
                     f"{page} measured nothing of the name {name!r}: see the names of its checks"

@@ -4,12 +4,15 @@ Sphinx-Gallery converts a page's text for its notebook but leaves roles as they 
 no Sphinx to resolve them: names become code, links lead to the site, cited figures lose their mark.
 """
 
+import io
 import json
 import re
 import zipfile
 from pathlib import Path
 
 from sphinx.application import Sphinx
+
+from tools.gallery import files
 
 ROLE = re.compile(
     r":(?P<role>[\w:]+):`(?:(?P<label>[^`<]+?)\s*<(?P<target>[^`>]+)>|(?P<text>[^`]+))`"
@@ -22,7 +25,10 @@ def convert_all(app: Sphinx) -> None:
     address = app.config.html_baseurl
     for notebook in gallery.rglob("*.ipynb"):
         place = notebook.relative_to(app.srcdir).parent.as_posix()
-        replace(notebook, converted(notebook.read_bytes(), f"{address}{place}/", address))
+        made = notebook.read_bytes()
+        content = converted(made, f"{address}{place}/", address)
+        if content != made:
+            files.write_bytes(notebook, content)
     for archive in gallery.rglob("*.zip"):
         refresh(archive)
 
@@ -64,19 +70,11 @@ def refresh(archive: Path) -> None:
     current = {name: archive.parent / name for name in members if name.endswith(".ipynb")}
     fresh = {name: file.read_bytes() for name, file in current.items() if file.exists()}
     if any(members[name] != content for name, content in fresh.items()):
-        partial = archive.with_suffix(".partial")
-        with zipfile.ZipFile(partial, "w") as new:
-            for name, content in (members | fresh).items():
-                new.writestr(name, content)
-        partial.replace(archive)
-
-
-def replace(file: Path, content: bytes) -> None:
-    """Write a file where its content changed, and never half."""
-    if file.read_bytes() != content:
-        partial = file.with_suffix(".partial")
-        partial.write_bytes(content)
-        partial.replace(file)
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as new:
+            for name, member in (members | fresh).items():
+                new.writestr(name, member)
+        files.write_bytes(archive, content.getvalue())
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -1,13 +1,12 @@
 """Say at the end of each page what it ran on, and tell machines the same in ``provenance.json``."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
 from smallport.records import Source
-from tools.gallery import runs
+from tools.gallery import files, project, runs
 
 GALLERY = "gallery/"
 
@@ -40,7 +39,7 @@ def add_ending(app: Sphinx, docname: str, source: list[str]) -> None:
     run = runs.read(script) if script else None
     if script is None or run is None:
         return
-    app.env.note_dependency(str(runs.folder_of(script) / "run.json"))
+    app.env.note_dependency(str(runs.record_file(script)))
     wheel = f"smallport-{app.config.release}-py3-none-any.whl"
     description = described(run, runs.sources(script)).items()
     rows = [f"      * - {name}\n        - {value}" for name, value in description]
@@ -51,10 +50,11 @@ def described(run: runs.Run, sources: list[Source]) -> dict[str, str]:
     """Put the provenance of a run into words."""
     ran = run.environment
     dirty = ran.commit.endswith("+")
+    threads = f", threads at the end: {run.threads}" if run.threads else ""
     return {
         "commit": f"``{ran.commit.rstrip('+')}``" + (", with uncommitted changes" if dirty else ""),
         "date": ran.date.replace("T", " ").replace("+00:00", " UTC"),
-        "processor": f"{ran.processor}, {ran.cores} cores, threads at the end: {run.threads}",
+        "processor": f"{ran.processor}, {ran.cores} cores{threads}",
         "int8 dot products": ", ".join(ran.int8_dot_products) or "none",
         "versions": ", ".join(f"{name} {version}" for name, version in ran.versions.items()),
         "assets": f"``{ran.assets}``",
@@ -66,7 +66,7 @@ def described(run: runs.Run, sources: list[Source]) -> dict[str, str]:
 def _script(docname: str) -> Path | None:
     if not docname.startswith(GALLERY):
         return None
-    script = runs.EXAMPLES / f"{docname.removeprefix(GALLERY)}.py"
+    script = project.EXAMPLES / f"{docname.removeprefix(GALLERY)}.py"
     return script if script.exists() else None
 
 
@@ -75,7 +75,7 @@ def write_json(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.name != "html":
         return
     pages = {}
-    for script in runs.scripts():
+    for script in project.scripts():
         if run := runs.read(script):
             pages[run.page] = {
                 **asdict(run),
@@ -83,8 +83,7 @@ def write_json(app: Sphinx, exception: Exception | None) -> None:
                 "sources": [asdict(source) for source in runs.sources(script)],
                 "results": [asdict(result) for result in runs.checked(script)],
             }
-    file = Path(app.outdir) / "provenance.json"
-    file.write_text(json.dumps({"pages": pages}, indent=2) + "\n", encoding="utf-8")
+    files.write_json(Path(app.outdir) / "provenance.json", {"pages": pages})
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

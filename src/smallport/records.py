@@ -89,7 +89,23 @@ class Source:
     identity: str
 
 
-def record(entry: Result | Source) -> None:
+@dataclass(frozen=True)
+class Announcement:
+    """A failure that a page announced, and that came.
+
+    Parameters
+    ----------
+    error
+        The name of the exception's type.
+    texts
+        What its message was announced to hold.
+    """
+
+    error: str
+    texts: tuple[str, ...]
+
+
+def record(entry: Result | Source | Announcement) -> None:
     """Append a line to the file that the build named; do nothing where there is no build.
 
     Raises
@@ -129,6 +145,18 @@ def read_sources(file: Path) -> list[Source]:
     """
     sources = (Source(**entry["Source"]) for entry in _entries(file) if "Source" in entry)
     return list(dict.fromkeys(sources))
+
+
+def read_announcements(file: Path) -> list[Announcement]:
+    """Read back which announced failures came, in their order.
+
+    Parameters
+    ----------
+    file
+        What ``RESULTS_FILE`` named; a file that is not there holds nothing.
+    """
+    entries = (entry["Announcement"] for entry in _entries(file) if "Announcement" in entry)
+    return [Announcement(entry["error"], tuple(entry["texts"])) for entry in entries]
 
 
 def _entries(file: Path) -> list[dict[str, dict[str, Any]]]:

@@ -21,7 +21,6 @@ COPIED = [
     "pyproject.toml",
     "src",
     "docs/conf.py",
-    "docs/published.toml",
     "docs/_ext",
     "tools",
     "docs/_static",
@@ -31,6 +30,7 @@ COPIED = [
     "tests/test_examples.py",
 ]
 TEXTS = {
+    "docs/published.toml": "",
     "docs/index.rst": """\
 Small
 =====

@@ -1,116 +1,202 @@
-"""Build the site and check it: ``python -m tools.gallery.build [OPTION ...]``.
-
---serve       serve the site on port 8000, and build again on every change
---fresh       run every page, whether it changed or not
---page NAME   run the page of that name (without .py), whether it changed or not
-Anything else goes to sphinx-build.
-"""
+"""Build the site and check it: ``python -m tools.gallery.build [OPTION ...]``."""
 
 import argparse
 import os
+import re
+import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
-from tools.gallery import gates, runs
+from tools.gallery import files, lint, project, settings
 
-DOCS = runs.ROOT / "docs"
-BUILD = DOCS / "_build"
-DOCTREES = BUILD / "doctrees"
-GREEN = BUILD / "green"
-"""Holds the names of the pages of the last build, if it was green."""
+DOCTREES = project.BUILD / "doctrees"
+GREEN = project.BUILD / "green"
+"""Holds the pages and the address of the last build, if it was green."""
 
 STRICT = ["--nitpicky", "--fail-on-warning", "--keep-going"]
-PORT = 8000
+HOST, PORT = "127.0.0.1", 8000
+INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that suggests the nearest option."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the options, and where they are explained."""
+        self.exit(2, f"{message}\n`{self.prog} --help` explains the options.\n")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the options, and refuse those that there are not."""
+    parser = Parser(
+        "nox -s docs --", description="Build the site and check it.", allow_abbrev=False
+    )
+    parser.add_argument(
+        "--serve",
+        action="store_true",
+        help=f"serve the site on port {PORT} and build again on every change, without the gates",
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="run every page, whether it changed or not"
+    )
+    parser.add_argument(
+        "--page", metavar="NAME", help="run the page of that name, whether it changed or not"
+    )
+    parser.add_argument(
+        "--latest", action="store_true", help="the newest releases are installed (nox does that)"
+    )
+    parser.add_argument(
+        "-b", "--builder", default="html", help="html, or linkcheck to try links to other sites"
+    )
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        known = re.findall(r"--\w+", parser.format_usage())
+        parser.error(f"{unknown[0]} is not an option{settings.nearest(unknown[0], known)}")
+    stems = [script.stem for script in project.scripts()]
+    if options.page and options.page not in stems:
+        parser.error(f"{options.page} is not a page{settings.nearest(options.page, stems)}")
+    if options.builder not in {"html", "linkcheck"}:
+        known = ["html", "linkcheck"]
+        parser.error(
+            f"{options.builder} is not a builder{settings.nearest(options.builder, known)}"
+        )
+    return options
 
 
 def main(arguments: list[str]) -> int:
     """Build, apply the gates whatever came of it, and say where the site lies."""
-    parser = argparse.ArgumentParser(prog="nox -s docs --", usage=__doc__, add_help=False)
-    parser.add_argument("--serve", action="store_true")
-    parser.add_argument("--fresh", action="store_true")
-    parser.add_argument("--page", choices=[script.stem for script in runs.scripts()])
-    options, others = parser.parse_known_args(arguments)
-    if options.fresh or options.page:
-        os.environ[runs.FRESH] = options.page or "*"
+    options = parse(arguments)
+    for variable in ("PYTHONOPTIMIZE", "PYTHONWARNINGS"):
+        os.environ.pop(variable, None)  # a page without assertions or warnings proves nothing
+    problems = settings.problems(os.environ, latest=options.latest)
+    if options.serve and is_busy():
+        problems.append(f"port {PORT} is in use: stop what listens there, then serve again")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        return 1
+    if findings := lint.findings():
+        for finding in findings:
+            print(finding.warning, file=sys.stderr)
+        print(f"\nNothing was built: {len(findings)} findings of lint.", file=sys.stderr)
+        return 1
+    try:
+        return build(options)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def build(options: argparse.Namespace) -> int:
+    """Run the pages that have to run, render all of them, and apply the gates."""
+    # What follows imports torch, and mistakes in options should not wait for that.
+    from smallport import AssetError  # noqa: PLC0415
+    from tools.gallery import execute, fingerprint, gates  # noqa: PLC0415
+
     start = time.perf_counter()
-    for note in (runs.NOW, runs.STOPPED):
-        note.unlink(missing_ok=True)
+    try:
+        environment = fingerprint.describe()
+    except AssetError as error:
+        print(error, file=sys.stderr)
+        return 1
     build_wheel()
     remove_stale_stubs()
     start_over_where_needed()
+    execute.run_stale(environment, fresh="*" if options.fresh else options.page or "")
     if options.serve:
-        return serve(others)
-    builder = others[others.index("-b") + 1] if "-b" in others else "html"
-    site = BUILD / builder
-    command = [sys.executable, "-m", "sphinx", *STRICT, "-b", builder, "-d", DOCTREES]
-    returned = subprocess.run([*command, DOCS, site, *others], check=False).returncode
-    findings = gates.findings(site) if builder == "html" else []
+        return serve()
+    site = project.BUILD / options.builder
+    command = [sys.executable, "-m", "sphinx", *STRICT, "-b", options.builder, "-d", str(DOCTREES)]
+    rendering = subprocess.run([*command, str(project.DOCS), str(site)], check=False)
+    findings = gates.findings(site, environment) if options.builder == "html" else []
     for finding in findings:
-        print(f"gate: {finding}", file=sys.stderr)
-    if returned or findings:
-        print(f"\nThe build is red: sphinx-build returned {returned}, ", end="", file=sys.stderr)
-        print(f"{len(findings)} findings of the gates.", file=sys.stderr)
-        return returned or 1
-    GREEN.write_text(page_names())
+        print(finding.warning, file=sys.stderr)
+    if rendering.returncode or findings:
+        print(
+            f"\nThe build is red: sphinx-build returned {rendering.returncode}, "
+            f"{len(findings)} findings of the gates.",
+            file=sys.stderr,
+        )
+        return rendering.returncode or 1
+    files.write_text(GREEN, what_green_means())
     print(summary(site, time.perf_counter() - start))
     return 0
 
 
 def build_wheel() -> None:
     """Build the wheel that the site serves, since the pages import it."""
-    folder = BUILD / "wheel"
+    folder = project.BUILD / "wheel"
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
     subprocess.run(
-        [*command, "--directory", folder], check=True, cwd=runs.ROOT, capture_output=True
+        [*command, "--directory", str(folder)], check=True, cwd=project.ROOT, capture_output=True
     )
 
 
 def remove_stale_stubs() -> None:
     """Delete the generated page of every API name that api.rst no longer lists."""
-    listed = (DOCS / "api.rst").read_text(encoding="utf-8").split()
-    for stub in (DOCS / "api").glob("*.rst"):
+    listed = (project.DOCS / "api.rst").read_text(encoding="utf-8").split()
+    for stub in (project.DOCS / "api").glob("*.rst"):
         if stub.stem not in listed:
             stub.unlink()
 
 
 def start_over_where_needed() -> None:
-    """Delete the site, unless the last build came to a green end and had the same pages.
+    """Delete the site, unless the last build came to a green end with the same pages and address.
 
     Sphinx does not repeat the warnings of files that it does not read again, and does not write a
     page again when the one before it or after it is another.
     """
-    green = GREEN.exists() and GREEN.read_text() == page_names()
+    green = GREEN.exists() and GREEN.read_bytes() == what_green_means().encode()
     GREEN.unlink(missing_ok=True)
     if not green:
-        for folder in (DOCTREES, BUILD / "html"):
+        for folder in (DOCTREES, project.BUILD / "html"):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def page_names() -> str:
-    """List the pages, one a line."""
-    return "\n".join(script.relative_to(runs.EXAMPLES).as_posix() for script in runs.scripts())
+def what_green_means() -> str:
+    """List the address of the site and its pages, one a line."""
+    address = os.environ.get("SMALLPORT_SITE_URL", "")
+    return "\n".join([address, *map(project.docname, project.scripts())])
 
 
-def serve(others: list[str]) -> int:
+def is_busy() -> bool:
+    """Tell whether somebody listens on the port already."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, PORT))
+        except OSError:
+            return True
+    return False
+
+
+def serve() -> int:
     """Serve the site, and build again when a page, the package or a text changes."""
-    generated = ["_build", "api", "gallery"]
+    print("Serving without the gates: build without --serve to apply them.", flush=True)
+    run_pages = shlex.join([sys.executable, "-m", "tools.gallery.execute"])
     command = [sys.executable, "-m", "sphinx_autobuild", "--port", str(PORT)]
-    command += [f"--ignore={DOCS / folder}/*" for folder in generated]
-    command += ["--watch", runs.EXAMPLES, "--watch", runs.ROOT / "src"]
-    command += ["-d", DOCTREES, DOCS, BUILD / "html", *others]
-    return subprocess.run(command, check=False).returncode
+    command += [f"--ignore={project.DOCS / folder}/*" for folder in ("_build", "api", "gallery")]
+    command += ["--watch", str(project.EXAMPLES), "--watch", str(project.ROOT / "src")]
+    command += ["--pre-build", run_pages, "-d", str(DOCTREES)]
+    return subprocess.run(
+        [*command, str(project.DOCS), str(project.BUILD / "html")], check=False, cwd=project.ROOT
+    ).returncode
 
 
 def summary(site: Path, seconds: float) -> str:
     """Say how long each page took when it last ran, and where the site lies."""
-    found = [run for script in runs.scripts() if (run := runs.read(script))]
-    lines = [f"  {run.seconds:8.1f} s  {run.page}" for run in found]
+    from tools.gallery import runs  # noqa: PLC0415
+
+    found = [run for script in project.scripts() if (run := runs.read(script))]
+    lines = [f"  {run.seconds or 0:8.1f} s  {run.page}" for run in found]
     index = site / "index.html"
-    where = index.relative_to(runs.ROOT) if index.exists() else site
+    where = index.relative_to(project.ROOT) if index.exists() else site
     return "\n".join(["", "Pages:", *lines, f"Built in {seconds:.1f} s: {where}"])
 
 

@@ -10,8 +10,18 @@ from pathlib import Path
 
 from smallport import assets, measure
 from tools.gallery import versions
-from tools.gallery.runs import ROOT, Environment, checksum
+from tools.gallery.project import DOCS, ROOT
+from tools.gallery.runs import Environment, checksum
 
+RUNNERS = (
+    DOCS / "conf.py",
+    DOCS / "_ext" / "notebooks.py",
+    DOCS / "_ext" / "pages.py",
+    Path(__file__).with_name("execute.py"),
+)
+"""What a page's output and notebook are made by, besides the page and the package."""
+
+SITE_URL = "SMALLPORT_SITE_URL"
 SHOWN_VERSIONS = ("torch", "transformers", "onnx-diagnostic", "onnxruntime")
 
 
@@ -22,10 +32,11 @@ def describe() -> Environment:
     installed = {"python": platform.python_version(), **versions.installed()}
     sources = {
         str(file.relative_to(ROOT)): checksum(file)
-        for file in sorted((ROOT / "src" / "smallport").rglob("*.py"))
+        for file in (*sorted((ROOT / "src" / "smallport").rglob("*.py")), *RUNNERS)
     }
     published = _published_files() if profile == "published" else []
-    state = [sources, installed, profile, corpus, published, machine.int8_dot_products]
+    address = os.environ.get(SITE_URL, "").rstrip("/")  # stands in the notebooks
+    state = [sources, installed, profile, corpus, published, machine.int8_dot_products, address]
     fingerprint = hashlib.sha256(json.dumps(state).encode())
     return Environment(
         commit=_commit(),

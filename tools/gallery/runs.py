@@ -1,29 +1,20 @@
 """What is known of each page's last run: who ran it, on what, and what it measured.
 
-One folder a page, below ``docs/_build/records``. A run that began and did not finish says so, which
-is how a page that ended the build early is found out.
+One folder a page, below ``docs/_build/records``. A record is believed if it is whole: ``run.json``
+holds a checksum of itself and one of the page's results, and no result is outside its own bounds.
+Anything else counts as no record, so that the page runs again.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from smallport import records
+from tools.gallery import files, project
 
-ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = ROOT / "examples"
-FOLDER = ROOT / "docs" / "_build" / "records"
-FRESH = "SMALLPORT_FRESH"
-"""The environment variable by which a build asks for a page to be run, or for all (``*``)."""
-
-NOW = FOLDER / "environment.json"
-"""Holds the environment of the build that goes on, as the build itself found them."""
-
-STOPPED = FOLDER / "stopped.txt"
-"""Holds the reason why the build that goes on could not find out its environment."""
+FOLDER = project.BUILD / "records"
 
 
 @dataclass(frozen=True)
@@ -77,22 +68,33 @@ class Run:
     environment
         What it ran in.
     seconds
-        How long it took; None as long as it has not finished.
-    passed
-        Whether it ran to its end.
+        How long it took; None where it did not come to its end.
+    failure
+        How it failed; empty where it did not.
+    line
+        The line of the page where it failed, if it did at one.
     left
-        The files that it left in the folder that it ran in.
+        The files that it left behind.
     threads
-        How many threads PyTorch used at its end.
+        How many threads PyTorch used at its end; None where it did not use PyTorch.
+    results
+        SHA-256 of what it measured; empty where it measured nothing.
     """
 
     page: str
     script: str
     environment: Environment
     seconds: float | None = None
-    passed: bool = False
+    failure: str = ""
+    line: int | None = None
     left: tuple[str, ...] = ()
     threads: int | None = None
+    results: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it came to its end without a failure."""
+        return self.seconds is not None and not self.failure
 
     @property
     def command(self) -> str:
@@ -100,14 +102,14 @@ class Run:
         return f"python -m nox -s docs -- --page {Path(self.page).stem}"
 
 
-def scripts() -> Iterator[Path]:
-    """List every Python file below ``examples/``, whatever the gallery makes of it."""
-    yield from sorted(EXAMPLES.rglob("*.py"))
-
-
 def folder_of(script: Path) -> Path:
     """Name the folder that holds a page's record."""
-    return FOLDER / script.relative_to(EXAMPLES).with_suffix("")
+    return FOLDER / script.relative_to(project.EXAMPLES).with_suffix("")
+
+
+def record_file(script: Path) -> Path:
+    """Name the file that holds a page's record."""
+    return folder_of(script) / "run.json"
 
 
 def results_file(script: Path) -> Path:
@@ -115,44 +117,51 @@ def results_file(script: Path) -> Path:
     return folder_of(script) / "results.jsonl"
 
 
+def ended_file(script: Path) -> Path:
+    """Name the file in which the process of a page says how it ended."""
+    return folder_of(script) / "ended.json"
+
+
 def read(script: Path) -> Run | None:
-    """Read the record of a page's last run, if there is one that this version can read."""
-    file = folder_of(script) / "run.json"
-    if not file.exists():
-        return None
-    record = json.loads(file.read_text(encoding="utf-8"))
+    """Read the record of a page's last run, if there is one that can be believed."""
     try:
+        sealed = json.loads(record_file(script).read_text(encoding="utf-8"))
+        record = sealed["run"]
+        if sealed["checksum"] != _seal(record) or record["results"] != _results(script):
+            return None
         environment = Environment.from_json(record.pop("environment"))
-        record["left"] = tuple(record["left"])
-        return Run(environment=environment, **record)
-    except (KeyError, TypeError):  # another version of this extension wrote it
-        return None
+        run = Run(environment=environment, **record | {"left": tuple(record["left"])})
+        whole = all(result.holds for result in records.read_results(results_file(script)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # half-written, broken, or of another version of this module
+    return run if whole else None
 
 
-def begin(script: Path, environment: Environment) -> None:
-    """Record that a page began to run, in place of what was known of it."""
-    folder_of(script).mkdir(parents=True, exist_ok=True)
+def write(script: Path, run: Run) -> None:
+    """Record a run, with the checksum of what it measured."""
+    record: dict[str, Any] = asdict(run) | {"results": _results(script)}
+    files.write_json(record_file(script), {"checksum": _seal(record), "run": record})
+
+
+def forget(script: Path) -> None:
+    """Delete what is known of a page's last run."""
+    record_file(script).unlink(missing_ok=True)
     results_file(script).unlink(missing_ok=True)
-    _write(script, Run(str(script.relative_to(EXAMPLES)), checksum(script), environment))
-
-
-def finish(
-    script: Path, seconds: float, *, passed: bool, threads: int, left: tuple[str, ...] = ()
-) -> None:
-    """Record that a page ended, and how."""
-    run = read(script)
-    assert run is not None, f"{script} ended without having begun"
-    _write(script, replace(run, seconds=seconds, passed=passed, threads=threads, left=left))
 
 
 def sources(script: Path) -> list[records.Source]:
     """Read what a page worked on."""
-    return records.read_sources(results_file(script))
+    return records.read_sources(results_file(script)) if read(script) else []
 
 
 def checked(script: Path) -> list[records.Result]:
     """Read what a page measured."""
-    return records.read_results(results_file(script))
+    return records.read_results(results_file(script)) if read(script) else []
+
+
+def announced(script: Path) -> list[records.Announcement]:
+    """Read which announced failures came."""
+    return records.read_announcements(results_file(script)) if read(script) else []
 
 
 def checksum(file: Path) -> str:
@@ -160,30 +169,10 @@ def checksum(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def note_environment(environment: Environment) -> None:
-    """Write down what the pages of this build run in, for the gates."""
-    _write_json(NOW, environment)
+def _results(script: Path) -> str:
+    file = results_file(script)
+    return checksum(file) if file.exists() else ""
 
 
-def note_stop(reason: str) -> None:
-    """Write down why a build stops before it looks at any page, for the gates."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    STOPPED.write_text(reason, encoding="utf-8")
-
-
-def current_environment() -> Environment | None:
-    """Read what the pages of this build run in; None where the build never came to look."""
-    if not NOW.exists():
-        return None
-    return Environment.from_json(json.loads(NOW.read_text(encoding="utf-8")))
-
-
-def _write(script: Path, run: Run) -> None:
-    _write_json(folder_of(script) / "run.json", run)
-
-
-def _write_json(file: Path, entry: Run | Environment) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(entry), indent=2) + "\n", encoding="utf-8")
-    partial.replace(file)
+def _seal(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -1,10 +1,15 @@
 """Compare what is installed with constraints.txt: ``python -m tools.gallery.versions [--latest]``.
 
 Pinned, any difference is an error: the site would be built with other versions than it says. With
-``--latest`` the differences are what the build is about, and they are printed.
+``--latest`` the differences are what the build is about, and they are printed. Packages that
+constraints.txt does not name are named, and no error: CUDA builds of PyTorch bring many.
+
+``python -m tools.gallery.versions --satisfied REQUIREMENT...`` prints nothing and succeeds where
+installing these requirements, and what they require, would change nothing.
 """
 
 import importlib.metadata
+import re
 import sys
 from pathlib import Path
 
@@ -38,8 +43,64 @@ def differences() -> list[str]:
     ]
 
 
+def unpinned() -> list[str]:
+    """Name the installed packages that constraints.txt does not name, pip and our own aside."""
+    known = {normalized(name) for name in pinned()} | {"pip", "smallport"}
+    found = {normalized(package.name): package for package in importlib.metadata.distributions()}
+    return [f"{name} {found[name].version}" for name in sorted(found.keys() - known)]
+
+
+def normalized(name: str) -> str:
+    """Write a package's name as registries compare it.
+
+    Examples
+    --------
+    >>> normalized("huggingface_hub")
+    'huggingface-hub'
+    """
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def satisfied(requirements: list[str]) -> bool:
+    """Tell whether all of these is installed as pinned, with all that it requires in its turn."""
+    try:
+        from packaging.requirements import Requirement  # noqa: PLC0415 - may be missing
+    except ImportError:
+        return False
+    pins = {normalized(name): version for name, version in pinned().items()}
+    waiting = [(text, "") for text in requirements]
+    seen = set()
+    while waiting:
+        text, extra = waiting.pop()
+        wanted = Requirement(text)
+        if (text, extra) in seen or not (
+            wanted.marker is None or wanted.marker.evaluate({"extra": extra})
+        ):
+            continue
+        seen.add((text, extra))
+        try:
+            package = importlib.metadata.distribution(wanted.name)
+        except importlib.metadata.PackageNotFoundError:
+            return False
+        public = package.version.partition("+")[0]
+        if public != pins.get(normalized(wanted.name), public):
+            return False
+        if not wanted.specifier.contains(public, prereleases=True):
+            return False
+        for required in package.requires or []:
+            waiting += [(required, name) for name in ("", *wanted.extras)]
+    return True
+
+
 def main(arguments: list[str]) -> int:
     """Print the differences; fail on any unless the latest releases are wanted."""
+    if arguments[:1] == ["--satisfied"]:
+        return 0 if satisfied(arguments[1:]) else 1
+    if unknown := [argument for argument in arguments if argument != "--latest"]:
+        print(f"{unknown[0]} is not an option: there are --latest, --satisfied", file=sys.stderr)
+        return 2
+    if others := unpinned():
+        print(f"Installed and not in constraints.txt: {', '.join(others)}", flush=True)
     found = differences()
     if "--latest" in arguments:
         print("\n".join(["Newer than constraints.txt:", *(found or ["nothing"])]), flush=True)

@@ -1,0 +1,111 @@
+"""Claims are found in a page's text, and looked for in what its run recorded."""
+
+import textwrap
+
+import pytest
+
+from tools.gallery import claims, project
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """Give what writes a page into a project and returns its script."""
+    monkeypatch.setattr(project, "ROOT", tmp_path)
+
+    def write(code):
+        script = tmp_path / "page.py"
+        script.write_text(textwrap.dedent(code), encoding="utf-8")
+        return script
+
+    return write
+
+
+CODE = """\
+check("loss", 1, at_most=2)
+checks.report("speed", 3)
+for name in names:
+    check(f"{name}: size", 1, at_most=2)
+with checks.raises(errors.UserError, match=("Cannot", "shape [[")) as failure:
+    fail()
+assert failure
+path.check("loss")
+"""
+
+
+def test_claims_are_found_in_their_order():
+    assert [(claim.kind, claim.line) for claim in claims.claims(CODE)] == [
+        ("check", 1),
+        ("report", 2),
+        ("check", 4),
+        ("raises", 5),
+        ("assert", 7),
+    ]
+
+
+MET = (["loss", "speed", "rnn: size", "decoder: size"], ["UserError Cannot shape [["])
+
+
+def test_claims_that_a_run_came_to_are_no_finding(page):
+    assert list(claims.unmet(page(CODE), *MET)) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "announced", "line"),
+    [
+        (["speed", "rnn: size"], MET[1], 1),
+        (["loss", "rnn: size"], MET[1], 2),
+        (["loss", "speed", "sizes"], MET[1], 4),
+        (MET[0], [], 5),
+        (MET[0], ["UserError Cannot"], 5),
+        (MET[0], ["ValueError Cannot shape [["], 5),
+    ],
+)
+def test_a_claim_that_a_run_never_came_to_is_named(names, announced, line, page):
+    (finding,) = claims.unmet(page(CODE), names, announced)
+    assert finding.where == f"page.py:{line}"
+
+
+def test_a_name_that_is_computed_needs_a_result_of_its_own(page):
+    script = page('check("loss", 1, at_most=2)\ncheck(name, 1, at_most=2)\n')
+    (finding,) = claims.unmet(script, ["loss"], [])
+    assert finding.where == "page.py:2"
+    assert list(claims.unmet(script, ["loss", "other"], [])) == []
+
+
+CONDITIONS = [
+    "if False:\n    {claim}\n",
+    "if True:\n    pass\nelse:\n    {claim}\n",
+    "while wanted:\n    {claim}\n",
+    "def function():\n    if wanted:\n        {claim}\n",
+    "try:\n    1 / 0\nexcept ZeroDivisionError:\n    {claim}\n",
+    "try:\n    1 / 0\nexcept ZeroDivisionError:\n    pass\nelse:\n    {claim}\n",
+    "match wanted:\n    case 1:\n        {claim}\n",
+]
+CLAIMED = 'check("loss", 1, at_most=2)'
+
+
+@pytest.mark.parametrize("code", [*CONDITIONS, "False and {claim}\n", "0 if no else {claim}\n"])
+def test_a_claim_under_a_condition_has_to_be_declared(code, page):
+    text = code.format(claim=CLAIMED)
+    (finding,) = claims.undeclared(page(text), text)
+    assert finding.rule == "conditional"
+    declared = f"# lint: conditional: only there\n{text}"
+    if text.startswith(("if", "while", "match", "False", "0")):
+        assert list(claims.undeclared(page(declared), declared)) == []
+
+
+@pytest.mark.parametrize("code", CONDITIONS)
+def test_an_assert_under_a_condition_has_to_be_declared(code, page):
+    text = f"{CLAIMED}\n{code.format(claim='assert wanted')}"
+    (finding,) = claims.undeclared(page(text), text)
+    assert finding.message.startswith("this assert")
+
+
+def test_a_declared_claim_may_be_missing(page):
+    script = page(f"if wanted:\n    # lint: conditional: only there\n    {CLAIMED}\n")
+    assert list(claims.unmet(script, [], [])) == []
+
+
+def test_a_page_without_claims_is_named(page):
+    (finding,) = claims.undeclared(page("assert True"), "assert True")
+    assert "makes no checks" in finding.message
