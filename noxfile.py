@@ -1,13 +1,13 @@
 """Every way to check and build the project: ``python -m nox -s NAME``."""
 
+import logging
 import os
-import shutil
 import sys
 
 import nox
 
 nox.needs_version = ">=2026.4"
-nox.options.default_venv_backend = "uv" if shutil.which("uv") else "virtualenv"
+nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "types", "tests", "examples", "docs"]
 
@@ -17,6 +17,9 @@ EXTRAS = ",".join(PROJECT["optional-dependencies"])
 VARIABLES = {"TOKENIZERS_PARALLELISM": "false"}
 SHARED: dict[str, str] = {}
 """Where the environment that most sessions share has its Python."""
+
+# uv is not required, so that it is missing is no news.
+logging.getLogger("nox").addFilter(lambda record: record.msg != "uv binary not found.")
 
 if sys.version_info < (3, 11):  # noqa: UP036 - nox itself runs on older ones
     raise SystemExit(
@@ -57,11 +60,13 @@ def environment(session: nox.Session) -> None:
     groups = "test", "docs", "types"
     versions = "python", "-m", "tools.gallery.versions"
     package = "-e", f".[{EXTRAS}]"
-    if "--latest" in session.posargs:
+    latest = ["--latest"] if "--latest" in session.posargs else []
+    session.run("python", "-m", "tools.gallery.settings", *latest, log=False)
+    if latest:
         torch = os.environ.get("SMALLPORT_TORCH")
         pins = [f"torch=={torch}"] if torch else []
         session.install("--upgrade", *package, *in_groups(*groups), *pins, silent=False)
-        session.run(*versions, "--latest")
+        session.run(*versions, *latest)
         return
     satisfied = [*versions, "--satisfied", "smallport", *required(*groups)]
     if session.run(*satisfied, success_codes=[0, 1], silent=True, log=False) != "satisfied\n":

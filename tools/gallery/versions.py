@@ -4,8 +4,8 @@ Pinned, any difference is an error: the site would be built with other versions 
 ``--latest`` the differences are what the build is about, and they are printed. Packages that
 constraints.txt does not name are named, and no error: CUDA builds of PyTorch bring many.
 
-``python -m tools.gallery.versions --satisfied REQUIREMENT...`` prints nothing and succeeds where
-installing these requirements, and what they require, would change nothing.
+``python -m tools.gallery.versions --satisfied REQUIREMENT...`` prints ``satisfied`` and succeeds
+where installing these requirements, and what they require, would change nothing.
 """
 
 import importlib.metadata
@@ -95,7 +95,10 @@ def satisfied(requirements: list[str]) -> bool:
 def main(arguments: list[str]) -> int:
     """Print the differences; fail on any unless the latest releases are wanted."""
     if arguments[:1] == ["--satisfied"]:
-        return 0 if satisfied(arguments[1:]) else 1
+        if not satisfied(arguments[1:]):
+            return 1
+        print("satisfied")
+        return 0
     if unknown := [argument for argument in arguments if argument != "--latest"]:
         print(f"{unknown[0]} is not an option: there are --latest, --satisfied", file=sys.stderr)
         return 2
