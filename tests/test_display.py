@@ -1,13 +1,16 @@
 """Tests of :mod:`smallport.display`."""
 
+import ast
 import logging
 import sys
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from torch import nn
 
-from smallport.display import errors_only, show_table
+from smallport.display import errors_only, show_table, source_of
+from smallport.lstm import WordLanguageModel
 
 FRAME = pd.DataFrame({"route": ["<eager>", "ONNX"], "difference": [0.0, 1.23456e-7]})
 TEXT = "  route  difference\n<eager>           0\n   ONNX    1.23e-07\n"
@@ -64,3 +67,57 @@ def test_loggers_are_quiet_and_loud_again_even_after_an_error(caplog):
     child.warning("news again")
     assert parent.level == logging.INFO
     assert caplog.messages == ["news", "news again"]
+
+
+class Documented:
+    """Say what it is."""
+
+    size = 3
+
+    def method(self):
+        """Say what it does.
+
+        At length.
+        """
+        text = """not a docstring"""
+        return text, self.size
+
+    def _undocumented(self):
+        # A comment stays.
+        return None
+
+
+def test_code_is_shown_as_it_stands_but_for_docstrings():
+    assert (
+        source_of(Documented)
+        == '''\
+class Documented:
+    size = 3
+
+    def method(self):
+        text = """not a docstring"""
+        return text, self.size
+
+    def _undocumented(self):
+        # A comment stays.
+        return None'''
+    )
+
+
+def test_a_method_is_shown_without_its_indentation():
+    assert source_of(Documented._undocumented).startswith("def _undocumented(self):\n    # A")
+
+
+def test_the_code_that_is_shown_is_the_code_that_runs():
+    shown = source_of(WordLanguageModel)
+    assert '"""' not in shown
+    (model,) = ast.parse(shown).body
+    assert {node.name for node in model.body} == {"__init__", "forward", "initial_state"}
+    assert "self.rnn(embedded, state)" in shown
+
+
+def test_what_has_no_source_is_an_error():
+    namespace = {"nn": nn}
+    exec("class Typed(nn.Module):\n    pass", namespace)
+    with pytest.raises((OSError, TypeError)):
+        source_of(namespace["Typed"])

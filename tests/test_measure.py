@@ -80,8 +80,12 @@ def test_only_int8_dot_products_are_named(monkeypatch):
     capabilities = {"avx2": True, "avx_vnni": False, "avx512_vnni": True, "architecture": "x86"}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert int8_dot_products() == ("avx512_vnni",)
+
+
+def test_a_hidden_capability_is_not_named(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     assert int8_dot_products() == ()
+    assert str(this_machine()).endswith("int8 dot products: none")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
-"""Show tables and progress to readers, and hide log lines that tell them nothing."""
+"""Show tables, code and progress to readers, and hide log lines that tell them nothing."""
 
+import ast
+import inspect
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -66,6 +69,44 @@ def _values_are_shown() -> bool:
     return "sphinx_gallery.gen_rst" in sys.modules or (
         ipython is not None and ipython.get_ipython() is not None
     )
+
+
+def source_of(thing: type | Callable[..., object]) -> str:
+    """Look up the code of a class or function, without its docstrings.
+
+    A page that shows code from where it runs cannot show another version of it.
+
+    Parameters
+    ----------
+    thing
+        A class or function that was defined in a file.
+
+    Returns
+    -------
+    str
+        Its source as it is formatted in the file, not indented.
+
+    Raises
+    ------
+    OSError
+        When there is no source, as for something typed at a prompt.
+
+    Examples
+    --------
+    >>> print(source_of(_three_digits))
+    def _three_digits(number: float) -> str:
+        return f"{number:.3g}"
+    """
+    source = textwrap.dedent(inspect.getsource(thing))
+    lines = source.splitlines()
+    dropped: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            first, last = node.body[0].lineno, node.body[0].end_lineno or node.body[0].lineno
+            if last < len(lines) and not lines[last].strip():
+                last += 1  # a class leaves a line empty after its docstring
+            dropped.update(range(first - 1, last))
+    return "\n".join(line for number, line in enumerate(lines) if number not in dropped)
 
 
 @contextmanager

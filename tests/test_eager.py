@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from smallport import quantize
-from smallport.lstm import Preset, WordLanguageModel
+from smallport.lstm import LSTMConfig, WordLanguageModel
 
 
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return WordLanguageModel(50, Preset(embedding_size=16, hidden_size=8, layers=2)).eval()
+    return WordLanguageModel(50, LSTMConfig(embedding_size=16, hidden_size=8, layers=2)).eval()
 
 
 def test_lstm_and_decoder_are_quantized_and_the_original_is_left_alone(model):
