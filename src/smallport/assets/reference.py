@@ -9,7 +9,7 @@ from smallport.lstm import Corpus
 TOKEN = re.compile(r"\w+|([^\w\s])\1*")
 """A word, or a run of one punctuation mark: ``>>>`` is one token."""
 
-RULE = re.compile(r"[-=*~^+|]{4,}")
+RULE = re.compile(r"[-=*~^+|]{3,}")
 """A line that underlines a heading or borders a table."""
 
 TABLE_ROW = re.compile(r"\|.*\|")

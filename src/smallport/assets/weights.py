@@ -57,9 +57,9 @@ class Training:
         """
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
-            curve = tuple(Epoch(**epoch) for epoch in record.pop("curve"))
-            return cls(curve=curve, **record)
-        except (ValueError, KeyError, TypeError) as error:
+            first, *others = (Epoch(**epoch) for epoch in record.pop("curve"))
+            return cls(curve=(first, *others), **record)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise AssetError(
                 f"{file} is not the record of a training run ({error}). It is broken: delete it, "
                 "and the model will be trained again."
