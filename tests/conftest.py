@@ -15,7 +15,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from smallport.lstm import Corpus
+from smallport.lstm import Corpus, LSTMConfig, TrainingConfig, WordLanguageModel, train
 
 settings.register_profile("smallport", deadline=None)  # a busy machine is no failure
 settings.load_profile("smallport")
@@ -63,6 +63,19 @@ def isolated(request, monkeypatch, tmp_path) -> Path | None:
 def tiny_corpus() -> Corpus:
     """Count from one to eight: a text that is quickly learnt, and only from the order of words."""
     return Corpus.from_lines("counting", train=TINY_LINES, valid=TINY_LINES, test=TINY_LINES)
+
+
+@pytest.fixture(scope="session")
+def good_weights(tiny_corpus, tmp_path_factory) -> Path:
+    """Train weights of the tests' tiny sizes for the tiny corpus; return the file."""
+    file = tmp_path_factory.mktemp("weights") / "word_language_model_quantize.pth"
+    torch.manual_seed(0)
+    config = LSTMConfig(embedding_size=16, hidden_size=16, layers=1, dropout=0.1)
+    model = WordLanguageModel(len(tiny_corpus.vocabulary), config)
+    schedule = TrainingConfig(epochs=4, batch_size=4, chunk=10, peak_learning_rate=5e-2)
+    train(model, tiny_corpus, schedule)
+    torch.save(model.state_dict(), file)
+    return file
 
 
 @dataclass

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from smallport import AssetError
 from smallport.assets.download import (
     CACHE_DIR,
     DATA_DIR,
-    AssetError,
     ChecksumError,
     RemoteFile,
     cache_folder,
@@ -88,6 +88,7 @@ def test_a_cache_folder_that_cannot_be_written_is_named(monkeypatch, isolated):
     with pytest.raises(AssetError, match=f"{CACHE_DIR} to a folder") as caught:
         cache_folder()
     assert f"{isolated} cannot be written (Permission denied)" in str(caught.value)
+    assert caught.value.__suppress_context__, "one sentence, without the traceback of its cause"
 
 
 # Replacing

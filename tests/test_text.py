@@ -1,22 +1,15 @@
-"""Nothing of a text is lost or moved on its way to the model."""
+"""A corpus holds its text, whole and in order."""
 
 import math
 from collections import Counter
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from smallport.lstm import (
-    END_OF_LINE,
-    Corpus,
-    Vocabulary,
-    batchify,
-    chunk_count,
-    chunks,
-    tokens_of_lines,
-)
+from smallport.lstm import END_OF_LINE, Corpus, Vocabulary
+from smallport.lstm.text import tokens_of_lines
 
 WORDS = st.text("abcé<>", min_size=1, max_size=3)
 LINES = st.lists(st.lists(WORDS, max_size=5).map(" ".join), min_size=1, max_size=8)
@@ -105,33 +98,3 @@ def test_lines_of_the_training_split_are_found_in_others(train, test):
 def test_a_line_that_is_cut_off_was_not_seen():
     corpus = Corpus.from_lines("toy", train=["a b c"], valid=[], test=["a b c", "a b c"])
     assert corpus.seen_in_training(corpus.test[:-2]).tolist() == [True] * 4 + [False] * 2
-
-
-@given(tokens=st.integers(2, 200), batch_size=st.integers(1, 20))
-def test_columns_hold_the_text_in_order(tokens, batch_size):
-    assume(tokens >= 2 * batch_size)
-    stream = torch.arange(tokens)
-    batches = batchify(stream, batch_size)
-    assert batches.shape == (tokens // batch_size, batch_size)
-    kept = batches.t().flatten()
-    assert torch.equal(kept, stream[: len(kept)])
-    assert tokens - len(kept) < batch_size
-    assert batches.is_contiguous()
-
-
-@given(tokens=st.integers(0, 40), batch_size=st.integers(1, 25))
-def test_too_few_tokens_are_refused_with_both_numbers(tokens, batch_size):
-    assume(tokens < 2 * batch_size)
-    with pytest.raises(ValueError, match=rf"{tokens} tokens .* at least {2 * batch_size} tokens"):
-        batchify(torch.arange(tokens), batch_size)
-
-
-@given(rows=st.integers(2, 60), batch=st.integers(1, 4), length=st.integers(1, 70))
-def test_chunks_lose_nothing_and_targets_follow_inputs(rows, batch, length):
-    batches = torch.arange(rows * batch).view(rows, batch)
-    pairs = list(chunks(batches, length))
-    assert torch.equal(torch.cat([inputs for inputs, _ in pairs]), batches[:-1])
-    assert torch.equal(torch.cat([targets for _, targets in pairs]), batches[1:])
-    assert len(pairs) == chunk_count(batches, length)
-    assert all(len(inputs) == len(targets) for inputs, targets in pairs)
-    assert all(len(inputs) == length for inputs, _ in pairs[:-1])

@@ -5,6 +5,8 @@ from, and how they are measured and checked. What a page teaches stands in the p
 """
 
 import os
+import sys
+import warnings
 
 __all__ = ["AssetError", "__version__"]
 
@@ -15,6 +17,12 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+# tqdm.auto, which pooch and transformers import, warns in a notebook that has no ipywidgets.
+if "ipykernel" in sys.modules:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")
+        import tqdm.auto  # noqa: F401 - imported here, it does not warn later
+
 
 class AssetError(RuntimeError):
-    """A corpus, weights or a checkpoint cannot be had; the message says what to do."""
+    """A corpus, weights or a checkpoint is missing or unusable; the message says what to do."""

@@ -15,6 +15,9 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 
+NOTEBOOK_INTERVAL = 5.0
+"""Seconds between two updates of a progress bar in a notebook."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Table:
@@ -138,7 +141,9 @@ def progress_bar(items: Iterable[T], label: str, *, unit: str, enabled: bool = T
 
     A docs build captures what a page writes to ``sys.stderr`` and puts it on the page, where a
     progress bar is noise. The bar therefore goes to the process's own standard error, past any
-    capture, and only where that is a terminal; in a notebook, to the notebook.
+    capture, and only where that is a terminal. A notebook keeps every update among its outputs, so
+    there the bar is a line of text that appears after ``NOTEBOOK_INTERVAL`` seconds and is updated
+    as rarely.
 
     Parameters
     ----------
@@ -170,5 +175,7 @@ def progress_bar(items: Iterable[T], label: str, *, unit: str, enabled: bool = T
         unit=unit,
         file=None if in_notebook else terminal,
         disable=not (enabled and (in_notebook or on_terminal)),
+        delay=NOTEBOOK_INTERVAL if in_notebook else 0,
+        mininterval=NOTEBOOK_INTERVAL if in_notebook else 0.1,
         leave=False,
     )

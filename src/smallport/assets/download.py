@@ -1,4 +1,4 @@
-"""Keep files so that none is lost, half-written or trusted unseen."""
+"""Download and keep files so that none is lost, half-written or used unchecked."""
 
 import hashlib
 import os
@@ -49,7 +49,7 @@ def cache_folder() -> Path:
         raise AssetError(
             f"The cache folder {folder} cannot be written ({error.strerror or error}). "
             f"Set {CACHE_DIR} to a folder that can."
-        ) from error
+        ) from None
     return folder.resolve()
 
 

@@ -2,9 +2,7 @@
 
 import io
 import os
-import re
 from pathlib import Path
-from pydoc_data.topics import topics
 from typing import ClassVar, Protocol
 
 from smallport import AssetError
@@ -22,12 +20,9 @@ from smallport.assets.download import (
     in_data_folder,
     sha256,
 )
-from smallport.assets.weights import (
-    LanguageModel,
-    assert_useful,
-    load_weights,
-    trained_model,
-)
+from smallport.assets.reference import reference_corpus
+from smallport.assets.training import trained_model
+from smallport.assets.weights import LanguageModel, assert_useful, load_weights
 from smallport.lstm import PUBLISHED, SMALL, Corpus, LSTMConfig
 
 PROFILE = "SMALLPORT_ASSETS"
@@ -77,14 +72,8 @@ class Embedded:
     lstm_config: ClassVar[LSTMConfig] = SMALL
 
     def corpus(self) -> Corpus:
-        """Split Python's help topics: of every ten, one for validation and one for testing."""
-        lines: dict[str, list[str]] = {split: [] for split in SPLITS}
-        for number, topic in enumerate(sorted(topics)):
-            split = {2: "test", 7: "valid"}.get(number % 10, "train")
-            for line in topics[topic].splitlines():
-                if words := re.findall(r"\w+|[^\w\s]", line):
-                    lines[split].append(" ".join(words))
-        return Corpus.from_lines("the Python language reference", **lines)
+        """Read the reference of the Python language, which every CPython carries."""
+        return reference_corpus()
 
     def language_model(self, text_corpus: Corpus) -> LanguageModel:
         """Train a model on the text, or load the one that was trained before."""
@@ -120,7 +109,7 @@ class Published:
         )
 
     def language_model(self, text_corpus: Corpus) -> LanguageModel:
-        """Load the weights of PyTorch's tutorials, and believe none that know nothing."""
+        """Load the weights of PyTorch's tutorials, and refuse them if they predict nothing."""
         folder = data_folder()
         if folder is None:
             file = fetch(RemoteFile(WEIGHTS_FILE, WEIGHTS_URL), cache_folder())
@@ -131,9 +120,9 @@ class Published:
         except AssetError as error:
             if folder is not None:
                 raise
-            file.unlink()  # no checksum is published, so only now is it known to be bad
+            file.unlink()  # no checksum is published, so this is the first sign that it is bad
             raise AssetError(
-                f"{WEIGHTS_URL} gave no usable weights, and the download was deleted: {error}"
+                f"{WEIGHTS_URL} delivered no usable weights, and the download was deleted: {error}"
             ) from error
         assert_useful(model, text_corpus, file)
         source = WEIGHTS_URL if folder is None else f"{WEIGHTS_FILE} in the data folder"
@@ -157,12 +146,12 @@ def chosen_profile() -> Profile:
     Raises
     ------
     AssetError
-        When it names none.
+        When it names neither of them.
     """
     chosen = os.environ.get(PROFILE) or next(iter(PROFILES))
     if chosen not in PROFILES:
         raise AssetError(
-            f"{PROFILE}={chosen!r} is no profile: set it to 'embedded' (the default, which "
+            f"{PROFILE}={chosen!r} is not a profile: set it to 'embedded' (the default, which "
             "downloads nothing) or to 'published'."
         )
     return PROFILES[chosen]
@@ -175,7 +164,7 @@ def _read_lines(file: Path) -> list[str]:
     content = file.read_bytes()
     if not content.strip():
         raise AssetError(
-            f"{file} is empty: at byte offset 0 a text was expected. Get the file again."
+            f"{file} is empty: text was expected at byte offset 0. Get the file again."
         )
     try:
         decoded = content.decode("utf-8")

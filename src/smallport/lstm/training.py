@@ -38,8 +38,8 @@ class TrainingConfig:
        Using Large Learning Rates", https://arxiv.org/abs/1708.07120
     """
 
-    epochs: int = 5
-    batch_size: int = 20
+    epochs: int = 3
+    batch_size: int = 10
     chunk: int = 35
     peak_learning_rate: float = 1e-2
     clip: float = 0.25

@@ -1,0 +1,100 @@
+"""Losses are those of every word, and texts are written from what the model predicts."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smallport.lstm import (
+    LSTMConfig,
+    Vocabulary,
+    WordLanguageModel,
+    evaluate,
+    generate,
+    losses,
+)
+
+
+@pytest.fixture(scope="module")
+def two_layers():
+    config = LSTMConfig(embedding_size=8, hidden_size=6, layers=2, dropout=0.5)
+    torch.manual_seed(0)
+    return WordLanguageModel(12, config).eval()
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_corpus, good_weights):
+    config = LSTMConfig(embedding_size=16, hidden_size=16, layers=1, dropout=0.1)
+    model = WordLanguageModel(len(tiny_corpus.vocabulary), config)
+    model.load_state_dict(torch.load(good_weights, weights_only=True))
+    return model
+
+
+def test_losses_are_the_cross_entropies_of_the_words_that_follow(two_layers):
+    tokens = torch.randint(12, (60,), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        logits, _ = two_layers(tokens[:-1].view(-1, 1), two_layers.initial_state(1))
+    probabilities = logits.squeeze(1).softmax(-1)[torch.arange(59), tokens[1:]]
+    torch.testing.assert_close(losses(two_layers, tokens), -probabilities.log())
+
+
+@settings(max_examples=30)
+@given(chunk=st.integers(1, 70), batch_size=st.integers(1, 4))
+def test_evaluation_is_the_mean_and_independent_of_the_chunk(two_layers, chunk, batch_size):
+    tokens = torch.randint(12, (61,), generator=torch.Generator().manual_seed(2))
+    found = losses(two_layers, tokens, batch_size=batch_size, chunk=chunk)
+    torch.testing.assert_close(found, losses(two_layers, tokens, batch_size=batch_size, chunk=61))
+    assert len(found) == (61 // batch_size - 1) * batch_size
+    mean = evaluate(two_layers, tokens, batch_size=batch_size, chunk=chunk)
+    assert mean == pytest.approx(float(found.mean()))
+
+
+def test_evaluation_switches_dropout_off(two_layers):
+    two_layers.train()
+    tokens = torch.arange(12)
+    assert evaluate(two_layers, tokens) == evaluate(two_layers, tokens)
+    assert not two_layers.training
+
+
+def test_a_text_too_short_to_evaluate_is_refused(two_layers):
+    with pytest.raises(ValueError, match="1 tokens are too few"):
+        evaluate(two_layers, torch.tensor([3]))
+
+
+def test_generation_is_chosen_by_its_seed_alone(two_layers):
+    vocabulary = Vocabulary(tuple("abcdefghijkl"))
+    before = torch.get_rng_state()
+    text = generate(two_layers, vocabulary, 40, seed=3)
+    assert len(text) == 40
+    assert set(text) <= set(vocabulary.words)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(1)
+    assert generate(two_layers, vocabulary, 40, seed=3) == text
+    assert generate(two_layers, vocabulary, 40, seed=4) != text
+    assert generate(two_layers, vocabulary, 15, seed=3) == text[:15]
+    assert generate(two_layers, vocabulary, 0, seed=3) == []
+
+
+def test_a_trained_model_writes_what_it_has_learnt(trained, tiny_corpus):
+    words = tiny_corpus.vocabulary.words
+    text = generate(trained, tiny_corpus.vocabulary, 60, seed=0, temperature=0.1)
+    settled = text[20:]
+    start = words.index(settled[0])
+    assert settled == [words[(start + step) % len(words)] for step in range(len(settled))]
+
+
+def test_a_high_temperature_makes_a_model_stray(trained, tiny_corpus):
+
+    def variety(temperature):
+        text = generate(trained, tiny_corpus.vocabulary, 200, seed=0, temperature=temperature)
+        return len(set(itertools.pairwise(text)))
+
+    assert variety(0.1) < variety(10.0)
+
+
+@pytest.mark.parametrize("temperature", [0, -1.5])
+def test_a_temperature_that_is_not_positive_is_refused(two_layers, temperature):
+    with pytest.raises(ValueError, match=f"temperature must be positive, not {temperature}"):
+        generate(two_layers, Vocabulary(("a",)), 1, seed=0, temperature=temperature)
