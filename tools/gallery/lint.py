@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sphinx_gallery.py_source_parser import split_code_and_text_blocks  # type: ignore[import-untyped]
+from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
 from tools.gallery import claims, handlers, project
 from tools.gallery.project import Finding, finding
