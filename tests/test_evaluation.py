@@ -77,7 +77,7 @@ def test_generation_is_chosen_by_its_seed_alone(two_layers):
     assert generate(two_layers, vocabulary, 0, seed=3) == []
 
 
-def test_a_trained_model_writes_what_it_has_learnt(trained, tiny_corpus):
+def test_a_trained_model_writes_what_it_has_learned(trained, tiny_corpus):
     words = tiny_corpus.vocabulary.words
     text = generate(trained, tiny_corpus.vocabulary, 60, seed=0, temperature=0.1)
     settled = text[20:]

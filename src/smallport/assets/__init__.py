@@ -1,6 +1,6 @@
 """Where the corpus, the weights and the checkpoint come from.
 
-``SMALLPORT_ASSETS`` chooses between two profiles, and nothing falls back from one to the other:
+``SMALLPORT_ASSETS`` chooses between two profiles, and neither falls back on the other:
 
 ``embedded`` (the default)
     needs nothing but the packages: a corpus that comes with Python, weights trained on it here,
@@ -36,7 +36,7 @@ __all__ = [
 
 
 def profile() -> str:
-    """Name the profile in force.
+    """Name the chosen profile.
 
     Returns
     -------
@@ -52,18 +52,24 @@ def profile() -> str:
 
 
 def lstm_config() -> LSTMConfig:
-    """Name the sizes of the word language model that belongs to the profile."""
+    """Return the sizes of the word language model that belongs to the chosen profile.
+
+    Raises
+    ------
+    AssetError
+        When ``SMALLPORT_ASSETS`` names no profile.
+    """
     return chosen_profile().lstm_config
 
 
 def corpus() -> Corpus:
-    """Load the text that the word language model learns.
+    """Load the text that the word language model learns from.
 
     Returns
     -------
     Corpus
-        Under ``embedded``, the reference of the Python language that every CPython carries; under
-        ``published``, WikiText-2 as in PyTorch's word language model example.
+        Under ``embedded``, the reference of the Python language that every CPython carries, each
+        paragraph once; under ``published``, WikiText-2 as in PyTorch's word language model example.
 
     Raises
     ------
@@ -76,13 +82,13 @@ def corpus() -> Corpus:
 
 
 def language_model(text_corpus: Corpus) -> LanguageModel:
-    """Load the word language model that belongs to a corpus, training it first where need be.
+    """Load the word language model that belongs to a corpus, training it first if necessary.
 
     Under ``embedded``, the weights are trained once and kept in the cache under a key of the
-    corpus, the code that trains, the sizes and PyTorch's version; processes that ask at once
-    wait for one of them to train. Under ``published``, they are loaded from the file of PyTorch's
-    tutorials and have to predict the corpus better than its word frequencies do: weights made for
-    another numbering of the words have the right shapes and know nothing.
+    corpus, the code that trains, the sizes and PyTorch's version; processes that ask at the same
+    time wait for one of them to train. Under ``published``, they are loaded from the file of
+    PyTorch's tutorials and have to predict the corpus better than its word frequencies do: weights
+    that were made for words numbered in another order have the right shapes and predict nothing.
 
     Parameters
     ----------
@@ -97,7 +103,8 @@ def language_model(text_corpus: Corpus) -> LanguageModel:
     Raises
     ------
     AssetError
-        When a file is missing, broken, of other shapes, of no use, or would run code.
+        When a file is missing, broken or changed, holds weights of other shapes or for another
+        corpus, or would run code.
     """
     loaded = chosen_profile().language_model(text_corpus)
     record(Source("LSTM weights", loaded.source, loaded.sha256))
@@ -111,7 +118,7 @@ def tiny_llm() -> TinyLLMCheckpoint:
     -------
     TinyLLMCheckpoint
         Under ``embedded``, random weights in the published architecture and a tokenizer trained
-        on :func:`corpus`; under ``published``, ``Tiny-LLM`` in the data folder, or
+        on Python's reference; under ``published``, ``Tiny-LLM`` in the data folder, or
         ``arnir0/Tiny-LLM`` from the hub at the revision that ``SMALLPORT_TINY_LLM_REVISION`` pins.
 
     Raises

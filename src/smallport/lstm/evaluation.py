@@ -92,7 +92,7 @@ def generate(
     words
         How many words to write.
     seed
-        Of the random numbers that choose the words; the global generator is left alone.
+        The seed of the random numbers that choose the words; the global generator is left alone.
     temperature
         Below 1 the model keeps closer to its best guesses, above 1 it strays from them.
     progress

@@ -135,8 +135,8 @@ class Corpus:
     def unigram_loss(self, tokens: Tensor | None = None) -> float:
         """Cross-entropy of the unigram model, which knows how frequent words are and nothing else.
 
-        A language model that has learnt nothing about order cannot do better, so this is what
-        a loss has to beat before it means anything. Counts come from the training split, with one
+        A language model that has learned nothing about order cannot do better, so a loss means
+        something only if it is lower. Counts come from the training split, with one
         added to each (Laplace smoothing), since some words appear in the other splits only.
 
         Parameters
@@ -156,8 +156,8 @@ class Corpus:
     def seen_in_training(self, tokens: Tensor) -> Tensor:
         """Find the lines of a text that stand in the training split word for word.
 
-        A text that quotes itself makes a model look better than it is: on such lines it can
-        remember instead of predict.
+        If a text repeats itself, a model looks better than it is: on such lines it can remember
+        instead of predict.
 
         Parameters
         ----------
@@ -198,7 +198,7 @@ def tokens_of_lines(lines: Iterable[str]) -> list[str]:
 
 
 def readable(words: Iterable[str], width: int = 80) -> str:
-    """Set words as lines of text, a new one after every ``<eos>`` and where a line gets too long.
+    """Join words to lines of text, broken after every ``<eos>`` and where they get too long.
 
     Examples
     --------

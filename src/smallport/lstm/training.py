@@ -47,7 +47,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one reading of the training split came to.
+    """The losses of one reading of the training split, and the time it took.
 
     Parameters
     ----------
@@ -79,11 +79,11 @@ def train(
     model
         The model; it ends in evaluation mode.
     corpus
-        Its training split is learnt, its validation split measured after every epoch.
+        The model learns its training split; its validation split is measured after every epoch.
     config
         How long, how fast, and in what pieces.
     seed
-        Of dropout; the global generator is left alone.
+        The seed of dropout; the global generator is left alone.
     progress
         Whether to show a bar on a terminal.
 

@@ -1,0 +1,7 @@
+"""A release of PyTorch computes gradients and does not apply them."""
+
+import torch
+
+
+def apply():
+    torch.optim.AdamW.step = lambda *_: None
