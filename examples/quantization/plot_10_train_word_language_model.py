@@ -241,6 +241,7 @@ def first_steps(model: lstm.WordLanguageModel, steps: int) -> list[float]:
 # found out, at least, that some words are more frequent than others. (Published weights
 # need no training, so with them this cell does nothing.)
 
+# lint: conditional: published weights need no training
 if assets.profile() == "embedded":
     losses = first_steps(copy.deepcopy(untrained), steps=12)
     print(" ".join(f"{loss:.2f}" for loss in losses))
@@ -264,6 +265,7 @@ from smallport.checks import report
 pretrained = assets.language_model(corpus)
 model, training = pretrained.model, pretrained.training
 print(f"{pretrained.source}, SHA-256 {pretrained.sha256[:16]}...")
+# lint: conditional: published weights come without a record
 if training is not None:
     report("training of the small model", training.seconds, "s")
     print(f"finished {training.date} after {training.seconds:.0f} s of training")
@@ -274,6 +276,7 @@ if training is not None:
 # model as it stands here, on the validation part, so we measure it again. And each
 # reading has brought it down.
 
+# lint: conditional: published weights come without a record
 if training is not None:
     recorded = [epoch.valid_loss for epoch in training.curve]
     valid_loss = lstm.evaluate(model, corpus.valid, batch_size=schedule.batch_size)

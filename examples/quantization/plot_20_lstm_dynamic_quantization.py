@@ -196,8 +196,10 @@ print(quantized_model)
 # their dynamic quantized counterparts, and the embedding is still in floats. The
 # original is as it was.
 
-assert type(quantized_model.rnn) is torch.ao.nn.quantized.dynamic.LSTM
-assert type(quantized_model.decoder) is torch.ao.nn.quantized.dynamic.Linear
+from torch.ao.nn.quantized import dynamic
+
+assert type(quantized_model.rnn) is dynamic.LSTM, "the LSTM is not quantized"
+assert type(quantized_model.decoder) is dynamic.Linear, "the decoder is not quantized"
 assert quantized_model.encoder.weight.dtype is torch.float32
 assert type(model.rnn) is nn.LSTM
 assert type(model.decoder) is nn.Linear
@@ -250,9 +252,12 @@ recipe = {
 smallest_model = torch.ao.quantization.quantize_dynamic(model, recipe)
 print(smallest_model.encoder)
 
-assert type(smallest_model.encoder) is torch.ao.nn.quantized.Embedding
-assert type(smallest_model.rnn) is torch.ao.nn.quantized.dynamic.LSTM
-assert type(smallest_model.decoder) is torch.ao.nn.quantized.dynamic.Linear
+QuantizedEmbedding = torch.ao.nn.quantized.Embedding
+assert type(smallest_model.encoder) is QuantizedEmbedding, (
+    "the embedding is not quantized"
+)
+assert type(smallest_model.rnn) is dynamic.LSTM, "the LSTM is not quantized"
+assert type(smallest_model.decoder) is dynamic.Linear, "the decoder is not quantized"
 scales = smallest_model.encoder.weight().q_per_channel_scales()
 assert len(scales) == len(corpus.vocabulary)
 
@@ -332,7 +337,9 @@ with tempfile.TemporaryDirectory() as folder:
     size = file.stat().st_size / 1e6
 
 print(f"{size:.4f} MB as {file.name}, with paths such as {paths[0]}")
-assert all(path.startswith("temp/") for path in paths)
+assert all(path.startswith("temp/") for path in paths), (
+    f"the archive's paths are now: {paths[0]} and the like"
+)
 check("float32 size, saved as temp.p", size, "MB", at_least=113.943, at_most=113.945)
 assert size < float_size
 
@@ -553,6 +560,7 @@ speedups = {
     for kind in ("int8", EMBEDDING_TOO)
 }
 speedup = speedups["published architecture", "int8"]
+# lint: conditional: without int8 dot products, nothing is claimed about speed
 if int8_dot_products():
     check("speed-up, published architecture", speedup, "×", at_least=1.5)
 else:
@@ -626,6 +634,7 @@ for hidden_size in HIDDEN_SIZES:
 # the wide one. Elsewhere, the two figures are reported.
 
 narrow, wide = by_size[32][0], by_size[512][0]
+# lint: conditional: without int8 dot products, nothing is claimed about speed
 if int8_dot_products():
     check("speed-up, hidden size 32", narrow, "×", at_most=0.9)
     check("speed-up, hidden size 512", wide, "×", at_least=1.5)

@@ -201,7 +201,7 @@ what the page says about it
             raise AssertionError(
                 f"announced {expected.__name__} with {missing[0]!r}, and the message is now: "
                 f"{failure.message}"
-            ) from error
+            ) from None  # its message says it all: one error, one traceback
         record(Announcement(expected.__name__, texts))
     else:
         announced = " and ".join(repr(text) for text in texts)

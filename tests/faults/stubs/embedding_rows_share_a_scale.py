@@ -1,0 +1,13 @@
+"""A release of PyTorch rounds embeddings with one scale for all rows, a coarse one."""
+
+import torch
+
+
+def apply():
+    quantize_per_channel = torch.quantize_per_channel
+
+    def coarse(weights, scales, zero_points, axis, dtype):
+        scales = torch.full_like(scales, 10 * float(scales.max()))
+        return quantize_per_channel(weights, scales, zero_points, axis, dtype)
+
+    torch.quantize_per_channel = coarse
