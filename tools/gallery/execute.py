@@ -234,6 +234,8 @@ def main() -> int:
     except AssetError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 1
     return 0
 
 
