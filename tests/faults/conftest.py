@@ -189,7 +189,7 @@ class Project:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=heed_interrupts,
+            preexec_fn=heed_interrupts,  # noqa: PLW1509 - no threads run here
         )
 
     def run(self, *command: object, **environment: str) -> Build:

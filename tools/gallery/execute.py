@@ -70,6 +70,7 @@ def run_page(script: Path, environment: runs.Environment) -> None:
     """Run a page in a process of its own, and record how that went."""
     runs.forget(script)
     project.memory_of(script).unlink(missing_ok=True)
+    remove_unfinished()
     runs.folder_of(script).mkdir(parents=True, exist_ok=True)
     ended = runs.ended_file(script)
     ended.unlink(missing_ok=True)
@@ -212,6 +213,13 @@ def remove_gone() -> None:
         generated = folder.name in {"backreferences", "images"}
         if not generated and not (project.EXAMPLES / folder.name).is_dir():
             shutil.rmtree(folder)
+
+
+def remove_unfinished() -> None:
+    """Delete what the gallery has of pages that ended its process, which it fails over."""
+    for copied in list(project.GALLERY.rglob("*.py")):
+        if not copied.with_suffix(".ipynb").exists():
+            copied.unlink()
 
 
 def remove_page(script: Path) -> None:
