@@ -204,11 +204,10 @@ torch.set_default_dtype(torch.float64)
 np.set_printoptions(precision=1)
 np.seterr(all="raise")
 logging.disable()
-json.dumps = json.loads
+torch.relu = torch.neg
 sys.modules["leaked"] = json
 """
 LOOK = """\
-import json
 import logging
 import sys
 
@@ -223,7 +222,7 @@ assert torch.get_default_dtype() is torch.float32
 assert np.get_printoptions()["precision"] == 8
 assert np.geterr()["over"] == "warn"
 assert logging.root.manager.disable == 0
-assert json.dumps is not json.loads
+assert torch.relu is not torch.neg
 assert "leaked" not in sys.modules
 """
 
