@@ -32,6 +32,11 @@ extensions = [
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 nitpicky = True
+# Type variables in signatures, which have no page of their own.
+nitpick_ignore = [
+    ("py:class", "smallport.export.compare.Shape"),
+    ("py:class", "smallport.quantize.eager.Model"),
+]
 
 # API reference.
 autosummary_generate = True

@@ -77,7 +77,6 @@ CONDITIONS = [
     "if True:\n    pass\nelse:\n    {claim}\n",
     "while wanted:\n    {claim}\n",
     "def function():\n    if wanted:\n        {claim}\n",
-    "try:\n    1 / 0\nexcept ZeroDivisionError:\n    {claim}\n",
     "try:\n    1 / 0\nexcept ZeroDivisionError:\n    pass\nelse:\n    {claim}\n",
     "match wanted:\n    case 1:\n        {claim}\n",
 ]

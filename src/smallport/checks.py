@@ -137,7 +137,7 @@ def _refuse_far_bounds(result: Result) -> None:
 
 @dataclass
 class Failure:
-    """A failure that :func:`raises` announced.
+    """A failure that :func:`smallport.checks.raises` announced.
 
     Parameters
     ----------

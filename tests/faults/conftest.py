@@ -6,6 +6,7 @@ gets it back as it was after a green build.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -65,6 +66,15 @@ CHECK = 'check("one", 1, at_most=1)'
 LAST_CELL = "# %%\n# Here it comes."
 DIARY = "PAGES_THAT_RAN"
 """The environment variable that names the file in which the small pages say that they ran."""
+
+
+LONGEST = 600
+"""How many seconds a build may take before its test fails."""
+
+
+def heed_interrupts() -> None:
+    """Let a process be interrupted, even if it is started from one that ignores that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
@@ -152,7 +162,7 @@ class Project:
     def change(self, file: str, old: str, new: str) -> None:
         """Change one passage of a file."""
         text = (self.root / file).read_text(encoding="utf-8")
-        assert old in text, f"{file} holds no {old!r} any more: mend this test"
+        assert old in text, f"{file} holds no {old!r} any more: fix this test"
         (self.root / file).write_text(text.replace(old, new), encoding="utf-8")
 
     def stub(self, code: str) -> None:
@@ -179,12 +189,17 @@ class Project:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=heed_interrupts,  # noqa: PLW1509 - no threads run here
         )
 
     def run(self, *command: object, **environment: str) -> Build:
         """Run Python on the project to its end."""
         with self.start(*command, **environment) as process:
-            output, _ = process.communicate()
+            try:
+                output, _ = process.communicate(timeout=LONGEST)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
         return Build(process.returncode, output, self.ran())
 
     def build(self, *arguments: str, **environment: str) -> Build:

@@ -49,6 +49,8 @@ class SpoiledPage:
         return f"spoiled/{self.stem}"
 
 
+UNREACHED = "was never reached"
+
 ANNOUNCED = """\
 import traceback
 
@@ -137,7 +139,94 @@ SPOILED = [
         "a traceback",
         "import traceback",
     ),
-    # How it announces a failure.
+    # What it does.
+    SpoiledPage(
+        "writes_everywhere",
+        """\
+import tempfile
+
+Path("left.txt").write_text("beside the page")
+Path("left.rst").write_text("beside the page")
+Path.home().joinpath(".upstream").write_text("in the home")
+Path(os.environ["SMALLPORT_CACHE_DIR"], "upstream").write_text("in the cache")
+Path(tempfile.mkdtemp(), "left").write_text("among the temporary files")
+""",
+        "left files behind: ~/.upstream, the temporary folder/",
+    ),
+    SpoiledPage(
+        "raises",
+        'raise RuntimeError("upstream removed it")',
+        "RuntimeError: upstream removed it (at: raise RuntimeError(",
+        "raise",
+    ),
+    SpoiledPage(
+        "bare_assert", "one = 1\nassert one == 2", "AssertionError (at: assert one == 2)", "assert"
+    ),
+    SpoiledPage("exits", "import sys\n\nsys.exit(0)", "never came to its end: its process ended"),
+    SpoiledPage("exits_at_once", "os._exit(0)", "never came to its end: its process ended"),
+    SpoiledPage("never_ends", "import time\n\ntime.sleep(600)", "for more than 20 s"),
+    # What it does not come to.
+    SpoiledPage(
+        "claims_in_no_loop",
+        "for name in []:\n    check(name, 1, at_most=1)",
+        UNREACHED,
+        "    check(",
+    ),
+    SpoiledPage(
+        "claims_in_no_call",
+        "def claim():\n    check('two', 2, at_most=2)",
+        UNREACHED,
+        "    check(",
+    ),
+    SpoiledPage(
+        "announces_in_no_call",
+        "from smallport.checks import raises\n\n\n"
+        "def fail():\n    with raises(KeyError, match='two'):\n        {}['two']",
+        UNREACHED,
+        "    with raises(",
+    ),
+]
+LEAK = """\
+import json
+import locale
+import logging
+import sys
+
+import numpy as np
+import torch
+
+os.environ["SMALLPORT_ASSETS"] = "published"
+os.environ["TZ"] = "Asia/Tokyo"
+torch.use_deterministic_algorithms(True)
+torch.set_float32_matmul_precision("medium")
+torch.set_printoptions(precision=1)
+torch.set_default_dtype(torch.float64)
+np.set_printoptions(precision=1)
+np.seterr(all="raise")
+logging.disable()
+torch.relu = torch.neg
+sys.modules["leaked"] = json
+"""
+LOOK = """\
+import logging
+import sys
+
+import numpy as np
+import torch
+
+assert "SMALLPORT_ASSETS" not in os.environ
+assert os.environ.get("TZ") != "Asia/Tokyo"
+assert not torch.are_deterministic_algorithms_enabled()
+assert torch.get_float32_matmul_precision() == "highest"
+assert torch.get_default_dtype() is torch.float32
+assert np.get_printoptions()["precision"] == 8
+assert np.geterr()["over"] == "warn"
+assert logging.root.manager.disable == 0
+assert torch.relu is not torch.neg
+assert "leaked" not in sys.modules
+"""
+
+LINTED = [
     SpoiledPage("catches_exception", announced("Exception as error"), "everything", "except"),
     SpoiledPage(
         "catches_all", announced("(ValueError, BaseException) as error"), "everything", "except"
@@ -162,52 +251,97 @@ SPOILED = [
     ),
     SpoiledPage("asserts_nothing", announced(shown="print(error)"), "asserts nothing", "except"),
     SpoiledPage("stays_green", announced(after=""), "stays green", "except"),
-    # What it holds.
+    SpoiledPage(
+        "hides_warnings",
+        'import warnings\n\nwarnings.simplefilter("ignore")',
+        "hides warnings",
+        "warnings.simple",
+    ),
+    SpoiledPage("claims_if_false", "if False:\n    assert False", "can vanish", "    assert"),
     SpoiledPage("no_checks", "", "makes no checks", texts=(("check", ""),)),
     SpoiledPage("no_prose", "", "words of prose", texts=(("prose", "Look."),)),
     SpoiledPage("long_cell", "one = 1\n" * 41, "41 lines", "one = 1"),
-    # What it does.
-    SpoiledPage(
-        "writes_here",
-        'Path("left.txt").write_text("here")',
-        "left files in the folder it ran in: left.txt",
-    ),
-    SpoiledPage(
-        "raises",
-        'raise RuntimeError("upstream removed it")',
-        "RuntimeError: upstream removed it",
-        "raise",
-    ),
     SpoiledPage("syntax_error", "one = (1", "SyntaxError", "one"),
+    SpoiledPage("a name with spaces", "", "has a space in its name"),
+    SpoiledPage("plot_10_first", "", "has the name of examples/small/plot_10_first.py"),
 ]
+SECONDS = {"SMALLPORT_PAGE_SECONDS": "20"}
+
+
+def write_pages(project, pages) -> dict[str, str]:
+    """Write pages into a folder of their own, and name the lines of their faults."""
+    header = project.examples / "spoiled" / "GALLERY_HEADER.rst"
+    header.parent.mkdir()
+    header.write_text("Spoiled\n-------\n\nDo not do this.\n", encoding="utf-8")
+    for page in pages:
+        project.write_page(page.name, page.code, **dict(page.texts))
+    return {
+        page.stem: project.line(page.name, page.line) if page.line else f"examples/{page.name}.py"
+        for page in pages
+    }
 
 
 @pytest.fixture(scope="module")
 def spoiled(built):
-    """Build a gallery of pages with one fault each, twice; give the places to name, and both."""
+    """Build a gallery of pages with one fault each, twice; give the places to name, and both.
+
+    The first time, the environment takes assertions and warnings out of every Python.
+    """
     project = built.restored()
-    header = project.examples / "spoiled" / "GALLERY_HEADER.rst"
-    header.parent.mkdir()
-    header.write_text("Spoiled\n-------\n\nDo not do this.\n", encoding="utf-8")
-    for page in SPOILED:
-        project.write_page(page.name, page.code, **dict(page.texts))
-    lines = {page.stem: project.line(page.name, page.line) for page in SPOILED if page.line}
-    first, second = project.build(), project.build()
-    return lines, first, second
+    places = write_pages(project, SPOILED)
+    project.write_page("spoiled/leaks_10_state", LEAK)
+    project.write_page("spoiled/leaks_20_looks", LOOK)
+    first = project.build(**SECONDS, PYTHONOPTIMIZE="1", PYTHONWARNINGS="ignore")
+    for left in (project.examples / "spoiled").glob("left.*"):
+        left.unlink()
+    return places, first, project.build(**SECONDS)
 
 
 @pytest.mark.parametrize("page", SPOILED, ids=lambda page: page.stem)
 def test_a_spoiled_page_is_named_with_its_fault(page, spoiled):
-    lines, build, repeated = spoiled
-    place = lines.get(page.stem, f"examples/{page.name}.py")
-    build.assert_red("gate: ", place, page.cause)
-    repeated.assert_red("gate: ", place, page.cause)
+    places, build, repeated = spoiled
+    build.assert_red(f"{places[page.stem]}: WARNING: ", page.cause)
+    repeated.assert_red(f"{places[page.stem]}: WARNING: ", page.cause)
+
+
+def test_every_file_that_a_page_leaves_is_named(spoiled):
+    _, build, _ = spoiled
+    build.assert_red(
+        "writes_everywhere.py", "spoiled/left.rst", "spoiled/left.txt", "the cache/upstream"
+    )
 
 
 def test_an_unbroken_page_among_spoiled_ones_is_not_accused(spoiled):
+    # Nor is a page that runs after one that changed whatever it could.
     _, build, _ = spoiled
-    accused = set(re.findall(r"gate: examples/([\w/]+)", build.output))
+    accused = set(re.findall(r"^examples/([\w/]+)\.py.*\[gallery\.", build.output, re.MULTILINE))
     assert accused == {page.name for page in SPOILED}
+    assert "spoiled/leaks_20_looks" in build.ran
+
+
+@pytest.fixture(scope="module")
+def linted(built):
+    """Build a gallery of pages whose text breaks a rule; give the places to name, and the build."""
+    project = built.restored()
+    places = write_pages(project, LINTED)
+    project.write_page("headless/plot_10_ignored")
+    (project.examples / "small" / "notes.ipynb").touch()
+    (project.examples / "linked").symlink_to(project.examples / "small")
+    return places, project.build()
+
+
+@pytest.mark.parametrize("page", LINTED, ids=lambda page: page.stem)
+def test_a_page_that_breaks_a_rule_is_named_before_any_page_runs(page, linted):
+    places, build = linted
+    build.assert_red(f"{places[page.stem]}: WARNING: ", page.cause)
+    assert build.ran == []
+
+
+def test_what_the_gallery_would_pass_over_is_named(linted):
+    _, build = linted
+    build.assert_red("examples/headless: WARNING: has no GALLERY_HEADER.rst")
+    build.assert_red("examples/small/notes.ipynb: WARNING: is no page")
+    build.assert_red("examples/linked: WARNING: is a symbolic link")
 
 
 def test_escape_codes_that_color_output_do_not_reach_the_site(project):
@@ -218,54 +352,57 @@ def test_escape_codes_that_color_output_do_not_reach_the_site(project):
     assert "[31m" not in page.partition("something red")[2]
 
 
-def test_a_page_that_writes_where_it_runs_fails_as_a_download(project):
-    project.write_page(FIRST, 'Path("left.txt").write_text("here")')
-    run = project.run(
-        "-m", "pytest", "-m", "page", "-p", "no:cacheprovider", "tests/test_examples.py"
-    )
-    run.assert_red("plot_10_first.py left files in the folder it ran in", "left.txt")
+EXAMPLES = {
+    "writes_here": ('Path("left.txt").write_text("here")', "left files behind: ['left.txt']"),
+    "exits": ("import sys\n\nsys.exit(0)", "ended the process before its own end"),
+    "exits_at_once": ("os._exit(0)", "ended the process before its own end"),
+    "never_ends": ("import time\n\ntime.sleep(600)", "timed out after 10.0 seconds"),
+    "false": ("assert 1 == 2", "assert 1 == 2"),
+    "warns": ("import warnings\n\nwarnings.warn('slow')", "UserWarning: slow"),
+    "unreached": ("def claim():\n    check('two', 2, at_most=2)", UNREACHED),
+}
+
+
+def test_what_is_wrong_with_a_page_is_wrong_with_its_download(project):
+    for stem, (code, _) in EXAMPLES.items():
+        project.write_page(f"small/{stem}", code)
+    command = ["-m", "pytest", "-m", "page", "-p", "no:cacheprovider", "tests/test_examples.py"]
+    project.run(*command, PYTHONOPTIMIZE="1").assert_red("assertions", "will be ignored")
+    run = project.run(*command, PYTHONWARNINGS="ignore", SMALLPORT_PAGE_SECONDS="10")
+    assert run.returncode != 0
+    failures = re.split(r"^_+ .*\[(\w+)\] _+$", run.output, flags=re.MULTILINE)
+    told = dict(zip(failures[1::2], failures[2::2], strict=True))
+    assert told.keys() == EXAMPLES.keys(), run.ending
+    for stem, (_, cause) in EXAMPLES.items():
+        assert cause in told[stem], told[stem]
+
+
+def test_a_published_figure_that_nothing_measures_is_named(project):
+    published = project.root / "docs" / "published.toml"
+    entry = '["small/plot_10_first"."{}"]\nvalue = "1"\nsource = "https://example.org"\n'
+    published.write_text(entry.format("one") + entry.format("two"), encoding="utf-8")
+    build = project.build()
+    build.assert_red("docs/published.toml: WARNING: ", f"examples/{FIRST}.py measured no 'two'")
+    assert "measured no 'one'" not in build.output
 
 
 # Pages that do not run, or not to their end.
 
 
-def test_a_page_that_fails_is_green_once_it_is_what_it_was(project):
-    unbroken = project.page(FIRST).read_text(encoding="utf-8")
+def test_pages_that_fail_are_green_once_they_are_what_they_were(project):
+    unbroken = {name: project.page(name).read_text(encoding="utf-8") for name in (FIRST, SECOND)}
     project.write_page(FIRST, 'raise RuntimeError("upstream removed it")')
+    project.write_page(SECOND, "raise SystemExit(0)")
     build = project.build()
-    build.assert_red(f"{FIRST}.py", f"line {project.line(FIRST, 'raise').rpartition(':')[2]}")
-    build.assert_red("RuntimeError: upstream removed it")
-    project.page(FIRST).write_text(unbroken, encoding="utf-8")
-    mended = project.build()
-    mended.assert_green()
-    assert mended.ran == [FIRST]
-
-
-def test_pages_that_the_gallery_passes_over_are_named(project):
-    # Sphinx-Gallery's own pattern, /plot_, instead of ours.
-    project.change("docs/conf.py", r'"filename_pattern": r"\.py$",', "")
-    project.write_page("small/unplotted")
-    project.write_page("headless/plot_10_ignored")
-    deeper = project.examples / "small" / "deeper"
-    deeper.mkdir()
-    (deeper / "GALLERY_HEADER.rst").write_text("Deeper\n------\n", encoding="utf-8")
-    project.write_page("small/deeper/plot_10_deep")
-    build = project.build()
-    assert build.ran == []
-    build.assert_red("examples/small/unplotted.py was never executed")
-    build.assert_red("examples/small/deeper/plot_10_deep.py was never executed")
-    build.assert_red("examples/headless/plot_10_ignored.py was never executed")
-    build.assert_red("examples/headless has no GALLERY_HEADER.rst")
-
-
-def test_a_page_that_ends_the_process_is_named_and_can_be_mended(project):
-    project.write_page(FIRST, "raise SystemExit(0)")
-    build = project.build()
-    build.assert_red(f"examples/{FIRST}.py", "sys.exit")
-    project.write_page(FIRST)
-    mended = project.build()
-    mended.assert_green()
-    assert FIRST in mended.ran
+    build.assert_red(project.line(FIRST, "raise"), "RuntimeError: upstream removed it")
+    build.assert_red(f"examples/{SECOND}.py", "sys.exit")
+    shown = (project.site / "gallery" / f"{FIRST}.html").read_text(encoding="utf-8")
+    assert "upstream removed it</span>" in shown.partition("Traceback")[2]
+    for name, text in unbroken.items():
+        project.page(name).write_text(text, encoding="utf-8")
+    fixed = project.build()
+    fixed.assert_green()
+    assert fixed.ran == [FIRST, SECOND]
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
@@ -274,11 +411,16 @@ def test_an_interrupted_build_is_whole_the_second_time(how, project):
         SECOND, 'import time\n\nif "HALF_WAY" in os.environ:\n    time.sleep(600)\nprint("whole")'
     )
     with project.start("-m", "tools.gallery.build", HALF_WAY="yes") as process:
-        while SECOND not in project.ran():
-            assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.05)
-        os.killpg(process.pid, how)
-        process.communicate()
+        began = time.monotonic()
+        try:
+            while SECOND not in project.ran() and time.monotonic() < began + 120:
+                assert process.poll() is None, process.communicate()[0]
+                time.sleep(0.05)
+            os.killpg(process.pid, how)
+            process.communicate(timeout=60)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode != 0
     build = project.build()
     build.assert_green()
@@ -341,7 +483,7 @@ def test_a_version_that_constraints_txt_does_not_name_is_named(project):
 
 
 def change_the_package(project) -> dict[str, str]:
-    with (project.root / "src" / "smallport" / "text.py").open("a") as module:
+    with (project.root / "src" / "smallport" / "lstm" / "text.py").open("a") as module:
         module.write("# changed\n")
     return {}
 
@@ -371,7 +513,7 @@ def choose_published_assets(project) -> dict[str, str]:
 def lose_int8_instructions(project) -> dict[str, str]:
     project.stub(
         "import sys\n"
-        "if any(name in ('sphinx', '-m tools.gallery.build') for name in sys.orig_argv):\n"
+        "if 'tools.gallery.build' in sys.orig_argv:\n"
         "    import torch\n"
         "    torch.cpu.get_capabilities = lambda: {'dot': True, 'i8mm': True}\n"
     )
@@ -413,6 +555,64 @@ def test_only_a_page_that_changed_runs_again(project):
     changed = project.build()
     changed.assert_green()
     assert changed.ran == [SECOND]
+
+
+# Records that cannot be believed.
+
+
+def test_pages_whose_records_cannot_be_believed_run_again(project):
+    records = project.root / "docs" / "_build" / "records"
+    before = (project.site / "provenance.json").read_text(encoding="utf-8")
+    truncated = records / FIRST / "run.json"
+    truncated.write_text(truncated.read_text()[:100])
+    (records / SECOND / "results.jsonl").unlink()
+    forged = records / THIRD / "results.jsonl"
+    forged.write_text(forged.read_text().replace('"value": 1.0', '"value": 9.0'))
+    assert '"value": 9.0' in forged.read_text()
+    build = project.build()
+    build.assert_green()
+    assert sorted(build.ran) == [THIRD, FIRST, SECOND]
+    after = (project.site / "provenance.json").read_text(encoding="utf-8")
+    assert '"value": 9.0' not in after
+    assert after.count('"value": 1.0') == before.count('"value": 1.0') == 3
+
+
+def test_a_fresh_build_needs_no_record(project):
+    records = project.root / "docs" / "_build" / "records"
+    for name, text in ((FIRST, "{"), (SECOND, "[]"), (THIRD, "")):
+        (records / name / "run.json").write_text(text)
+    build = project.build("--fresh")
+    build.assert_green()
+    assert sorted(build.ran) == [THIRD, FIRST, SECOND]
+
+
+# Where the project lies, and where the site does.
+
+
+def test_a_project_builds_whose_path_has_a_space_and_whose_home_is_a_file(project, tmp_path):
+    home = tmp_path / "home"
+    home.touch()
+    moved = type(project)(tmp_path / "a folder" / "project", project.cache)
+    shutil.copytree(project.root, moved.root, ignore=shutil.ignore_patterns("html", "doctrees"))
+    build = moved.build(HOME=str(home))
+    build.assert_green()
+    assert "a folder" not in (moved.site / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_site_at_another_address_says_so_in_its_notebooks(project):
+    build = project.build(SMALLPORT_SITE_URL="https://example.org/smallport")
+    build.assert_green()
+    notebook = project.root / "docs" / "gallery" / f"{FIRST}.ipynb"
+    assert "https://example.org/smallport/smallport-" in notebook.read_text(encoding="utf-8")
+    page = (project.site / "gallery" / f"{FIRST}.html").read_text(encoding="utf-8")
+    assert "https://example.org/smallport/smallport-" in page
+
+
+def test_a_cache_that_cannot_be_written_is_a_sentence(project, tmp_path):
+    (tmp_path / "file").touch()
+    build = project.build(SMALLPORT_CACHE_DIR=str(tmp_path / "file" / "cache"))
+    build.assert_red("The cache folder", "cannot be written", "SMALLPORT_CACHE_DIR")
+    assert "Traceback" not in build.output
 
 
 # Pages that are gone.
@@ -463,9 +663,9 @@ def test_a_removed_folder_leaves_no_trace(project):
     assert traces(project, "Soon gone") == []
 
 
-def test_a_profile_that_does_not_exist_is_named_at_the_end(project):
+def test_a_profile_that_does_not_exist_is_named_at_once(project):
     project.build(SMALLPORT_ASSETS="publishd").assert_red(
-        "gate: ", "SMALLPORT_ASSETS='publishd'", "'embedded'", "'published'"
+        "SMALLPORT_ASSETS='publishd'", "'embedded'", "did you mean 'published'?"
     )
 
 
@@ -473,4 +673,4 @@ def test_a_page_that_makes_readers_ask_another_host_is_named(project):
     text = '.. raw:: html\n\n   <img src="https://example.org/spy.png" alt="">\n'
     index = project.root / "docs" / "index.rst"
     index.write_text(index.read_text(encoding="utf-8") + f"\n{text}", encoding="utf-8")
-    project.build().assert_red("gate: ", "index.html", "https://example.org/spy.png")
+    project.build().assert_red("index.html: WARNING: ", "https://example.org/spy.png")

@@ -85,8 +85,13 @@ def main(arguments: list[str]) -> int:
             print(finding.warning, file=sys.stderr)
         print(f"\nNothing was built: {len(findings)} findings of lint.", file=sys.stderr)
         return 1
+    from smallport import AssetError  # noqa: PLC0415 - a mistake in the options needs no torch
+
     try:
         return build(options)
+    except AssetError as error:
+        print(error, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return INTERRUPTED
@@ -94,16 +99,12 @@ def main(arguments: list[str]) -> int:
 
 def build(options: argparse.Namespace) -> int:
     """Run the pages that have to run, render all of them, and apply the gates."""
-    # What follows imports torch, and mistakes in options should not wait for that.
-    from smallport import AssetError  # noqa: PLC0415
+    from smallport.assets import download  # noqa: PLC0415 - these import torch
     from tools.gallery import execute, fingerprint, gates  # noqa: PLC0415
 
     start = time.perf_counter()
-    try:
-        environment = fingerprint.describe()
-    except AssetError as error:
-        print(error, file=sys.stderr)
-        return 1
+    download.cache_folder()  # which pages could not do without
+    environment = fingerprint.describe()
     build_wheel()
     remove_stale_stubs()
     start_over_where_needed()

@@ -101,8 +101,8 @@ def _kind(node: ast.AST) -> str:
 
 
 def _is_condition(parent: ast.AST, child: ast.AST) -> bool:
-    """Tell whether what stands below a node may be skipped."""
-    branching = ast.If | ast.While | ast.Match | ast.IfExp | ast.BoolOp | ast.ExceptHandler
+    """Tell whether what stands below a node may be skipped; handlers have rules of their own."""
+    branching = ast.If | ast.While | ast.Match | ast.IfExp | ast.BoolOp
     later = isinstance(parent, ast.Try | ast.TryStar) and child in parent.orelse
     return isinstance(child, branching) or later
 

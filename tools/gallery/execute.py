@@ -70,6 +70,7 @@ def run_page(script: Path, environment: runs.Environment) -> None:
     """Run a page in a process of its own, and record how that went."""
     runs.forget(script)
     project.memory_of(script).unlink(missing_ok=True)
+    remove_unfinished()
     runs.folder_of(script).mkdir(parents=True, exist_ok=True)
     ended = runs.ended_file(script)
     ended.unlink(missing_ok=True)
@@ -214,6 +215,13 @@ def remove_gone() -> None:
             shutil.rmtree(folder)
 
 
+def remove_unfinished() -> None:
+    """Delete what the gallery has of pages that ended its process, which it fails over."""
+    for copied in list(project.GALLERY.rglob("*.py")):
+        if not copied.with_suffix(".ipynb").exists():
+            copied.unlink()
+
+
 def remove_page(script: Path) -> None:
     """Delete what the gallery and the site hold of a page, and its record."""
     own = re.compile(rf"(sphx_glr_)?{re.escape(script.stem)}(_\d+|_thumb|_codeobj)*(_2_00x)?(\.|$)")
@@ -233,6 +241,8 @@ def main() -> int:
         run_stale(fingerprint.describe())
     except AssetError as error:
         print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
         return 1
     return 0
 
