@@ -299,21 +299,25 @@ for title, family_sizes in sizes.items():
         print(f"{title}, {kind}: {size:.3f} MB")
 
 # %%
-# These are the claims. Nothing is claimed about the trained model, whose size depends
-# on its vocabulary.
+# These are the claims. The engine ``qnnpack`` saves an LSTM with slightly more bytes,
+# so there the upper bounds are higher. Nothing is claimed about the trained model,
+# whose size depends on its vocabulary.
 
+slack = 0.05 if torch.backends.quantized.engine == "qnnpack" else 0.0
 float_size, int8_size, smallest_size = sizes["published architecture"].values()
 architecture = "published architecture"
 check(
     f"float32 size, {architecture}", float_size, "MB", at_least=113.93, at_most=113.95
 )
-check(f"int8 size, {architecture}", int8_size, "MB", at_least=79.73, at_most=79.75)
+check(
+    f"int8 size, {architecture}", int8_size, "MB", at_least=79.73, at_most=79.75 + slack
+)
 check(
     f"int8 size, embedding too, {architecture}",
     smallest_size,
     "MB",
     at_least=28.88,
-    at_most=28.90,
+    at_most=28.90 + slack,
 )
 check(f"int8 size, to float32, {architecture}", int8_size / float_size, at_most=0.71)
 for kind, size in sizes["trained model"].items():
@@ -401,9 +405,11 @@ for (title, kind), parts in layer_sizes.items():
         for layer in LAYERS
     ]
     beyond = [size - count for size, count in zip(parts, counted, strict=True)]
-    assert all(0 < extra < 0.02 for extra in beyond), f"{title}, {kind}: {beyond}"
+    assert all(0 < extra < 0.02 + slack for extra in beyond), (
+        f"{title}, {kind}: {beyond}"
+    )
     extra = sizes[title][kind] - sum(counted)
-    assert 0 < extra < 0.03, f"{title}, {kind}: {extra} MB more than counted"
+    assert 0 < extra < 0.03 + slack, f"{title}, {kind}: {extra} MB more than counted"
 
 # %%
 # So a converted layer is close to a quarter of its size in floats: a little more, since
@@ -680,7 +686,10 @@ torch.save(quantized_model.state_dict(), file)
 
 file.seek(0)
 announced = "Unsupported global: GLOBAL torch.ScriptObject"
-with raises(pickle.UnpicklingError, match=announced) as refusal:
+with (
+    known_warnings_ignored(),
+    raises(pickle.UnpicklingError, match=announced) as refusal,
+):
     torch.load(file, weights_only=True)
 
 reason = next(line for line in refusal.message.splitlines() if announced in line)

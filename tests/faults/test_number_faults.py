@@ -76,14 +76,14 @@ FAULTS = [
     Fault(
         "script_objects_allowed",
         QUANTIZATION,
-        "with raises(pickle.UnpicklingError, match=announced) as refusal:",
+        "with known_warnings_ignored(), raises(pickle.UnpicklingError, ",
         "AssertionError: announced UnpicklingError with 'Unsupported global: GLOBAL "
         "torch.ScriptObject', and nothing was raised: ",
     ),
     Fault(
         "load_error_reworded",
         QUANTIZATION,
-        "with raises(pickle.UnpicklingError, match=announced) as refusal:",
+        "with known_warnings_ignored(), raises(pickle.UnpicklingError, ",
         "AssertionError: announced UnpicklingError with 'Unsupported global: GLOBAL "
         "torch.ScriptObject', and the message is now: ",
     ),
@@ -137,7 +137,7 @@ FAULTS = [
         "AssertionError: the embedding is not quantized",
     ),
     Fault(
-        "embedding_rows_share_a_scale",
+        "embedding_too_coarse",
         QUANTIZATION,
         "check(",
         "AssertionError: loss, int8 with embedding minus float32: claimed at least -0.01 nats and "
@@ -146,7 +146,7 @@ FAULTS = [
     Fault(
         "sizes_hard_coded",
         QUANTIZATION,
-        "assert 0 < extra < 0.03, ",
+        "assert 0 < extra < 0.03 + slack, ",
         "AssertionError: trained model, float32: ",
     ),
     Fault(
