@@ -749,8 +749,14 @@ differences = compare(
 worst = worst_of(differences.values())
 print(f"{len(differences)} shapes, {len(worst.by_tensor)} tensors each, {worst}")
 
-assert len(differences) == 1 + len(set(unseen) - {seen}) == 7
+assert list(differences) == [seen, *unseen]
+assert seen not in unseen
 assert list(worst.by_tensor) == list(expected)
+for shape in differences:
+    mask = inputs_like(shape)["attention_mask"]
+    length = shape.cache_length + shape.new_tokens
+    assert mask.shape == (shape.batch_size, length), "make_inputs ignores the shape"
+    assert int((mask == 0).sum()) == shape.padding
 
 # %%
 # %%
@@ -883,7 +889,7 @@ loaded_differences = compare(
 worst = worst_of(loaded_differences.values())
 print(f"{len(loaded_differences)} shapes, {len(worst.by_tensor)} tensors each, {worst}")
 
-assert len(loaded_differences) == len(unseen)
+assert list(loaded_differences) == unseen
 assert loaded_reference.lm_head.weight.data_ptr() != model.lm_head.weight.data_ptr()
 
 # %%
@@ -1072,7 +1078,8 @@ print(f"logits: {by_numpy:.3g}")
 assert by_numpy == onnx_differences[seen].largest("logits") > 0, (
     "compare and NumPy disagree"
 )
-assert all(one.largest() > 0 for one in onnx_differences.values())
+assert list(onnx_differences) == [seen, *unseen, smallest]
+assert all(0 < one.largest() <= worst.largest() for one in onnx_differences.values())
 
 # %%
 # One thing no such run can see. An embedding is a table with a row for each token, and

@@ -263,6 +263,12 @@ FAULTS = [
         "at most 1e-05, measured ",
     ),
     Fault(
+        "inputs_of_one_shape",
+        EXPORT,
+        "assert mask.shape == ",
+        "AssertionError: make_inputs ignores the shape",
+    ),
+    Fault(
         "comparison_says_zero",
         EXPORT,
         "assert noticed.worst() == ",
