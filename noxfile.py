@@ -107,7 +107,7 @@ def examples(session: nox.Session) -> None:
 @nox.session(requires=["environment"], venv_backend="none")
 def faults(session: nox.Session) -> None:
     """Break copies of the project in every way that the gates should notice, two at a time."""
-    two = ["--numprocesses=2", "--dist=loadfile"]
+    two = ["--numprocesses=2", "--dist=worksteal"]
     command = ["pytest", "-m", "fault", *two, "tests/faults", *arguments(session)]
     run(session, *command, OMP_NUM_THREADS="1")
 
