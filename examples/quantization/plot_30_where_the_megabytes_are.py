@@ -106,8 +106,8 @@ check(
 )
 
 # %%
-# That is a quarter. There is a recipe with four bits as well, and half of an eighth
-# would be welcome. It converts without a word.
+# That is a quarter. There is a recipe with four bits as well, which would halve the
+# embedding once more. The conversion goes through.
 
 from torch.ao.quantization import float_qparams_weight_only_qconfig_4bit
 
@@ -451,6 +451,6 @@ assert prices["rare half"] < prices["frequent half"] / 5
 # - `Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 #   Inference <https://arxiv.org/abs/1712.05877>`_ by Benoit Jacob and others, on scales
 #   and zero points.
-# - `The case for 4-bit precision: k-bit inference scaling laws <https://arxiv.org/abs/2212.09720>`_ by Tim
-#   Dettmers and Luke Zettlemoyer ask the same question about large language models:
-#   bits or parameters?
+# - `The case for 4-bit precision <https://arxiv.org/abs/2212.09720>`_ by Tim Dettmers and
+#   Luke Zettlemoyer asks the same question about large language models: fewer bits, or
+#   fewer parameters?
