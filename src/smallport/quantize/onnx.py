@@ -100,17 +100,24 @@ def with_lstm_operators(model: WordLanguageModel) -> WordLanguageModel:
     return exportable
 
 
+EXPORT_WARNINGS = (
+    (r"The tensor attributes self\.rnn\._flat_weights", UserWarning),
+    (r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning),
+    ("_check_is_size will be removed", FutureWarning),
+)
+"""How the warnings begin that PyTorch gives about itself whenever it exports an LSTM."""
+
+
 @contextmanager
 def export_messages_hidden() -> Iterator[None]:
-    """Hide what :func:`torch.onnx.export` says about itself at every export, and nothing else.
+    """Hide ``EXPORT_WARNINGS`` and log lines of the ONNX exporter for a while, and nothing else.
 
-    These are a deprecation inside of PyTorch, and a log line for each operator of a package that is
-    not installed.
+    The warnings are about code inside of PyTorch, the log lines about packages that are not
+    installed.
     """
     with warnings.catch_warnings(), errors_only("torch.onnx"):
-        warnings.filterwarnings(
-            "ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning
-        )
+        for beginning, category in EXPORT_WARNINGS:
+            warnings.filterwarnings("ignore", beginning, category)
         yield
 
 
