@@ -139,6 +139,55 @@ FAULTS = [
     ),
 ]
 
+ONNX_ROUTE = EXAMPLES / "quantization" / "plot_40_lstm_through_onnx.py"
+FAULTS += [
+    Fault(
+        "plain_lstm_export_works",
+        ONNX_ROUTE,
+        "with raises(Fail, match=announced) as failure:",
+        "AssertionError: announced Fail with 'while running Reshape node' and 'requested "
+        "shape:{25,-1,', and nothing was raised",
+    ),
+    Fault(
+        "onnx_state_ignored",
+        ONNX_ROUTE,
+        'check("ONNX against eager: largest difference, to the spread", ',
+        "AssertionError: ONNX against eager: largest difference, to the spread: claimed at most "
+        "5e-05, measured ",
+    ),
+    Fault(
+        "folding_skipped",
+        ONNX_ROUTE,
+        "assert not gone, ",
+        "AssertionError: the gates are still put in order at each run, by {",
+    ),
+    Fault(
+        "onnx_lstm_left_in_floats",
+        ONNX_ROUTE,
+        'assert "LSTM" not in quantized, ',
+        "AssertionError: quantize_dynamic left the LSTM in floats",
+    ),
+    Fault(
+        "float_file_as_int8",
+        ONNX_ROUTE,
+        "assert moved > 10 * worst, ",
+        "AssertionError: the int8 session computes what the float session computes",
+    ),
+    Fault(
+        "last_chunk_dropped",
+        ONNX_ROUTE,
+        "assert len(values) == len(corpus.test) - 1, ",
+        "AssertionError: eager: ",
+    ),
+    Fault(
+        "state_dropped_between_chunks",
+        ONNX_ROUTE,
+        "check(",
+        "AssertionError: eager in chunks against one go: largest difference of a word's loss: "
+        "claimed at most 0.001 nats, measured ",
+    ),
+]
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -172,7 +221,7 @@ def test_a_page_goes_red_and_says_where_and_why(fault, run):
     assert f"\n{fault.error}" in done.stderr, f"red for another reason:\n{done.stderr}"
 
 
-@pytest.mark.parametrize("page", [QUANTIZATION, EXPORT], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [QUANTIZATION, ONNX_ROUTE, EXPORT], ids=lambda page: page.stem)
 def test_a_page_is_green_where_nothing_is_wrong(page, run):
     done = run(page)
     assert (done.returncode, done.stderr) == (0, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -215,8 +216,8 @@ def dynamic_int8(file: Path | str, target: Path | str, *, per_channel: bool = Tr
 
 def operator_counts(file: Path | str) -> dict[str, int]:
     """Count the operators of an ONNX file, the most frequent ones first."""
-    nodes = [node.op_type for node in onnx.load(file, load_external_data=False).graph.node]
-    return {name: nodes.count(name) for name in sorted(set(nodes), key=nodes.count, reverse=True)}
+    graph = onnx.load(file, load_external_data=False).graph
+    return dict(Counter(node.op_type for node in graph.node).most_common())
 
 
 @dataclass(frozen=True)
