@@ -169,23 +169,21 @@ import pandas as pd
 from smallport.display import show_table
 
 
-def first_axes(program: torch.export.ExportedProgram) -> dict[str, object]:
+def first_axes(
+    program: torch.export.ExportedProgram, lstm_output: str
+) -> dict[str, object]:
     """Collect the first axis of the tokens, and of what each layer makes of them."""
-    layers = {
+    nodes = {node.name: node for node in program.graph.nodes}
+    outputs = {
         "tokens": "tokens",
         "embedding": "embedding",
-        "getitem": "LSTM",
-        "squeeze": "LSTM",
-        "linear": "decoder",
+        "LSTM": lstm_output,
+        "decoder": "linear",
     }
-    return {
-        layers[node.name]: node.meta["val"].shape[0]
-        for node in program.graph.nodes
-        if node.name in layers and node.meta["val"].ndim > 1
-    }
+    return {layer: nodes[name].meta["val"].shape[0] for layer, name in outputs.items()}
 
 
-plain_axes = first_axes(plain.exported_program)
+plain_axes = first_axes(plain.exported_program, lstm_output="getitem")
 show_table(pd.DataFrame(plain_axes.items(), columns=["output of", "first axis"]))
 
 # %%
@@ -235,13 +233,12 @@ program = torch.export.export(
     exportable, example, dynamic_shapes=both_axes(Dim("length"), Dim("batch"))
 )
 
-axes = first_axes(program)
+axes = first_axes(program, lstm_output="squeeze")
 show_table(pd.DataFrame(axes.items(), columns=["output of", "first axis"]))
 
 # %%
 # The same symbol from the tokens to the logits. A program like this can go to ONNX.
 
-assert len(axes) == 4
 assert all(isinstance(axis, torch.SymInt) for axis in axes.values())
 assert len({str(axis) for axis in axes.values()}) == 1
 
@@ -250,9 +247,8 @@ with export_messages_hidden():
 exported.save(folder / "exported.onnx")
 
 # %%
-# :func:`smallport.quantize.onnx.export_lstm` is these two calls, and
-# :class:`~smallport.quantize.onnx.ONNXLanguageModel` runs the file: it calls a session
-# as above, and takes and returns tensors, so that it can stand wherever the model
+# :class:`smallport.quantize.onnx.ONNXLanguageModel` runs the file. It calls a session
+# as above, but takes and returns tensors, so that it can stand wherever the model
 # stands.
 
 from smallport.quantize.onnx import ONNXLanguageModel
@@ -416,6 +412,18 @@ assert {weight.operator for weight in int8 if weight.dtype.endswith("INT8")} >= 
 }
 
 # %%
+# ``smallport.quantize.onnx`` has each of the three steps as a function, for pages that
+# are about something else. They give the same file.
+
+from smallport.quantize import onnx as onnx_route
+
+onnx_route.export_lstm(model, folder / "exported_again.onnx")
+onnx_route.fold_constants(folder / "exported_again.onnx", folder / "folded_again.onnx")
+onnx_route.dynamic_int8(folder / "folded_again.onnx", folder / "int8_again.onnx")
+assert weight_types(folder / "int8_again.onnx") == int8
+assert operator_counts(folder / "int8_again.onnx") == quantized
+
+# %%
 # 7. At what loss?
 # ----------------
 #
@@ -535,10 +543,9 @@ assert len(int8_words) == len(words)
 #
 # Sizes are best seen on the published architecture, with its vocabulary of 33,278 words
 # and five layers. Sizes do not depend on what the weights are, so random ones do. The
-# three functions below are the calls that you have seen.
+# three steps are the functions from above.
 
 from smallport.measure import state_dict_megabytes
-from smallport.quantize import onnx as onnx_route
 
 torch.manual_seed(0)
 published = lstm.WordLanguageModel(33_278, lstm.PUBLISHED).eval()
