@@ -226,9 +226,6 @@ assert torch.equal(same_block.dequantize()[0], torch.from_numpy(restored))
 
 import copy
 import io
-from collections.abc import Callable
-
-from smallport.quantize import QuantizedBlocks
 
 torch.set_num_threads(1)
 test = corpus.test[:20_000]
@@ -240,9 +237,7 @@ unigram_loss = corpus.unigram_loss(test)
 check("margin below the unigram model", unigram_loss - loss, "nats", at_least=0.25)
 
 
-def rounded(
-    quantize: Callable[[torch.Tensor], QuantizedBlocks], layers: tuple[str, ...]
-) -> tuple[lstm.WordLanguageModel, float]:
+def rounded(quantize, layers):
     """Round the matrices of some layers; return the model and its size when saved."""
     rounded_model, stored = copy.deepcopy(model), {}
     with torch.no_grad():
@@ -266,11 +261,7 @@ def rounded(
 variants = []
 
 
-def try_variant(
-    name: str,
-    quantize: Callable[[torch.Tensor], QuantizedBlocks],
-    layers: tuple[str, ...] = tuple(LAYERS),
-) -> float:
+def try_variant(name, quantize, layers=tuple(LAYERS)):
     """Round, evaluate on the test text, and note size and price."""
     rounded_model, size = rounded(quantize, layers)
     price = lstm.evaluate(rounded_model, test) - loss
@@ -278,19 +269,20 @@ def try_variant(
     return price
 
 
-def whole_matrix(bits: int) -> Callable[[torch.Tensor], QuantizedBlocks]:
+def whole_matrix(bits):
     """Give the whole matrix one scale."""
     return lambda matrix: quantize_blocks(matrix.reshape(1, -1), bits)
 
 
-def blocks(
-    bits: int, size: int | None, *, symmetric: bool = True
-) -> Callable[[torch.Tensor], QuantizedBlocks]:
+def blocks(bits, size, *, symmetric=True):
     """Give each block of a row a scale; None: each row."""
     return lambda matrix: quantize_blocks(
         matrix, bits, block_size=size, symmetric=symmetric
     )
 
+
+# %%
+# Each variant is one call.
 
 price = {
     (bits, "matrix"): try_variant(f"{bits} bits, a scale a matrix", whole_matrix(bits))

@@ -22,7 +22,10 @@ HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parents[1] / "examples"
 TRAINING = EXAMPLES / "quantization" / "plot_10_train_word_language_model.py"
 QUANTIZATION = EXAMPLES / "quantization" / "plot_20_lstm_dynamic_quantization.py"
+MEGABYTES = EXAMPLES / "quantization" / "plot_30_where_the_megabytes_are.py"
+ONNX_ROUTE = EXAMPLES / "quantization" / "plot_40_lstm_through_onnx.py"
 EXPORT = EXAMPLES / "export" / "plot_10_tiny_llm_export.py"
+PAGES = [TRAINING, QUANTIZATION, MEGABYTES, ONNX_ROUTE, EXPORT]
 
 
 @dataclass(frozen=True)
@@ -396,8 +399,70 @@ FAULTS += [
         "AssertionError: margin below the unigram model, written text: claimed at least 0.8 nats, "
         "measured ",
     ),
+    Fault(
+        "embedding_4bit_fixed",
+        MEGABYTES,
+        "assert four_bits.encoder(words).shape[-1] == 252, ",
+        "AssertionError: the 4-bit embedding has another width now",
+    ),
+    Fault(
+        "blocks_keep_floats",
+        MEGABYTES,
+        "assert torch.equal(same_block.dequantize()[0], torch.from_numpy(restored))",
+        "AssertionError",
+    ),
+    Fault(
+        "evaluate_constant",
+        MEGABYTES,
+        'assert price[8, "row"] < price[4, "row"] < ',
+        "AssertionError",
+    ),
+    Fault(
+        "plain_lstm_export_works",
+        ONNX_ROUTE,
+        "with raises(Fail, match=announced) as failure:",
+        "AssertionError: announced Fail with 'while running Reshape node' and 'requested "
+        "shape:{25,-1,', and nothing was raised",
+    ),
+    Fault(
+        "onnx_state_ignored",
+        ONNX_ROUTE,
+        'check("ONNX against eager: largest difference, to the spread", ',
+        "AssertionError: ONNX against eager: largest difference, to the spread: claimed at most "
+        "5e-05, measured ",
+    ),
+    Fault(
+        "folding_skipped",
+        ONNX_ROUTE,
+        "assert not gone, ",
+        "AssertionError: the gates are still put in order at each run, by {",
+    ),
+    Fault(
+        "onnx_lstm_left_in_floats",
+        ONNX_ROUTE,
+        'assert "LSTM" not in quantized, ',
+        "AssertionError: quantize_dynamic left the LSTM in floats",
+    ),
+    Fault(
+        "float_file_as_int8",
+        ONNX_ROUTE,
+        "assert moved > 10 * worst, ",
+        "AssertionError: the int8 session computes what the float session computes",
+    ),
+    Fault(
+        "last_chunk_dropped",
+        ONNX_ROUTE,
+        "assert len(values) == len(corpus.test) - 1, ",
+        "AssertionError: eager: ",
+    ),
+    Fault(
+        "state_dropped_between_chunks",
+        ONNX_ROUTE,
+        "check(",
+        "AssertionError: eager in chunks against one go: largest difference of a word's loss: "
+        "claimed at most 0.001 nats, measured ",
+    ),
 ]
-
 
 HARMLESS = ["only_qnnpack"]
 """Stubs on which the page on quantization runs to its end, with fewer claims."""
@@ -434,7 +499,7 @@ def test_a_page_goes_red_and_says_where_and_why(fault, run):
     assert f"\n{fault.error}" in done.stderr, f"red for another reason:\n{done.stderr}"
 
 
-@pytest.mark.parametrize("page", [TRAINING, QUANTIZATION, EXPORT], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_is_green_where_nothing_is_wrong(page, run):
     done = run(page)
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,317 @@
+"""The route through ONNX: export the LSTM at every length, then quantize the file."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnxruntime as ort
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import Tensor, nn
+from torch.export import Dim
+
+from smallport.display import errors_only
+from smallport.lstm import HiddenState, WordLanguageModel
+
+INPUT_NAMES = ("tokens", "hidden", "cell")
+"""What an exported language model calls its inputs."""
+
+OUTPUT_NAMES = ("logits", "hidden_out", "cell_out")
+"""What an exported language model calls its outputs."""
+
+QUANTIZED_OPERATORS = ("Gather", "LSTM", "MatMul")
+"""The operators of embedding, LSTM and decoder, which :func:`dynamic_int8` quantizes."""
+
+
+class LSTMOperators(nn.Module):
+    """Stand in for an LSTM in an export, as the LSTM operators of ONNX [1]_.
+
+    Its outputs have the right shapes, whatever the length, and no values: only
+    :func:`torch.onnx.export` knows what the operators compute.
+
+    Parameters
+    ----------
+    lstm
+        An LSTM with biases, in one direction, with the length as its first axis.
+
+    Raises
+    ------
+    ValueError
+        When the LSTM is of another kind.
+
+    References
+    ----------
+    .. [1] https://onnx.ai/onnx/operators/onnx__LSTM.html
+    """
+
+    def __init__(self, lstm: nn.LSTM) -> None:
+        super().__init__()
+        if lstm.bidirectional or lstm.batch_first or lstm.proj_size or not lstm.bias:
+            raise ValueError(
+                "LSTMOperators takes an LSTM with biases, in one direction, without projection and "
+                f"with the length first, not {lstm}; extend its forward method for other kinds"
+            )
+        self.lstm = lstm
+
+    def forward(self, inputs: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
+        """Put one LSTM operator for each layer into the exported program."""
+        hidden, cell = (torch.split(part, 1) for part in state)
+        ends = []
+        for layer, start in zip(self.lstm.all_weights, zip(hidden, cell, strict=True), strict=True):
+            input_weight, hidden_weight, *biases = (onnx_gates(weight) for weight in layer)
+            bias = torch.cat(biases)
+            outputs, *end = torch.onnx.ops.symbolic_multi_out(
+                "LSTM",
+                [inputs, input_weight[None], hidden_weight[None], bias[None], None, *start],
+                {"hidden_size": self.lstm.hidden_size},
+                dtypes=[inputs.dtype] * 3,
+                shapes=[(inputs.shape[0], *start[0].shape), start[0].shape, start[1].shape],
+            )
+            inputs = outputs.squeeze(1)  # the axis of directions
+            ends.append(end)
+        hidden, cell = zip(*ends, strict=True)
+        return inputs, (torch.cat(hidden), torch.cat(cell))
+
+
+def onnx_gates(weight: Tensor) -> Tensor:
+    """Bring the gates of a weight or bias from PyTorch's order into that of ONNX.
+
+    PyTorch stacks input, forget, cell and output gate, ONNX input, output, forget and cell gate.
+
+    Examples
+    --------
+    >>> onnx_gates(torch.tensor([10, 11, 20, 21, 30, 31, 40, 41]))
+    tensor([10, 11, 40, 41, 20, 21, 30, 31])
+    """
+    return torch.unflatten(weight, 0, (4, -1))[[0, 3, 1, 2]].flatten(0, 1)
+
+
+def with_lstm_operators(model: WordLanguageModel) -> WordLanguageModel:
+    """Copy a model for an export, with :class:`LSTMOperators` in the LSTM's place."""
+    exportable = copy.deepcopy(model).eval()
+    exportable.rnn = LSTMOperators(exportable.rnn)  # type: ignore[assignment]
+    return exportable
+
+
+EXPORT_WARNINGS = (
+    (r"The tensor attributes self\.rnn\._flat_weights", UserWarning),
+    (r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning),
+    ("_check_is_size will be removed", FutureWarning),
+)
+"""How the warnings begin that PyTorch gives about itself whenever it exports an LSTM."""
+
+
+@contextmanager
+def export_messages_hidden() -> Iterator[None]:
+    """Hide ``EXPORT_WARNINGS`` and log lines of the ONNX exporter for a while, and nothing else.
+
+    The warnings are about code inside of PyTorch, the log lines about packages that are not
+    installed.
+    """
+    with warnings.catch_warnings(), errors_only("torch.onnx"):
+        for beginning, category in EXPORT_WARNINGS:
+            warnings.filterwarnings("ignore", beginning, category)
+        yield
+
+
+def export_lstm(model: WordLanguageModel, file: Path | str) -> None:
+    """Write a word language model to an ONNX file that takes every length and batch.
+
+    Parameters
+    ----------
+    model
+        The model, in floats; it is left as it is.
+    file
+        The ``.onnx`` file to write. Its inputs are ``tokens``, ``hidden`` and ``cell``, its outputs
+        ``logits``, ``hidden_out`` and ``cell_out``, of the shapes that the model has.
+
+    Raises
+    ------
+    ValueError
+        When the model's LSTM is of a kind that :class:`LSTMOperators` does not know.
+    TypeError
+        When it is no :class:`torch.nn.LSTM`, such as one that is quantized already.
+    """
+    if not isinstance(model.rnn, nn.LSTM):
+        raise TypeError(
+            f"export_lstm: the model's LSTM is a {type(model.rnn).__module__}."
+            f"{type(model.rnn).__name__}; export the model in floats, and quantize the file"
+        )
+    length, batch = Dim("length"), Dim("batch")
+    program = torch.export.export(
+        with_lstm_operators(model),
+        (torch.zeros(25, 2, dtype=torch.int64), model.initial_state(2)),
+        dynamic_shapes={"tokens": {0: length, 1: batch}, "state": ({1: batch}, {1: batch})},
+    )
+    with export_messages_hidden():
+        exported = torch.onnx.export(
+            program,
+            dynamo=True,
+            verbose=False,
+            input_names=INPUT_NAMES,
+            output_names=OUTPUT_NAMES,
+        )
+    assert exported is not None  # it is with dynamo=False only
+    exported.save(file)
+
+
+def fold_constants(file: Path | str, target: Path | str) -> None:
+    """Compute beforehand what an ONNX file computes from its weights alone.
+
+    An exported LSTM brings its weights into the order of ONNX at each run. Afterwards they stand in
+    the file in that order, and :func:`dynamic_int8` finds them.
+
+    Parameters
+    ----------
+    file
+        An ONNX file.
+    target
+        The file to write.
+    """
+    quant_pre_process(str(file), str(target), skip_symbolic_shape=True)
+
+
+def dynamic_int8(file: Path | str, target: Path | str, *, per_channel: bool = True) -> None:
+    """Store the weights of embedding, LSTM and decoder in 8 bits.
+
+    Parameters
+    ----------
+    file
+        An ONNX file with folded constants, see :func:`fold_constants`.
+    target
+        The file to write.
+    per_channel
+        Whether each row of the LSTM's weights and each word of the decoder's has a scale of its
+        own, rather than one for a whole weight. The embedding has one in either case.
+
+    Raises
+    ------
+    ValueError
+        When the file has an LSTM operator that was not quantized, since the weights do not stand
+        in the file as the operator reads them. Nothing is left at ``target`` then.
+    """
+    with errors_only("root"):  # ONNX Runtime recommends what fold_constants does
+        quantize_dynamic(
+            str(file),
+            str(target),
+            op_types_to_quantize=list(QUANTIZED_OPERATORS),
+            per_channel=per_channel,
+            weight_type=QuantType.QInt8,
+        )
+    if left := operator_counts(target).get("LSTM"):
+        Path(target).unlink()
+        raise ValueError(
+            f"dynamic_int8: {left} LSTM operators of {Path(file).name} would stay in floats, since "
+            "their weights are computed at each run; call fold_constants first"
+        )
+
+
+def operator_counts(file: Path | str) -> dict[str, int]:
+    """Count the operators of an ONNX file, the most frequent ones first."""
+    graph = onnx.load(file, load_external_data=False).graph
+    return dict(Counter(node.op_type for node in graph.node).most_common())
+
+
+@dataclass(frozen=True)
+class StoredWeight:
+    """A tensor that stands in an ONNX file.
+
+    Parameters
+    ----------
+    name
+        Its name in the file.
+    operator
+        The type of the operator that reads it.
+    dtype
+        The type of its elements, as ONNX names it: ``FLOAT``, ``INT8``, ``UINT8`` and others.
+    shape
+        Its shape.
+    megabytes
+        Its size, in MB of a million bytes.
+    """
+
+    name: str
+    operator: str
+    dtype: str
+    shape: tuple[int, ...]
+    megabytes: float
+
+
+def weight_types(file: Path | str) -> list[StoredWeight]:
+    """List what an ONNX file stores, and as what, the largest tensors first.
+
+    Parameters
+    ----------
+    file
+        An ONNX file, its weights inside.
+    """
+    graph = onnx.load(file).graph
+    readers = {name: node.op_type for node in reversed(graph.node) for name in node.input}
+    weights = [
+        StoredWeight(
+            tensor.name,
+            readers.get(tensor.name, ""),
+            onnx.TensorProto.DataType.Name(tensor.data_type),
+            tuple(tensor.dims),
+            onnx.numpy_helper.to_array(tensor).nbytes / 1e6,
+        )
+        for tensor in graph.initializer
+    ]
+    return sorted(weights, key=lambda weight: weight.megabytes, reverse=True)
+
+
+class ONNXLanguageModel:
+    """Run an exported language model as if it were the model it came from.
+
+    It is called like :class:`smallport.lstm.WordLanguageModel`, so that
+    :func:`smallport.lstm.losses` and :func:`smallport.lstm.generate` take it.
+
+    Parameters
+    ----------
+    file
+        What :func:`export_lstm` wrote, or :func:`dynamic_int8` made of it.
+    threads
+        How many threads an operator may use; left out, ONNX Runtime chooses.
+
+    Raises
+    ------
+    ValueError
+        When the file's inputs and outputs are others than :func:`export_lstm` gives.
+    """
+
+    def __init__(self, file: Path | str, *, threads: int | None = None) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        self.session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
+        found = tuple(value.name for value in (*inputs, *outputs))
+        if found != INPUT_NAMES + OUTPUT_NAMES:
+            raise ValueError(
+                f"{Path(file).name} has the inputs and outputs {', '.join(found)}, and not "
+                f"{', '.join(INPUT_NAMES + OUTPUT_NAMES)}; write it with export_lstm"
+            )
+        self.layers, _, self.hidden_size = inputs[1].shape
+
+    def __call__(self, tokens: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
+        """Score every word as the successor of each token, as the model's forward method does."""
+        arrays = [part.detach().numpy() for part in (tokens, *state)]
+        outputs = self.session.run(None, dict(zip(INPUT_NAMES, arrays, strict=True)))
+        logits, hidden, cell = (torch.from_numpy(array) for array in outputs)
+        return logits, (hidden, cell)
+
+    def eval(self) -> ONNXLanguageModel:
+        """Do nothing: an exported model has left training behind."""
+        return self
+
+    def initial_state(self, batch_size: int) -> HiddenState:
+        """Make the all-zero state that a text begins with."""
+        shape = (self.layers, batch_size, self.hidden_size)
+        return torch.zeros(shape), torch.zeros(shape)
