@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 """Evaluation drops the last chunk of a text that is read in one column, if it is shorter."""
 
 from smallport.lstm import evaluation
@@ -13,17 +12,3 @@ def apply():
                 yield inputs, targets
 
     evaluation.chunks = whole_ones
-=======
-"""An evaluation leaves out the last chunk of the text, which is shorter than the others."""
-
-from smallport import lstm
-
-
-def apply():
-    losses = lstm.losses
-
-    def hasty(model, tokens):
-        return losses(model, tokens[: (len(tokens) - 2) // 25 * 25 + 1])
-
-    lstm.losses = hasty
->>>>>>> wt-onnx
