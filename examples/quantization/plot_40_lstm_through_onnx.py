@@ -367,8 +367,8 @@ assert {(weight.dtype, weight.operator) for weight in left} == {("FLOAT", "Resha
 # %%
 # What depends on nothing but weights can be computed beforehand. This is called
 # *constant folding*, and ``quant_pre_process`` has ONNX Runtime do it and save the
-# result. A log line, which we hid above, recommends it in passing; for an LSTM it
-# decides everything.
+# result. ONNX Runtime recommends it in the log line that we hid above; whether the LSTM
+# is quantized depends on it.
 
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -488,8 +488,8 @@ print(f"unigram model: {unigram_loss:.4f} nats")
 #
 # It would be the obvious thing to do: quantize in PyTorch, as the tutorial does, and
 # export what comes out. This is what the issue of 2020 is about. The weights of a
-# quantized LSTM are packed into an object of PyTorch's own, made for one library of
-# kernels. :func:`torch.export.export` cannot look inside:
+# quantized LSTM are packed into an object of PyTorch's own. :func:`torch.export.export`
+# cannot look inside:
 
 from smallport.quantize import dynamic_int8, known_warnings_ignored
 
@@ -649,7 +649,7 @@ speedups = {
 }
 report("eager int8, speed-up", speedups["eager int8"], "×")
 report("ONNX float32, speed-up", speedups["ONNX float32"], "×")
-# lint: conditional: without int8 dot products, nothing is claimed about speed
+# lint: conditional: a speed-up is promised where there are int8 dot products
 if int8_dot_products():
     check("ONNX int8, speed-up", speedups["ONNX int8"], "×", at_least=1.5)
 else:
@@ -671,8 +671,9 @@ assert not folder.exists()
 # the exporter unrolls.
 #
 # Three habits are worth more than the recipe. Run an exported model at sizes that the
-# export never saw, and the last chunk first. Compare a state that was carried, not one
-# chunk. And read from the file what a quantizer did; its silence means nothing.
+# export never saw, the last chunk of a text among them. Compare a state that was
+# carried, not one chunk. And read from the file what a quantizer did: it does not say
+# what it left out.
 #
 # What to read next
 # -----------------
