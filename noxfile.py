@@ -14,7 +14,11 @@ nox.options.sessions = ["lint", "types", "tests", "examples", "docs"]
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PROJECT = PYPROJECT["project"]
 EXTRAS = ",".join(PROJECT["optional-dependencies"])
-VARIABLES = {"TOKENIZERS_PARALLELISM": "false"}
+VARIABLES = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONOPTIMIZE": "",  # would take the assertions out
+    "PYTHONWARNINGS": "",  # would hide warnings
+}
 SHARED: dict[str, str] = {}
 """Where the environment that most sessions share has its Python."""
 
@@ -115,7 +119,7 @@ def faults(session: nox.Session) -> None:
 @nox.session(requires=["environment"], venv_backend="none")
 def docs(session: nox.Session) -> None:
     """Build the site into docs/_build/html and check it; --help names the options."""
-    run(session, "tools.gallery.build", *arguments(session))
+    run(session, "tools.gallery.build", *session.posargs)
 
 
 @nox.session(default=False)

@@ -75,7 +75,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_signature": False,
     "write_computation_times": False,
-    "first_notebook_cell": f"%pip install --quiet {html_baseurl}{wheel}",
+    "first_notebook_cell": f"%pip install {html_baseurl}{wheel}",
 }
 
 # Looks. Everything that a page needs is served with it.

@@ -49,3 +49,30 @@ def test_archives_get_the_converted_notebook_and_keep_the_rest(tmp_path):
             "page.py": b"script",
             "page.ipynb": b"converted",
         }
+
+
+def first_cell(first, code):
+    cells = [
+        {"cell_type": "code", "metadata": {}, "source": [source], "outputs": []}
+        for source in (first, code)
+    ]
+    content = notebooks.converted(json.dumps({"cells": cells}).encode(), HERE, ROOT)
+    return "".join(json.loads(content)["cells"][0]["source"])
+
+
+@pytest.mark.parametrize(
+    ("code", "extra"),
+    [
+        ("import torch", "quantization"),
+        ("import onnxruntime as ort", "onnx"),
+        ("import onnxruntime\nfrom transformers import DynamicCache", "export"),
+    ],
+)
+def test_the_first_cell_installs_what_the_others_import_without_cuda(code, extra):
+    wheel = "https://site/smallport-0-py3-none-any.whl"
+    cell = first_cell(f"%pip install {wheel}", code)
+    assert cell == (
+        "%pip install --extra-index-url https://download.pytorch.org/whl/cpu "
+        f'"smallport[{extra}] @ {wheel}"'
+    )
+    assert first_cell(cell, code) == cell

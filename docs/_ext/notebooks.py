@@ -9,10 +9,11 @@ import json
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 
-from tools.gallery import files
+from tools.gallery import files, install
 
 ROLE = re.compile(
     r":(?P<role>[\w:]+):`(?:(?P<label>[^`<]+?)\s*<(?P<target>[^`>]+)>|(?P<text>[^`]+))`"
@@ -34,7 +35,7 @@ def convert_all(app: Sphinx) -> None:
 
 
 def converted(notebook: bytes, here: str, root: str) -> bytes:
-    """Convert the roles in a notebook's text.
+    """Convert the roles in a notebook's text, and complete its first cell, which installs.
 
     Parameters
     ----------
@@ -44,11 +45,26 @@ def converted(notebook: bytes, here: str, root: str) -> bytes:
         Addresses that relative and absolute links start from.
     """
     content = json.loads(notebook)
+    complete_install(content["cells"])
     for cell in content["cells"]:
         if cell["cell_type"] == "markdown":
             text = "".join(cell["source"])
             cell["source"] = [ROLE.sub(lambda role: markdown(role, here, root), text)]
     return json.dumps(content, indent=1, ensure_ascii=False).encode()
+
+
+def complete_install(cells: list[dict[str, Any]]) -> None:
+    """Have the first cell install what the others import; conf.py gives it the wheel's address."""
+    command = "%pip install "
+    first, *others = ["".join(cell["source"]) for cell in cells]
+    if first.startswith(f"{command}http"):
+        codes = [
+            code
+            for code, cell in zip(others, cells[1:], strict=True)
+            if cell["cell_type"] == "code"
+        ]
+        wheel = first.removeprefix(command).strip()
+        cells[0]["source"] = [command + install.arguments("\n".join(codes), wheel)]
 
 
 def markdown(role: re.Match[str], here: str, root: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 from smallport.records import Source
-from tools.gallery import files, project, runs
+from tools.gallery import files, install, project, runs
 
 GALLERY = "gallery/"
 
@@ -18,10 +18,9 @@ ENDING = """
 
    .. code-block:: console
 
-      $ python -m pip install {wheel}
+      $ python -m pip install {arguments}
 
-   On Linux, add ``--extra-index-url https://download.pytorch.org/whl/cpu`` for PyTorch without
-   gigabytes of CUDA.
+   The extra index has a build of PyTorch without gigabytes of CUDA; leave it out if you want those.
 
 .. admonition:: What this page ran on
    :class: smallport-provenance note
@@ -40,10 +39,11 @@ def add_ending(app: Sphinx, docname: str, source: list[str]) -> None:
     if script is None or run is None:
         return
     app.env.note_dependency(str(runs.record_file(script)))
-    wheel = f"smallport-{app.config.release}-py3-none-any.whl"
+    wheel = f"{app.config.html_baseurl}smallport-{app.config.release}-py3-none-any.whl"
+    arguments = install.arguments(script.read_text(encoding="utf-8"), wheel)
     description = described(run, runs.sources(script)).items()
     rows = [f"      * - {name}\n        - {value}" for name, value in description]
-    source[0] += ENDING.format(wheel=f"{app.config.html_baseurl}{wheel}", rows="\n".join(rows))
+    source[0] += ENDING.format(arguments=arguments, rows="\n".join(rows))
 
 
 def described(run: runs.Run, sources: list[Source]) -> dict[str, str]:

@@ -109,7 +109,8 @@ def project(tmp_path):
     for name in COPIED:
         source, target = ROOT / name, tmp_path / "project" / name
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns(*GENERATED))
+            generated = GENERATED if name == "docs" else ["__pycache__"]
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns(*generated))
         else:
             target.parent.mkdir(exist_ok=True)
             shutil.copy(source, target)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
 import onnxruntime as ort
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -20,6 +17,21 @@ from torch.export import Dim
 
 from smallport.display import errors_only
 from smallport.lstm import HiddenState, WordLanguageModel
+from smallport.quantize.onnx_contents import StoredWeight, operator_counts, weight_types
+
+__all__ = [
+    "LSTMOperators",
+    "ONNXLanguageModel",
+    "StoredWeight",
+    "dynamic_int8",
+    "export_lstm",
+    "export_messages_hidden",
+    "fold_constants",
+    "onnx_gates",
+    "operator_counts",
+    "weight_types",
+    "with_lstm_operators",
+]
 
 INPUT_NAMES = ("tokens", "hidden", "cell")
 """What an exported language model calls its inputs."""
@@ -212,60 +224,6 @@ def dynamic_int8(file: Path | str, target: Path | str, *, per_channel: bool = Tr
             f"dynamic_int8: {left} LSTM operators of {Path(file).name} would stay in floats, since "
             "their weights are computed at each run; call fold_constants first"
         )
-
-
-def operator_counts(file: Path | str) -> dict[str, int]:
-    """Count the operators of an ONNX file, the most frequent ones first."""
-    graph = onnx.load(file, load_external_data=False).graph
-    return dict(Counter(node.op_type for node in graph.node).most_common())
-
-
-@dataclass(frozen=True)
-class StoredWeight:
-    """A tensor that stands in an ONNX file.
-
-    Parameters
-    ----------
-    name
-        Its name in the file.
-    operator
-        The type of the operator that reads it.
-    dtype
-        The type of its elements, as ONNX names it: ``FLOAT``, ``INT8``, ``UINT8`` and others.
-    shape
-        Its shape.
-    megabytes
-        Its size, in MB of a million bytes.
-    """
-
-    name: str
-    operator: str
-    dtype: str
-    shape: tuple[int, ...]
-    megabytes: float
-
-
-def weight_types(file: Path | str) -> list[StoredWeight]:
-    """List what an ONNX file stores, and as what, the largest tensors first.
-
-    Parameters
-    ----------
-    file
-        An ONNX file, its weights inside.
-    """
-    graph = onnx.load(file).graph
-    readers = {name: node.op_type for node in reversed(graph.node) for name in node.input}
-    weights = [
-        StoredWeight(
-            tensor.name,
-            readers.get(tensor.name, ""),
-            onnx.TensorProto.DataType.Name(tensor.data_type),
-            tuple(tensor.dims),
-            onnx.numpy_helper.to_array(tensor).nbytes / 1e6,
-        )
-        for tensor in graph.initializer
-    ]
-    return sorted(weights, key=lambda weight: weight.megabytes, reverse=True)
 
 
 class ONNXLanguageModel:

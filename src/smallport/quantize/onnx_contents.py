@@ -1,0 +1,63 @@
+"""What an ONNX file is made of: its operators, and as what it stores its weights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+
+def operator_counts(file: Path | str) -> dict[str, int]:
+    """Count the operators of an ONNX file, the most frequent ones first."""
+    graph = onnx.load(file, load_external_data=False).graph
+    return dict(Counter(node.op_type for node in graph.node).most_common())
+
+
+@dataclass(frozen=True)
+class StoredWeight:
+    """A tensor that stands in an ONNX file.
+
+    Parameters
+    ----------
+    name
+        Its name in the file.
+    operator
+        The type of the operator that reads it.
+    dtype
+        The type of its elements, as ONNX names it: ``FLOAT``, ``INT8``, ``UINT8`` and others.
+    shape
+        Its shape.
+    megabytes
+        Its size, in MB of a million bytes.
+    """
+
+    name: str
+    operator: str
+    dtype: str
+    shape: tuple[int, ...]
+    megabytes: float
+
+
+def weight_types(file: Path | str) -> list[StoredWeight]:
+    """List what an ONNX file stores, and as what, the largest tensors first.
+
+    Parameters
+    ----------
+    file
+        An ONNX file, its weights inside.
+    """
+    graph = onnx.load(file).graph
+    readers = {name: node.op_type for node in reversed(graph.node) for name in node.input}
+    weights = [
+        StoredWeight(
+            tensor.name,
+            readers.get(tensor.name, ""),
+            onnx.TensorProto.DataType.Name(tensor.data_type),
+            tuple(tensor.dims),
+            onnx.numpy_helper.to_array(tensor).nbytes / 1e6,
+        )
+        for tensor in graph.initializer
+    ]
+    return sorted(weights, key=lambda weight: weight.megabytes, reverse=True)
