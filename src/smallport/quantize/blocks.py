@@ -154,12 +154,12 @@ def pack(codes: Tensor, bits: int) -> Tensor:
 
 
 def unpack(packed: Tensor, bits: int, count: int) -> Tensor:
-    """Read back what :func:`pack` packed.
+    """Read back what :func:`smallport.quantize.pack` packed.
 
     Parameters
     ----------
     packed
-        As :func:`pack` gives it.
+        As :func:`smallport.quantize.pack` gives it.
     bits
         How many bits each integer takes.
     count
