@@ -107,7 +107,7 @@ def onnx_gates(weight: Tensor) -> Tensor:
 
 
 def with_lstm_operators(model: WordLanguageModel) -> WordLanguageModel:
-    """Copy a model for an export, with :class:`smallport.quantize.onnx.LSTMOperators` in the LSTM's place."""
+    """Copy a model for an export, with ONNX's LSTM operators in the place of its LSTM."""
     exportable = copy.deepcopy(model).eval()
     exportable.rnn = LSTMOperators(exportable.rnn)  # type: ignore[assignment]
     return exportable
@@ -148,7 +148,7 @@ def export_lstm(model: WordLanguageModel, file: Path | str) -> None:
     Raises
     ------
     ValueError
-        When the model's LSTM is of a kind that :class:`smallport.quantize.onnx.LSTMOperators` does not know.
+        When the model's LSTM is of a kind that :class:`LSTMOperators` does not know.
     TypeError
         When it is no :class:`torch.nn.LSTM`, such as one that is quantized already.
     """
