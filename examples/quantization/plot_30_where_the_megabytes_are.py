@@ -142,9 +142,10 @@ print(failure.message)
 # ----------------------
 #
 # So below eight bits, look at the arithmetic first. Here is all of it, in NumPy, on 32
-# weights: a block from one row of a trained embedding. Sixteen codes have to do for 32
-# numbers. The largest weight gets the outermost code, everything else falls on the
-# nearest of equally spaced steps, and one float is kept to say how long a step is.
+# weights: a block from one row of a trained embedding. Four bits have sixteen codes; we
+# use the fifteen from -7 to 7, so that the range is even. The largest weight gets the
+# outermost code, every other weight the nearest of equally spaced steps, and one float
+# is kept to say how long a step is.
 
 import numpy as np
 

@@ -209,12 +209,12 @@ assert isinstance(plain_axes["LSTM"], int)
 # ONNX operator in a program and takes our word for the shapes of its outputs.
 # :class:`smallport.quantize.onnx.LSTMOperators` does so for each layer:
 
-import inspect
-
+from smallport.display import source_of
 from smallport.quantize.onnx import LSTMOperators, onnx_gates
 
-print(inspect.getsource(LSTMOperators.forward))
-print(inspect.getsource(onnx_gates))
+print(source_of(LSTMOperators.forward))
+print()
+print(source_of(onnx_gates))
 
 # %%
 # There are three things to get right. The four gates of an LSTM are stacked in another
