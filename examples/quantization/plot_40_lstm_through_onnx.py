@@ -641,7 +641,7 @@ timings = time_interleaved(
     repeats=5,
 )
 for name, seconds in timings.items():
-    print(f"{name}: {seconds}")
+    print(f"{name}: median {seconds}")
 
 speedups = {
     name: timings["eager float32"].median / seconds.median
