@@ -61,9 +61,22 @@ def note_examples(app: Sphinx, docname: str, source: list[str]) -> None:
         app.env.note_dependency(str(backreferences / f"{name}.examples"))
 
 
+def keep_stubs(app: Sphinx) -> None:
+    """Leave the generated pages of the API as they are: making them imports all that there is."""
+    if os.environ.get(settings.STUBS_CURRENT):
+        app.config.autosummary_generate = False
+
+
+def generate_stubs(app: Sphinx) -> None:
+    """Put the setting back, which Sphinx compares with the next build's."""
+    app.config.autosummary_generate = True
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect after the gallery executed the page (at 500)."""
     app.connect("builder-inited", leave, priority=600)
+    app.connect("builder-inited", keep_stubs, priority=100)
+    app.connect("builder-inited", generate_stubs, priority=900)
     app.connect("source-read", note_examples)
     if python_logging.lastResort:
         python_logging.lastResort.setFormatter(LOGGED)

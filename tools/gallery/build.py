@@ -1,6 +1,7 @@
 """Build the site and check it: ``python -m tools.gallery.build [OPTION ...]``."""
 
 import argparse
+import hashlib
 import os
 import re
 import shlex
@@ -16,7 +17,7 @@ from tools.gallery import files, lint, project, settings
 
 DOCTREES = project.BUILD / "doctrees"
 GREEN = project.BUILD / "green"
-"""Holds the pages and the address of the last build, if it was green."""
+"""Holds what the last build was made of, if it was green."""
 
 STRICT = ["--nitpicky", "--fail-on-warning", "--keep-going"]
 HOST, PORT = "127.0.0.1", 8000
@@ -107,13 +108,15 @@ def build(options: argparse.Namespace) -> int:
     environment = fingerprint.describe()
     build_wheel()
     remove_stale_stubs()
-    start_over_where_needed()
+    variables = {settings.STUBS_CURRENT: "1"} if start_over_where_needed() else {}
     execute.run_stale(environment, fresh="*" if options.fresh else options.page or "")
     if options.serve:
         return serve()
     site = project.BUILD / options.builder
     command = [sys.executable, "-m", "sphinx", *STRICT, "-b", options.builder, "-d", str(DOCTREES)]
-    rendering = subprocess.run([*command, str(project.DOCS), str(site)], check=False)
+    rendering = subprocess.run(
+        [*command, str(project.DOCS), str(site)], check=False, env=os.environ | variables
+    )
     findings = gates.findings(site, environment) if options.builder == "html" else []
     for finding in findings:
         print(finding.warning, file=sys.stderr)
@@ -147,8 +150,8 @@ def remove_stale_stubs() -> None:
             stub.unlink()
 
 
-def start_over_where_needed() -> None:
-    """Delete the site, unless the last build came to a green end with the same pages and address.
+def start_over_where_needed() -> bool:
+    """Delete the site, unless the last build came to a green end with the same package and pages.
 
     Sphinx does not repeat the warnings of files that it does not read again, and does not write a
     page again when the one before it or after it is another.
@@ -158,12 +161,19 @@ def start_over_where_needed() -> None:
     if not green:
         for folder in (DOCTREES, project.BUILD / "html"):
             shutil.rmtree(folder, ignore_errors=True)
+    return green
 
 
 def what_green_means() -> str:
-    """List the address of the site and its pages, one a line."""
+    """List the address of the site, its pages, and what its API reference is made from."""
     address = os.environ.get("SMALLPORT_SITE_URL", "")
-    return "\n".join([address, *map(project.docname, project.scripts())])
+    sources = [
+        project.DOCS / "api.rst",
+        *sorted((project.DOCS / "_templates").rglob("*.rst")),
+        *sorted((project.ROOT / "src").rglob("*.py")),
+    ]
+    checksums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sources]
+    return "\n".join([address, *map(project.docname, project.scripts()), *checksums])
 
 
 def is_busy() -> bool:

@@ -24,6 +24,9 @@ KNOWN = {ASSETS, PAGE_SECONDS, TORCH, *FOR_PUBLISHED, *ADDRESSES, "SMALLPORT_CAC
 PAGE = "SMALLPORT_PAGE"
 """Names the page, below ``examples/``, that a process is started for."""
 
+STUBS_CURRENT = "SMALLPORT_STUBS_CURRENT"
+"""Says that the generated pages of the API are as the last build left them, and still right."""
+
 RESULTS_FILE = "SMALLPORT_RESULTS_FILE"
 """Names the file for a page's results; the same as ``smallport.records.RESULTS_FILE``."""
 
