@@ -156,7 +156,8 @@ def start_over_where_needed() -> bool:
     Sphinx does not repeat the warnings of files that it does not read again, and does not write a
     page again when the one before it or after it is another.
     """
-    green = GREEN.exists() and GREEN.read_bytes() == what_green_means().encode()
+    whole = GREEN.exists() and (project.DOCS / "api").is_dir()
+    green = whole and GREEN.read_bytes() == what_green_means().encode()
     GREEN.unlink(missing_ok=True)
     if not green:
         for folder in (DOCTREES, project.BUILD / "html"):
