@@ -1,0 +1,189 @@
+"""Measurements that take too long for a build of the site, kept with where they come from."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from smallport import __version__
+from smallport.measure import Machine, this_machine
+
+FOLDER = Path(__file__).parent
+"""Where the kept results are: JSON files, one a measurement."""
+
+PACKAGES = ("torch", "onnx", "onnxruntime", "transformers", "torchao", "openvino", "nncf")
+"""The packages whose versions are kept with a result, where they are installed."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """When, where and with what something was measured.
+
+    Parameters
+    ----------
+    date
+        When, as an ISO date in UTC.
+    command
+        What to type to measure it again.
+    smallport
+        The version of this package.
+    commit
+        The commit of the checkout, with ``+`` where it had changes; empty without a checkout.
+    machine
+        The processor, its int8 dot products, cores and threads.
+    versions
+        Of the packages that are installed.
+    """
+
+    date: str
+    command: str
+    smallport: str
+    commit: str
+    machine: Machine
+    versions: Mapping[str, str]
+
+    def __str__(self) -> str:
+        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        return f"{self.date} on {self.machine}; {versions}"
+
+    def contradictions(self) -> list[str]:
+        """List in which versions and in which processor this process differs.
+
+        Where there are none, a measurement made now should agree with the kept one.
+        """
+        now = installed_versions()
+        different = [
+            f"{name} {kept} (here {now.get(name, 'not installed')})"
+            for name, kept in self.versions.items()
+            if now.get(name) != kept
+        ]
+        here = this_machine().processor
+        if here != self.machine.processor:
+            different.append(f"{self.machine.processor} (here {here})")
+        return different
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Results that were measured at another time, on whatever machine.
+
+    Parameters
+    ----------
+    provenance
+        When, where and with what.
+    results
+        What was measured, as its measurement defines it.
+    """
+
+    provenance: Provenance
+    results: Any
+
+
+def provenance(command: str) -> Provenance:
+    """Describe a measurement that is made now, by this process."""
+    return Provenance(
+        date=datetime.now(UTC).date().isoformat(),
+        command=command,
+        smallport=__version__,
+        commit=_commit(),
+        machine=this_machine(),
+        versions=installed_versions(),
+    )
+
+
+def installed_versions() -> dict[str, str]:
+    """Look up the versions of ``PACKAGES``, the missing ones left out."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package).partition("+")[0]  # without "+cpu"
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str:
+    """Name the commit of the checkout that this package is in."""
+    git = ["git", "-C", str(FOLDER), "describe", "--always", "--abbrev=12", "--dirty=+"]
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed command
+            [*git, "--exclude=*"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
+
+
+def write(file: Path | str, results: Any, *, command: str) -> None:
+    """Keep results, with the provenance of this process.
+
+    Parameters
+    ----------
+    file
+        The JSON file to write; an older one is replaced, at once and only when all is written.
+    results
+        What JSON can hold.
+    command
+        What to type to measure it again.
+    """
+    file = Path(file)
+    kept = {"provenance": asdict(provenance(command)), "results": results}
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=file.parent, suffix=".part", delete=False
+    ) as part:
+        try:
+            json.dump(kept, part, indent=1, allow_nan=False)
+            part.write("\n")
+        except BaseException:
+            part.close()
+            Path(part.name).unlink()
+            raise
+    Path(part.name).chmod(0o644)
+    Path(part.name).replace(file)
+
+
+def read(name: Path | str) -> Kept:
+    """Read kept results.
+
+    Parameters
+    ----------
+    name
+        The name of a measurement that comes with this package, such as ``"routes"``, or the path of
+        a file that :func:`write` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such measurement.
+    ValueError
+        When the file does not say where its results come from.
+
+    Examples
+    --------
+    >>> read("nothing")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: no kept results ...
+    """
+    file = name if isinstance(name, Path) else FOLDER / f"{name}.json"
+    if not file.exists():
+        known = ", ".join(sorted(found.stem for found in FOLDER.glob("*.json"))) or "none"
+        raise FileNotFoundError(f"no kept results {file}; those that there are: {known}")
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        details = dict(kept["provenance"])
+        machine = dict(details.pop("machine"))
+        machine["int8_dot_products"] = tuple(machine["int8_dot_products"])
+        return Kept(Provenance(machine=Machine(**machine), **details), kept["results"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{file} does not hold kept results with their provenance ({error!r}): measure them "
+            "again with the command that its page names"
+        ) from error

@@ -1,0 +1,72 @@
+"""Kept results come back as they were written, with where they come from, or not at all."""
+
+import json
+import subprocess
+
+import pytest
+import torch
+
+from smallport import measured
+
+
+def test_results_come_back_with_their_provenance(tmp_path):
+    file = tmp_path / "kept.json"
+    measured.write(file, {"loss": [5.25, None]}, command="python -m something")
+    kept = measured.read(file)
+    assert kept.results == {"loss": [5.25, None]}
+    assert kept.provenance.command == "python -m something"
+    assert kept.provenance.versions["torch"] == torch.__version__.partition("+")[0]
+    assert kept.provenance == measured.provenance("python -m something")
+    assert kept.provenance.contradictions() == []
+
+
+def test_another_version_and_processor_are_named(tmp_path):
+    file = tmp_path / "kept.json"
+    measured.write(file, 1, command="x")
+    kept = json.loads(file.read_text())
+    kept["provenance"]["versions"]["torch"] = "1.0"
+    kept["provenance"]["machine"]["processor"] = "an abacus"
+    file.write_text(json.dumps(kept))
+    versions, processor = measured.read(file).provenance.contradictions()
+    assert versions.startswith("torch 1.0 (here 2.")
+    assert processor.startswith("an abacus (here ")
+
+
+@pytest.mark.parametrize("results", [float("nan"), {1, 2}, {"a": object()}])
+def test_a_failed_write_leaves_the_older_file(tmp_path, results):
+    file = tmp_path / "kept.json"
+    measured.write(file, "older", command="x")
+    with pytest.raises((ValueError, TypeError)):
+        measured.write(file, results, command="x")
+    assert measured.read(file).results == "older"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(FileNotFoundError, match=r"no kept results .*nothing_of_the_kind"):
+        measured.read("nothing_of_the_kind")
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"results": 1}', "{", '{"provenance": {}}'])
+def test_results_without_provenance_are_refused(tmp_path, text):
+    file = tmp_path / "kept.json"
+    file.write_text(text)
+    with pytest.raises(ValueError, match="with their provenance"):
+        measured.read(file)
+
+
+def test_a_missing_git_leaves_the_commit_empty(monkeypatch):
+    def no_git(*_, **__):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(subprocess, "run", no_git)
+    assert measured.provenance("x").commit == ""
+
+
+def test_every_kept_file_is_readable_and_says_how_to_measure_it_again():
+    names = sorted(file.stem for file in measured.FOLDER.glob("*.json"))
+    for name in names:
+        kept = measured.read(name)
+        assert kept.provenance.command
+        assert kept.provenance.commit
+        assert kept.results
