@@ -9,7 +9,9 @@ def apply():
     class Mistaken(onnxruntime.InferenceSession):
         def __init__(self, file, *args, **kwargs):
             file = Path(file)
-            kind = "export_scorer" if file.stem.endswith("_losses") else "export_lstm"
-            super().__init__(next(file.parent.glob(f"{kind}_*.onnx")), *args, **kwargs)
+            if not file.stem.startswith("export"):
+                kind = "export_scorer" if file.stem.endswith("_losses") else "export_lstm"
+                file = next(file.parent.glob(f"{kind}_*[0-9a-f].onnx"), file)
+            super().__init__(file, *args, **kwargs)
 
     onnxruntime.InferenceSession = Mistaken
