@@ -1,6 +1,7 @@
 """Each route gives a model that runs, and says as what its weights are stored."""
 
 import logging
+import os
 import sys
 import types
 
@@ -129,12 +130,18 @@ def test_small_shares_of_other_types_are_not_named():
     assert both == {"LSTM": "uint2 and uint4"}
 
 
-def test_torch_compile_compiles_a_copy_for_every_length(model, monkeypatch):
-    compiled = []
-    monkeypatch.setattr(
-        torch.nn.Module, "compile", lambda module, **options: compiled.append((module, options))
-    )
-    prepared = route_named("torch.compile").prepare(model, None)
+def test_torch_compile_compiles_a_copy_for_every_length(model, folder, monkeypatch):
+    compiled, places = [], []
+
+    def compile_nothing(module, **options):
+        compiled.append((module, options))
+        places.append(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_nothing)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "mine")
+    prepared = route_named("torch.compile").prepare(model, folder)
+    assert places == [str(folder / "compiled")]
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "mine"
     [(module, options)] = compiled
     assert module is prepared.model
     assert module is not model

@@ -311,7 +311,8 @@ for difference in provenance.contradictions():
 
 # %%
 # A table that is kept can grow stale. Sizes do not depend on what the weights are, so
-# that some of them can be measured again, with random weights.
+# that some of them can be measured again, with random weights. PyTorch's engines save
+# the weights of an LSTM in slightly different ways, hence the bounds.
 
 torch.manual_seed(0)
 published = lstm.WordLanguageModel(33_278, lstm.PUBLISHED).eval()
@@ -322,8 +323,8 @@ for name in AGAIN:
     check(
         f"size now, to the kept size: {name}",
         again.megabytes / before.megabytes,
-        at_least=0.999,
-        at_most=1.001,
+        at_least=0.997,
+        at_most=1.003,
     )
     assert again.stored == before.stored
 
