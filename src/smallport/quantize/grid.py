@@ -24,7 +24,7 @@ from smallport.display import progress_bar
 from smallport.measure import time_interleaved, usable_cores
 from smallport.quantize.parts import PARTS, Call, Route, Setting, eager_route, onnx_route_in
 
-BATCHES = (1, 2, 4, 8, 16, 32)
+BATCHES = (1, 2, 4, 8, 16)
 LENGTHS = (1, 5, 25, 50)
 REPEATS = 7
 TURN_SECONDS = 0.02
