@@ -198,3 +198,25 @@ def test_the_command_measures_what_it_is_told_and_writes_it(tmp_path, monkeypatc
     assert {(cell.route, cell.batch) for cell in cells} == {
         ("eager", 1), ("eager", 2), ("ONNX", 1), ("ONNX", 2)
     }  # fmt: skip
+
+
+def test_the_grid_that_comes_with_the_package_is_whole():
+    provenance, cells = grid.read_grid()
+    assert provenance.command == "python -m smallport.quantize.grid grid.json"
+    by_place = {cell.place: cell for cell in cells}
+    threads = {cell.threads for cell in cells}
+    assert {1} < threads
+    routes = ("eager", "ONNX")
+    axes = (routes, grid.PARTS, grid.BATCHES, grid.LENGTHS, threads)
+    assert by_place.keys() == set(itertools.product(*axes))
+    assert len({cell.float32_seconds for cell in cells}) == len(cells), "cells were copied"
+    for cell in cells:
+        assert cell.low <= cell.ratio <= cell.high
+        assert cell.cores <= cell.threads + 0.1
+    for route, part, count in itertools.product(routes, grid.PARTS, threads):
+        least, most = (
+            by_place[route, part, batch, length, count].float32_seconds
+            for batch, length in ((1, 1), (grid.BATCHES[-1], grid.LENGTHS[-1]))
+        )
+        assert most > 4 * least, "the time does not depend on the work"
+    assert max(cell.cores for cell in cells if cell.threads > 1) > 1.5, "one thread for several"
