@@ -1,5 +1,6 @@
 """Work is counted right: as PyTorch counts it, and as the tensors have it; limits are limits."""
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -99,30 +100,48 @@ def test_work_at_its_limit_runs_at_the_rate_of_the_roof(work):
 
 
 def test_limits_count_bytes_and_products_by_the_best_repeat(monkeypatch):
+    fastest = {"read": 0.5, "PyTorch": 0.5, "ONNX Runtime": 0.25}
     monkeypatch.setattr(
         roofline,
         "time_interleaved",
-        lambda runs, **_: {name: Timing((2.0, 0.5, 1.0)) for name in runs},
+        lambda runs, **_: {name: Timing((2.0, fastest[name], 1.0)) for name in runs},
     )
     limits = roofline.measure_limits(4_000, "float32", width=10)
-    assert limits == Limits(bytes_per_second=8_000, multiplications_per_second=2_000)
+    assert limits == Limits(bytes_per_second=8_000, multiplications_per_second=4_000)
 
 
-def test_limits_are_measured_in_the_precision_asked_for(monkeypatch):
-    timed = {}
+@pytest.fixture
+def timed(monkeypatch):
+    """Give what the runs return that limits are measured by."""
+    returned = {}
 
     def note(runs, **_):
-        timed.update({name: run() for name, run in runs.items()})
+        returned.update({name: run() for name, run in runs.items()})
         return {name: Timing((1.0,)) for name in runs}
 
     monkeypatch.setattr(roofline, "time_interleaved", note)
+    return returned
+
+
+def test_pytorch_multiplies_in_the_precision_asked_for(timed):
     products = []
     for precision in ("float32", "int8"):
         torch.manual_seed(0)
         roofline.measure_limits(4_000, precision, width=64)
         assert timed["read"] == 1000
-        assert timed["multiply"].shape == (64, 64)
-        products.append(timed["multiply"])
+        assert timed["PyTorch"].shape == (64, 64)
+        products.append(timed["PyTorch"])
     in_floats, in_int8 = products
     torch.testing.assert_close(in_int8, in_floats, rtol=0, atol=0.05)
     assert not torch.allclose(in_int8, in_floats, rtol=0, atol=1e-5), "int8 multiplies floats"
+
+
+def test_onnx_runtime_multiplies_in_the_precision_asked_for(timed):
+    products = []
+    for precision, dtype in (("float32", np.float32), ("int8", np.int32)):
+        roofline.measure_limits(4_000, precision, width=64)
+        (product,) = timed["ONNX Runtime"]
+        assert product.dtype == dtype
+        products.append(product)
+    np.testing.assert_array_equal(*products)  # whole numbers, which floats hold exactly
+    assert len(np.unique(products[0])) > 1000

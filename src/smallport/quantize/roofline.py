@@ -12,12 +12,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import onnx
+import onnxruntime as ort
 import torch
 from torch import nn
 
 from smallport.lstm import LSTMConfig
 from smallport.measure import time_interleaved
 from smallport.quantize.eager import dynamic_int8
+from smallport.quantize.parts import Call
 
 FLOAT_BYTES = 4
 WEIGHT_BYTES = {"float32": 4, "int8": 1}
@@ -160,7 +164,8 @@ def measure_limits(
 ) -> Limits:
     """Measure how fast this machine reads and multiplies, on PyTorch's threads.
 
-    The best of all repeats counts: a limit is what is never beaten.
+    PyTorch and ONNX Runtime both multiply, and the best of all repeats counts: a limit is what is
+    never beaten.
 
     Parameters
     ----------
@@ -175,12 +180,50 @@ def measure_limits(
         How often each is timed.
     """
     array = torch.ones(read_bytes // FLOAT_BYTES)
+    products = {
+        "PyTorch": _product_in_pytorch(width, precision),
+        "ONNX Runtime": _product_in_onnx_runtime(width, precision),
+    }
+    with torch.no_grad():
+        timings = time_interleaved({"read": array.sum, **products}, repeats=repeats, warmup=2)
+    fastest = min(timings[name].fastest for name in products)
+    return Limits(array.nbytes / timings["read"].fastest, width**3 / fastest)
+
+
+def _product_in_pytorch(width: int, precision: str) -> Call:
     rows = torch.rand(width, width)
     layer: nn.Module = nn.Linear(width, width, bias=False).eval()
     if precision == "int8":
         (layer,) = dynamic_int8(nn.Sequential(layer))
-    with torch.no_grad():
-        timings = time_interleaved(
-            {"read": array.sum, "multiply": lambda: layer(rows)}, repeats=repeats, warmup=2
-        )
-    return Limits(array.nbytes / timings["read"].fastest, width**3 / timings["multiply"].fastest)
+    return lambda: layer(rows)
+
+
+def _product_in_onnx_runtime(width: int, precision: str) -> Call:
+    operator, left, right, result = {
+        "float32": ("MatMul", np.float32, np.float32, np.float32),
+        "int8": ("MatMulInteger", np.uint8, np.int8, np.int32),
+    }[precision]
+    generator = np.random.default_rng(0)
+    rows, columns = (
+        generator.integers(0, 100, (width, width)).astype(dtype) for dtype in (left, right)
+    )
+
+    def declare(name: str, dtype: type) -> onnx.ValueInfoProto:
+        element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return onnx.helper.make_tensor_value_info(name, element, [width, width])
+
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node(operator, ["rows", "columns"], ["product"])],
+        "product",
+        [declare("rows", left)],
+        [declare("product", result)],
+        [onnx.numpy_helper.from_array(columns, "columns")],
+    )
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda: session.run(None, {"rows": rows})
