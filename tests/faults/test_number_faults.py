@@ -477,7 +477,7 @@ FAULTS += [
         "grid_of_one_batch",
         GRID,
         "check(",
-        "AssertionError: int8, sixteen texts to one: least growth: claimed at least 1.5 ×, "
+        "AssertionError: int8, sixteen texts to one: median growth: claimed at least 1.5 ×, "
         "measured 1 ×",
     ),
     Fault(
