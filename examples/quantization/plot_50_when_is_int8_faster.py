@@ -449,7 +449,7 @@ for use, by_candidate in fifty.items():
 
 for name in candidates:
     ratio = fifty["writing"][name].median / fifty["reading"][name].median
-    # lint: conditional: without int8 dot products, nothing is claimed about int8's speed
+    # lint: conditional: without int8 dot products, int8 may be slow at either
     if "float32" in name or int8_dot_products():
         check(f"{name}: writing, to reading", ratio, "×", at_least=1.2)
     else:
