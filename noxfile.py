@@ -124,7 +124,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure every route and the grid, with all peers; SMALLPORT_ASSETS=published keeps them."""
+    """Measure every route, with all peers; with SMALLPORT_ASSETS=published, keep the results."""
     everything = ["-e", f".[{EXTRAS}]", *in_groups("peers")]
     session.install("-c", "constraints.txt", *everything, silent=False)
     kept = "src/smallport/measured" if os.environ.get("SMALLPORT_ASSETS") == "published" else "."

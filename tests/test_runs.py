@@ -147,6 +147,13 @@ def test_fingerprint_covers_what_a_page_depends_on(monkeypatch):
     assert fingerprint.describe().fingerprint != before
 
 
+def test_fingerprint_covers_the_code_and_the_kept_results(monkeypatch):
+    covered = set()
+    monkeypatch.setattr(fingerprint, "checksum", lambda file: covered.add(file.name) or "")
+    fingerprint.describe()
+    assert {"grid.py", "grid.json"} <= covered
+
+
 def test_fingerprint_covers_the_files_of_the_data_folder(monkeypatch, tmp_path):
     (tmp_path / "wikitext-2").mkdir()
     for split in ("train", "valid", "test"):

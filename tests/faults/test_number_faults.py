@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from smallport.measured import FOLDER
 from smallport.records import RESULTS_FILE, read_results
 
 # The pages run with the cache of whoever runs the tests, hence the second mark.
@@ -24,9 +25,10 @@ TRAINING = EXAMPLES / "quantization" / "plot_10_train_word_language_model.py"
 QUANTIZATION = EXAMPLES / "quantization" / "plot_20_lstm_dynamic_quantization.py"
 MEGABYTES = EXAMPLES / "quantization" / "plot_30_where_the_megabytes_are.py"
 ONNX_ROUTE = EXAMPLES / "quantization" / "plot_40_lstm_through_onnx.py"
+GRID = EXAMPLES / "quantization" / "plot_50_when_is_int8_faster.py"
 ROUTES = EXAMPLES / "quantization" / "plot_60_which_route.py"
 EXPORT = EXAMPLES / "export" / "plot_10_tiny_llm_export.py"
-PAGES = [TRAINING, QUANTIZATION, MEGABYTES, ONNX_ROUTE, ROUTES, EXPORT]
+PAGES = [TRAINING, QUANTIZATION, MEGABYTES, ONNX_ROUTE, GRID, ROUTES, EXPORT]
 
 
 @dataclass(frozen=True)
@@ -513,8 +515,54 @@ FAULTS += [
     ),
 ]
 
+FAULTS += [
+    Fault(
+        "threads_ignored",
+        GRID,
+        'assert threads == {"1"}, ',
+        "AssertionError: more than one thread: {'2'",
+    ),
+    Fault(
+        "grid_of_one_batch",
+        GRID,
+        "check(",
+        "AssertionError: int8, sixteen texts to one: median growth: claimed at least 1.5 ×, "
+        "measured 1 ×",
+    ),
+    Fault(
+        "int8_sleeps",
+        GRID,
+        'check(name, cell.ratio, "×", at_least=1.5)',
+        "AssertionError: speed-up, eager, ",
+    ),
+    Fault(
+        "kept_without_provenance",
+        GRID,
+        "provenance, kept = read_grid()",
+        f"ValueError: {FOLDER / 'grid.json'} does not hold kept results with their provenance",
+    ),
+    Fault(
+        "kept_by_another_version",
+        GRID,
+        "provenance, kept = read_grid()",
+        "ValueError: the kept grid grid, measured by smallport 0.0.1, has other cells than this "
+        "version",
+    ),
+]
+
 HARMLESS = ["only_qnnpack"]
-"""Stubs on which the page on quantization runs to its end, with fewer claims."""
+"""Stubs on which the pages that time int8 run to their end, with fewer claims."""
+
+UNCLAIMED = {
+    QUANTIZATION: ("chosen = 'qnnpack'", "loss, int8 minus float32"),
+    ONNX_ROUTE: ("int8 dot products: none", "loss, ONNX int8 minus eager"),
+    GRID: ("engine qnnpack", "bytes for a word, to those stored"),
+    ROUTES: ("int8 dot products: none", "loss, eager int8, minus float32"),
+}
+"""What these pages print there, and a claim that they make all the same."""
+
+CONTRADICTING = "kept_grid_differs"
+"""The stub on which the page with the kept grid says that it is contradicted."""
 
 
 @pytest.fixture
@@ -555,18 +603,28 @@ def test_a_page_is_green_where_nothing_is_wrong(page, run):
 
 
 @pytest.mark.parametrize("stub", HARMLESS)
-def test_a_page_claims_no_speed_where_the_processor_promises_none(stub, run, monkeypatch, tmp_path):
+@pytest.mark.parametrize("page", UNCLAIMED, ids=lambda page: page.stem)
+def test_a_page_claims_no_speed_where_the_processor_promises_none(
+    stub, page, run, monkeypatch, tmp_path
+):
+    printed, claimed = UNCLAIMED[page]
     file = tmp_path / "results.jsonl"
     monkeypatch.setenv(RESULTS_FILE, str(file))
-    done = run(QUANTIZATION, stub)
+    done = run(page, stub)
     assert done.returncode == 0, done.stderr
-    assert "chosen = 'qnnpack'" in done.stdout
+    assert printed in done.stdout
     claims = {result.name: result.claim for result in read_results(file)}
-    speeds = {claim for name, claim in claims.items() if name.startswith("speed-up, ")}
-    assert speeds == {""}
-    assert claims["loss, int8 minus float32"]
+    assert {claim for name, claim in claims.items() if "speed-up" in name} == {""}
+    assert claims[claimed]
+
+
+def test_a_page_says_that_its_kept_grid_is_contradicted(run):
+    done = run(GRID, CONTRADICTING)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "contradict the kept grid: 24 of 24, measured alike" in done.stdout
+    assert len(re.findall(r"^eager .*, kept .*: CONTRADICTED$", done.stdout, re.MULTILINE)) == 12
 
 
 def test_no_stub_lies_idle():
     stubs = {file.stem for file in (HERE / "stubs").glob("*.py")}
-    assert stubs == {*HARMLESS, *(fault.stub for fault in FAULTS)}
+    assert stubs == {*HARMLESS, CONTRADICTING, *(fault.stub for fault in FAULTS)}

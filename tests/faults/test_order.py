@@ -34,13 +34,17 @@ GENERATED = ["__pycache__", "_build", "api", "gallery", "sg_execution_times.rst"
 CLOCKED_TEXT = [
     r"(?<=: median )[\d.e+-]+ s \([\d.e+-]+ to [\d.e+-]+\)$",
     r"(?<=: )[\d.]+(?= times as fast as float32)",
-    r"(?<= times as fast as float32 )\([\d.]+ to [\d.]+\)$",
+    r"(?<= times as fast as float32 )\([\d.]+ to [\d.]+\)(?:, kept .*)?$",
+    r"(?<=contradict the kept grid: ).*$",
+    r"(?<=: )[\d.]+(?= times its limit$)",
     r"(?<=\*\*Total running time of the script:\*\* )\(.*\)$",
 ]
-CLOCKED_UNITS = {"s", "×"}
+CLOCKED_UNITS = {"s", "×", "GB/s", "billion/s"}
 CLOCKED_FIGURES = {
     "sphx_glr_plot_20_lstm_dynamic_quantization_002",
     "sphx_glr_plot_20_lstm_dynamic_quantization_003",
+    "sphx_glr_plot_50_when_is_int8_faster_003",
+    "sphx_glr_plot_50_when_is_int8_faster_004",
     "sphx_glr_plot_60_which_route_001",
 }
 
@@ -138,6 +142,9 @@ trained model, int8: median 0.0498 s (0.0458 to 0.0555)
 published architecture, int8: 79.740 MB
 published architecture, int8: 3.28 times as fast as float32
 hidden size 32: 0.51 times as fast as float32 (0.45 to 0.58)
+eager LSTM, 1 × 1 words, 1 thread: 9.9 times as fast as float32 (9.1 to 10.2), kept 8.8: agrees
+live cells that contradict the kept grid: 3 of 24, measured alike
+eager int8, writing: 17.8 times its limit
    **Total running time of the script:** (0 minutes 15.240 seconds)"""
     assert masked(text) == [
         "float32: 3.2825 nats, int8: 3.2822 nats, difference -0.0003",
@@ -145,5 +152,8 @@ hidden size 32: 0.51 times as fast as float32 (0.45 to 0.58)
         "published architecture, int8: 79.740 MB",
         "published architecture, int8: … times as fast as float32",
         "hidden size 32: … times as fast as float32 …",
+        "eager LSTM, 1 × 1 words, 1 thread: … times as fast as float32 …",
+        "live cells that contradict the kept grid: …",
+        "eager int8, writing: … times its limit",
         "   **Total running time of the script:** …",
     ]

@@ -30,9 +30,11 @@ def describe() -> Environment:
     machine = measure.this_machine()
     profile, corpus = assets.profile(), assets.corpus().checksum
     installed = {"python": platform.python_version(), **versions.installed()}
+    package = ROOT / "src" / "smallport"
+    kept = sorted((package / "measured").glob("*.json"))
     sources = {
         str(file.relative_to(ROOT)): checksum(file)
-        for file in (*sorted((ROOT / "src" / "smallport").rglob("*.py")), *RUNNERS)
+        for file in (*sorted(package.rglob("*.py")), *kept, *RUNNERS)
     }
     published = _published_files() if profile == "published" else []
     address = os.environ.get(SITE_URL, "").rstrip("/")  # stands in the notebooks
