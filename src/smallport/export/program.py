@@ -43,10 +43,16 @@ def input_shapes(program: ExportedProgram) -> dict[str, tuple[int | str, ...]]:
         if node.op == "placeholder" and node.name in wanted
     }
     return {
-        name: tuple(size if isinstance(size, int) else str(size) for size in value.shape)
+        name: tuple(_number_or_symbol(size) for size in value.shape)
         for name, value in values.items()
         if isinstance(value, torch.Tensor)
     }
+
+
+def _number_or_symbol(size: int | torch.SymInt) -> int | str:
+    """Write a size; one that was declared dynamic and then specialized is a constant symbol."""
+    text = str(size)
+    return int(text) if text.isdigit() else text
 
 
 def code_excerpt(
