@@ -161,6 +161,8 @@ tiny_program = export(model, (), copy_inputs(inputs), dynamic_shapes=flat_shapes
 
 assert registering_module(DynamicCache) is not None
 checks.check("cache registered: difference", difference(tiny_program), at_most=1e-5)
+other = untrained_tiny_llm(seed=1).model
+assert difference(tiny_program, reference=other) > 1e-2, "compare misses another model"
 
 # %%
 # .. _recipe-shapes-nested:
@@ -238,8 +240,8 @@ example = torch.randn(2, 10, 4)
 both = {"hidden": {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}}
 announced = (
     "Constraints violated (L['hidden'].size()[1])!",
-    "You marked L['hidden'].size()[1] as dynamic",
-    "your code specialized it to be a constant (10)",
+    "You marked L['hidden'].size()[1]",
+    "as dynamic but your code specialized it to be a constant (10)",
     "replace it with either Dim.STATIC or Dim.AUTO",
 )
 with checks.raises(UserError, match=announced) as failure:
@@ -267,11 +269,13 @@ with (
 
 evaluated = re.compile(r"eval (Eq\(\w+, 10\)) \[guard added\] .*:(\d+) in forward\)")
 matches = [evaluated.match(record.getMessage()) for record in records]
-guard, number = next(match.groups() for match in matches if match)
+found = [match.groups() for match in matches if match]
+assert found, "the log no longer says which line specializes a size"
+
+guard, number = found[0]
 lines, first = inspect.getsourcelines(RunningMeans.forward)
 culprit = lines[int(number) - first].strip()
 print(f"{guard}: {culprit}")
-
 assert "for n in range(hidden.shape[1])" in culprit
 
 # %%
@@ -366,12 +370,12 @@ for shapes in (one_name, unnamed):
 
 # %%
 # **Watch out:** if the example is the same tensor in both places, the exporter takes
-# the two inputs for one. There is no message, not even with the two names, and the
-# program adds the positions to themselves. (`The issue
-# <https://github.com/pytorch/pytorch/issues/144683>`_ calls this expected.)
+# the two inputs for one. There is no message, and the program adds the positions to
+# themselves. (`The issue <https://github.com/pytorch/pytorch/issues/144683>`_ calls
+# this expected.)
 
 example = torch.randn(2, 10, 4)
-wrong = export(AddPositions(), (example, example), dynamic_shapes=two_names)
+wrong = export(AddPositions(), (example, example), dynamic_shapes=unnamed)
 ones, twos = torch.ones(2, 7, 4), torch.full((2, 7, 4), 2.0)
 print("1 + 2 =", float(wrong.module()(ones, twos)[0, 0, 0]))
 
@@ -404,10 +408,11 @@ assert input_shapes(program)["input"][0] == 1, "a size of one stays dynamic now"
 # **Meaning.** A size of one follows rules of its own, such as broadcasting, so the
 # exporter treats it as a constant. ``Dim.AUTO`` lets it, and only the log says so:
 
-show(records[0].msg)
+logged = "\n".join(record.msg for record in records)
+show(logged)
 
-assert "dimension inputs['input'].shape[0] 0/1 specialized" in records[0].msg
-assert "a sample input with hint = 1" in records[0].msg
+assert "dimension inputs['input'].shape[0] 0/1 specialized" in logged, "no such line"
+assert "a sample input with hint = 1" in logged
 
 # %%
 # You notice it by that line, by the 1 in ``input_shapes``, or when two texts arrive:
@@ -531,8 +536,9 @@ class DampWithCond(torch.nn.Module):
 
 program = export(DampWithCond(), (example,), dynamic_shapes=both)
 for hidden in (short, long):
-    assert torch.equal(program.module()(hidden), DampLongTexts()(hidden))
-assert not torch.equal(program.module()(long), long)
+    expected = DampLongTexts()(hidden)
+    assert torch.equal(program.module()(hidden), expected), "cond takes the wrong side"
+assert not torch.equal(DampLongTexts()(long), long)
 
 # %%
 # .. _recipe-data-dependent:
@@ -623,7 +629,23 @@ for tokens in (12, 1020, 1024, 1025, 1500, 3000):
     )
 
 checks.check("rope always rescaled: difference", max(fixed.values()), at_most=1e-5)
-assert all((unscaled[tokens] > 1e-3) == (tokens > 1024) for tokens in unscaled)
+for tokens, apart in unscaled.items():
+    assert (apart > 1e-3) == (tokens > 1024), f"no test of the fix: {tokens} tokens"
+
+# %%
+# The same as a picture:
+
+import matplotlib.pyplot as plt
+
+figure, axis = plt.subplots(figsize=(7, 3.2), layout="constrained", facecolor="white")
+axis.plot(unscaled.keys(), unscaled.values(), "o-", color="#dd8452", label="never")
+axis.plot(fixed.keys(), fixed.values(), "s-", color="#4c72b0", label="always (the fix)")
+axis.axvline(1024, color="gray", linestyle="--", label="trained length")
+axis.set_xlabel("tokens in the text")
+axis.set_ylabel("largest difference\nfrom the model")
+axis.set_title("Dynamic rope: rescaled never, and always")
+axis.legend(loc="lower right", frameon=False)
+axis.spines[["top", "right"]].set_visible(False)
 
 # %%
 # The memory is one thing that the program does not have. Between two readings of a long
@@ -708,7 +730,7 @@ checks.check(
 some_inputs = copy_inputs(inputs)
 result = module(**some_inputs)
 
-assert some_inputs["past_key_values"].get_seq_length() == 30
+assert some_inputs["past_key_values"].get_seq_length() == 30, "the cache has grown"
 assert result.past_key_values.get_seq_length() == 33
 
 # %%
@@ -759,9 +781,10 @@ assert causes == [cause]
 # unpickles *anything*, code included, so `load only files that you trust
 # <https://github.com/pytorch/pytorch/issues/153410>`_.
 
-show(fallbacks[0].msg.partition(". ")[0])
+logged = "\n".join(record.msg.partition(". ")[0] for record in fallbacks)
+show(logged)
 
-assert fallbacks[0].msg.startswith("Fallback to weights_only=False succeeded")
+assert logged == "Fallback to weights_only=False succeeded", "pickles are refused now"
 
 # %%
 # The program runs without its examples. Leave them out, and your own file loads without
@@ -799,7 +822,7 @@ with torch.no_grad():
     difference_to_model = float((program.module()(example) - changed).abs().max())
 print("difference, after the model has changed:", difference_to_model)
 
-assert difference_to_model == 0
+assert difference_to_model == 0, "program and model no longer share their weights"
 
 # %%
 # **Meaning.** The program holds the tensors of the model, not copies. Whatever changes
@@ -850,6 +873,7 @@ checks.check(
 #
 # The last cell puts the process back as it was.
 
+plt.close("all")
 restored_at_the_end.close()
 
 assert registering_module(DynamicCache) == before
