@@ -14,10 +14,11 @@ with the model at shapes that the export never saw. Find yours by its message:
   <recipe-shapes-nested>`
 - ``You marked … as dynamic but your code specialized it to be a constant``: :ref:`a
   dimension that the code specializes <recipe-dimension-specialized>`
+- ``your code specialized it to be a constant (1)`` or ``export 0/1 specialized due to
+  hint of 1``, or ``0/1 specialized`` in the log only: :ref:`a size of one under
+  Dim.AUTO <recipe-size-one-specialized>`
 - ``The values of … must always be equal``: :ref:`two dimensions that must be equal
   <recipe-dimensions-equal>`
-- ``0/1 specialized``, in the log only, or ``export 0/1 specialized due to hint of 1``:
-  :ref:`a size of one under Dim.AUTO <recipe-size-one-specialized>`
 - ``Guard failed``: :ref:`a guard that refuses a shape <recipe-guard-refuses>`, or, at a
   shape that was fine before, :ref:`inputs that the forward pass changes
   <recipe-inputs-changed>`
@@ -423,7 +424,7 @@ with checks.raises(AssertionError, match=announced) as failure:
 show(failure.message)
 
 # %%
-# With ``Dim.DYNAMIC`` the export would have failed instead:
+# With ``Dim.DYNAMIC`` or a name, the export would have failed instead:
 
 explicit = {"input": {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}}
 announced = (
@@ -431,6 +432,13 @@ announced = (
 )
 with checks.raises(ValueError, match=announced) as failure:
     export(layer, (single,), dynamic_shapes=explicit)
+show(failure.message)
+
+announced = (
+    "You marked batch as dynamic but your code specialized it to be a constant (1)"
+)
+with checks.raises(UserError, match=announced) as failure:
+    export(layer, (single,), dynamic_shapes={"input": {0: Dim("batch")}})
 show(failure.message)
 
 # %%
