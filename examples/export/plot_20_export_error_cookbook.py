@@ -647,12 +647,14 @@ import matplotlib.pyplot as plt
 
 figure, axis = plt.subplots(figsize=(7, 3.2), layout="constrained", facecolor="white")
 axis.plot(unscaled.keys(), unscaled.values(), "o-", color="#dd8452", label="never")
-axis.plot(fixed.keys(), fixed.values(), "s-", color="#4c72b0", label="always (the fix)")
+axis.plot(
+    fixed.keys(), fixed.values(), "s-", color="#4c72b0", label="every time (the fix)"
+)
 axis.axvline(1024, color="gray", linestyle="--", label="trained length")
 axis.set_xlabel("tokens in the text")
 axis.set_ylabel("largest difference\nfrom the model")
-axis.set_title("Dynamic rope: rescaled never, and always")
-axis.legend(loc="lower right", frameon=False)
+axis.set_title("How often an exported program rescales its positions")
+axis.legend(loc="upper left", frameon=False)
 axis.spines[["top", "right"]].set_visible(False)
 
 # %%
