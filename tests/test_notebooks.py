@@ -25,6 +25,11 @@ def text_of(source):
         (":doc:`the next\npage <plot_20>`", f"[the next page]({HERE}plot_20.html)"),
         (":doc:`assets </assets>`", f"[assets]({ROOT}assets.html)"),
         ("no role: ``a:b`` and 12:30", "no role: ``a:b`` and 12:30"),
+        (
+            "as the gallery leaves it: `the\nfirst <recipe-one>`",
+            "as the gallery leaves it: the first",
+        ),
+        ("code: ``<recipe-one>`` and `x < y > z`", "code: ``<recipe-one>`` and `x < y > z`"),
     ],
 )
 def test_roles_become_markdown(source, expected):

@@ -18,6 +18,8 @@ from tools.gallery import files, install
 ROLE = re.compile(
     r":(?P<role>[\w:]+):`(?:(?P<label>[^`<]+?)\s*<(?P<target>[^`>]+)>|(?P<text>[^`]+))`"
 )
+REFERENCE = re.compile(r"(?<!`)`(?P<label>[^`<]+?)\s*<(?P<target>[\w-]+)>`(?![`_])")
+"""What Sphinx-Gallery leaves of the role ``ref``: a label and the name of its target."""
 
 
 def convert_all(app: Sphinx) -> None:
@@ -49,7 +51,8 @@ def converted(notebook: bytes, here: str, root: str) -> bytes:
     for cell in content["cells"]:
         if cell["cell_type"] == "markdown":
             text = "".join(cell["source"])
-            cell["source"] = [ROLE.sub(lambda role: markdown(role, here, root), text)]
+            text = ROLE.sub(lambda role: markdown(role, here, root), text)
+            cell["source"] = [REFERENCE.sub(lambda one: " ".join(one["label"].split()), text)]
     return json.dumps(content, indent=1, ensure_ascii=False).encode()
 
 

@@ -1174,6 +1174,8 @@ assert registering_module(DynamicCache) == before
 # What to read next
 # -----------------
 #
+# - :doc:`What the exporter's errors mean <plot_20_export_error_cookbook>`: ten failures
+#   and their fixes, that of dynamic rope among them.
 # - `onnx-diagnostic <https://sdpython.github.io/doc/onnx-diagnostic/dev/>`_ has inputs
 #   and dynamic shapes for many other architectures, and tools to find out where two
 #   models begin to differ.

@@ -28,7 +28,8 @@ ONNX_ROUTE = EXAMPLES / "quantization" / "plot_40_lstm_through_onnx.py"
 GRID = EXAMPLES / "quantization" / "plot_50_when_is_int8_faster.py"
 ROUTES = EXAMPLES / "quantization" / "plot_60_which_route.py"
 EXPORT = EXAMPLES / "export" / "plot_10_tiny_llm_export.py"
-PAGES = [TRAINING, QUANTIZATION, MEGABYTES, ONNX_ROUTE, GRID, ROUTES, EXPORT]
+COOKBOOK = EXAMPLES / "export" / "plot_20_export_error_cookbook.py"
+PAGES = [TRAINING, QUANTIZATION, MEGABYTES, ONNX_ROUTE, GRID, ROUTES, EXPORT, COOKBOOK]
 
 
 @dataclass(frozen=True)
@@ -547,6 +548,102 @@ FAULTS += [
         "provenance, kept = read_grid()",
         "ValueError: the kept grid grid, measured by smallport 0.0.1, has other cells than this "
         "version",
+    ),
+    Fault(
+        "export_error_reworded",
+        COOKBOOK,
+        "with checks.raises(UserError, match=announced)",
+        "AssertionError: announced UserError with 'Cannot associate shape', and the message is "
+        "now: Cannot match shape ",
+    ),
+    Fault(
+        "mask_ignored",
+        COOKBOOK,
+        'checks.check("cache registered: difference", ',
+        "AssertionError: cache registered: difference: claimed at most 1e-05, measured ",
+    ),
+    Fault(
+        "comparison_says_zero",
+        COOKBOOK,
+        "assert difference(tiny_program, reference=other) > ",
+        "AssertionError: compare misses another model",
+    ),
+    Fault(
+        "guard_reworded",
+        COOKBOOK,
+        'with checks.raises(AssertionError, match="Guard failed: hidden.size()[1] == 10")',
+        "AssertionError: announced AssertionError with 'Guard failed: hidden.size()[1] == 10', and "
+        "the message is now: Guard not met: ",
+    ),
+    Fault(
+        "shared_examples_told_apart",
+        COOKBOOK,
+        "assert not hidden_node.users, ",
+        "AssertionError: the program reads its first input now",
+    ),
+    Fault(
+        "size_one_stays_dynamic",
+        COOKBOOK,
+        'assert input_shapes(program)["input"][0] == 1, ',
+        "AssertionError: a size of one stays dynamic now",
+    ),
+    Fault(
+        "mask_guard_dropped",
+        COOKBOOK,
+        "with checks.raises(",
+        "AssertionError: announced AssertionError with 'Guard failed: attention_mask.size()[1] >= "
+        "4', and nothing was raised",
+    ),
+    Fault(
+        "cond_takes_one_side",
+        COOKBOOK,
+        "assert torch.equal(program.module()(hidden), expected), ",
+        "AssertionError: cond takes the wrong side",
+    ),
+    Fault(
+        "dynamic_rope_exported",
+        COOKBOOK,
+        "with (",
+        "AssertionError: announced GuardOnDataDependentSymNode with 'Could not guard on "
+        "data-dependent expression' and ",
+    ),
+    Fault(
+        "rope_never_rescaled",
+        COOKBOOK,
+        "assert (apart > 1e-3) == (tokens > 1024), ",
+        "AssertionError: no test of the fix: 1025 tokens",
+    ),
+    Fault(
+        "rope_rescaled_halfway",
+        COOKBOOK,
+        'checks.check("rope always rescaled: difference", ',
+        "AssertionError: rope always rescaled: difference: claimed at most 1e-05, measured ",
+    ),
+    Fault(
+        "cache_left_alone",
+        COOKBOOK,
+        "with checks.raises(AssertionError, match=announced)",
+        "AssertionError: announced AssertionError with 'Guard failed: input_ids.size()[1] + "
+        "past_key_values[0].size()[2] + -1 * attention_mask.size()[1] <= 0', and nothing was "
+        "raised",
+    ),
+    Fault(
+        "unknown_pickles_refused",
+        COOKBOOK,
+        "assert logged == ",
+        "AssertionError: pickles are refused now",
+    ),
+    Fault(
+        "reloaded_weight_changed",
+        COOKBOOK,
+        'checks.check("saved and loaded: difference", ',
+        "AssertionError: saved and loaded: difference: claimed at most 1e-05, measured ",
+    ),
+    Fault(
+        "weights_copied",
+        COOKBOOK,
+        "assert difference_to_model == 0, ",
+        "AssertionError: program and model no longer share their weights",
     ),
 ]
 

@@ -15,8 +15,9 @@ from smallport.export.inputs import (
     make_dynamic_shapes,
     make_inputs,
 )
+from smallport.export.logs import caught_logs
 from smallport.export.names import NamedTensors, name_inputs, name_outputs, name_tensors
-from smallport.export.program import code_excerpt
+from smallport.export.program import code_excerpt, input_shapes
 from smallport.export.registry import caches_unregistered, registering_module
 from smallport.export.session import run_session
 from smallport.export.tiny_llm import (
@@ -36,11 +37,13 @@ __all__ = [
     "NamedTensors",
     "UntrainedTinyLLM",
     "caches_unregistered",
+    "caught_logs",
     "code_excerpt",
     "compare",
     "copy_inputs",
     "discrepancies_table",
     "discrepancy",
+    "input_shapes",
     "make_dynamic_shapes",
     "make_inputs",
     "name_inputs",

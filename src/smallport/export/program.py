@@ -5,7 +5,54 @@ from __future__ import annotations
 import re
 import textwrap
 
+import torch
 from torch.export import ExportedProgram
+
+
+def input_shapes(program: ExportedProgram) -> dict[str, tuple[int | str, ...]]:
+    """List the shapes that an exported program takes.
+
+    An axis that was declared dynamic and has a number here was specialized: the program takes that
+    size and no other.
+
+    Parameters
+    ----------
+    program
+        What :func:`torch.export.export` returned.
+
+    Returns
+    -------
+    dict
+        For each input that is a tensor the sizes of its axes: a number where the size is fixed, and
+        otherwise a symbol, or a formula such as ``s1 + 1``. Equal symbols are equal sizes.
+
+    Examples
+    --------
+    >>> dynamic, fixed = torch.export.Dim.DYNAMIC, torch.export.Dim.STATIC
+    >>> shapes = {"input": {0: dynamic, 1: fixed}}
+    >>> example = (torch.zeros(2, 3),)
+    >>> program = torch.export.export(torch.nn.Linear(3, 4), example, dynamic_shapes=shapes)
+    >>> batch, width = input_shapes(program)["input"]
+    >>> batch.startswith("s"), width
+    (True, 3)
+    """
+    wanted = set(program.graph_signature.user_inputs)
+    values = {
+        node.name: node.meta["val"]
+        for node in program.graph.nodes
+        if node.op == "placeholder" and node.name in wanted
+    }
+    return {
+        name: tuple(_number_or_symbol(size) for size in value.shape)
+        for name, value in values.items()
+        if isinstance(value, torch.Tensor)
+    }
+
+
+def _number_or_symbol(size: int | torch.SymInt) -> int | str:
+    """Write a size; one that was declared dynamic and then specialized is a constant symbol."""
+    text = str(size)
+    return int(text) if text.isdigit() else text
 
 
 def code_excerpt(
