@@ -7,6 +7,12 @@ from smallport.export.compare import (
     discrepancy,
     worst_of,
 )
+from smallport.export.decoding import (
+    Decoding,
+    compare_decodings,
+    empty_cache,
+    greedy_decode,
+)
 from smallport.export.inputs import (
     DynamicShapes,
     Inputs,
@@ -29,6 +35,7 @@ from smallport.export.tiny_llm import (
 
 __all__ = [
     "PARAMETERS",
+    "Decoding",
     "Discrepancy",
     "DynamicShapes",
     "InputShape",
@@ -38,9 +45,12 @@ __all__ = [
     "caches_unregistered",
     "code_excerpt",
     "compare",
+    "compare_decodings",
     "copy_inputs",
     "discrepancies_table",
     "discrepancy",
+    "empty_cache",
+    "greedy_decode",
     "make_dynamic_shapes",
     "make_inputs",
     "name_inputs",
