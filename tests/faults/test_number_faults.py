@@ -499,7 +499,7 @@ FAULTS += [
     Fault(
         "onnx_of_another_model",
         DECODING,
-        "assert torch.equal(onnx.tokens, tokens), ",
+        "assert torch.equal(onnx_decoding.tokens, tokens), ",
         "AssertionError: ONNX Runtime writes other tokens",
     ),
     Fault(
