@@ -67,6 +67,30 @@ def test_every_step_extends_the_cache_by_what_it_read(decode):
     ]
 
 
+def test_each_step_is_given_what_is_new_and_the_positions_of_real_tokens():
+    """Seen from outside: a model whose positions are relative computes the same with others."""
+    calls = []
+
+    def step(inputs):
+        calls.append({name: value for name, value in inputs.items() if name != "past_key_values"})
+        length = inputs["attention_mask"].shape[1]
+        logits = torch.nn.functional.one_hot(torch.tensor([[length], [2]]), 20).float()
+        return {"logits": logits, "present.0.key": torch.zeros(2, 1, length, 1)}
+
+    greedy_decode(step, PROMPT, {}, attention_mask=MASK, new_tokens=3)
+    assert [call["input_ids"].tolist() for call in calls] == [
+        PROMPT.tolist(),
+        [[5], [2]],
+        [[6], [2]],
+    ]
+    assert [call["position_ids"].tolist() for call in calls] == [
+        [[0, 0, 0, 1, 2], [0, 1, 2, 3, 4]],
+        [[3], [5]],
+        [[4], [6]],
+    ]
+    assert calls[2]["attention_mask"].tolist() == [[0, 0, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1]]
+
+
 def test_the_tokens_are_those_of_one_pass_without_a_cache(untrained, decode):
     decoding = decode()
     texts = torch.cat([PROMPT, decoding.tokens[:, :-1]], dim=1)
