@@ -29,7 +29,8 @@ GRID = EXAMPLES / "quantization" / "plot_50_when_is_int8_faster.py"
 ROUTES = EXAMPLES / "quantization" / "plot_60_which_route.py"
 EXPORT = EXAMPLES / "export" / "plot_10_tiny_llm_export.py"
 COOKBOOK = EXAMPLES / "export" / "plot_20_export_error_cookbook.py"
-PAGES = [TRAINING, QUANTIZATION, MEGABYTES, ONNX_ROUTE, GRID, ROUTES, EXPORT, COOKBOOK]
+DECODING = EXAMPLES / "export" / "plot_30_exported_but_is_it_right.py"
+PAGES = [TRAINING, QUANTIZATION, MEGABYTES, ONNX_ROUTE, GRID, ROUTES, EXPORT, COOKBOOK, DECODING]
 
 
 @dataclass(frozen=True)
@@ -644,6 +645,48 @@ FAULTS += [
         COOKBOOK,
         "assert difference_to_model == 0, ",
         "AssertionError: program and model no longer share their weights",
+    ),
+    Fault(
+        "cache_not_fed_back",
+        DECODING,
+        'check("steps against one call without a cache", ',
+        "AssertionError: steps against one call without a cache: claimed at most 4.768",
+    ),
+    Fault(
+        "mask_ignored_everywhere",
+        DECODING,
+        'check("padded text against the same text alone", ',
+        "AssertionError: padded text against the same text alone: claimed at most 4.768",
+    ),
+    Fault(
+        "mask_ignored",
+        DECODING,
+        "assert torch.equal(exported.tokens, tokens), ",
+        "AssertionError: the program writes other tokens",
+    ),
+    Fault(
+        "last_key_zeroed",
+        DECODING,
+        "assert torch.equal(exported.tokens, tokens), ",
+        "AssertionError: the program writes other tokens",
+    ),
+    Fault(
+        "exported_weight_changed",
+        DECODING,
+        "check(",
+        "AssertionError: exported program, worst of all steps and tensors: claimed at most 4.768",
+    ),
+    Fault(
+        "onnx_of_another_model",
+        DECODING,
+        "assert torch.equal(onnx_decoding.tokens, tokens), ",
+        "AssertionError: ONNX Runtime writes other tokens",
+    ),
+    Fault(
+        "comparison_says_zero",
+        DECODING,
+        "assert by_hand == ",
+        "AssertionError: compare_decodings disagrees with a subtraction by hand",
     ),
 ]
 

@@ -7,6 +7,12 @@ from smallport.export.compare import (
     discrepancy,
     worst_of,
 )
+from smallport.export.decoding import (
+    Decoding,
+    compare_decodings,
+    empty_cache,
+    greedy_decode,
+)
 from smallport.export.inputs import (
     DynamicShapes,
     Inputs,
@@ -30,6 +36,7 @@ from smallport.export.tiny_llm import (
 
 __all__ = [
     "PARAMETERS",
+    "Decoding",
     "Discrepancy",
     "DynamicShapes",
     "InputShape",
@@ -40,9 +47,12 @@ __all__ = [
     "caught_logs",
     "code_excerpt",
     "compare",
+    "compare_decodings",
     "copy_inputs",
     "discrepancies_table",
     "discrepancy",
+    "empty_cache",
+    "greedy_decode",
     "input_shapes",
     "make_dynamic_shapes",
     "make_inputs",
