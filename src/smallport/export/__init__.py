@@ -18,6 +18,7 @@ from smallport.export.inputs import (
 from smallport.export.names import NamedTensors, name_inputs, name_outputs, name_tensors
 from smallport.export.program import code_excerpt
 from smallport.export.registry import caches_unregistered, registering_module
+from smallport.export.report import STAGES, ExportReport, StageReport
 from smallport.export.session import run_session
 from smallport.export.tiny_llm import (
     PARAMETERS,
@@ -29,11 +30,14 @@ from smallport.export.tiny_llm import (
 
 __all__ = [
     "PARAMETERS",
+    "STAGES",
     "Discrepancy",
     "DynamicShapes",
+    "ExportReport",
     "InputShape",
     "Inputs",
     "NamedTensors",
+    "StageReport",
     "UntrainedTinyLLM",
     "caches_unregistered",
     "code_excerpt",
