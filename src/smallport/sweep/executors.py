@@ -34,7 +34,6 @@ def local(jobs: int) -> Iterator[Executor]:
     concurrent.futures.Executor
         What takes the tasks.
     """
-    limits.STOPPING.clear()
     executor = ThreadPoolExecutor(jobs)
     try:
         yield executor
@@ -43,6 +42,7 @@ def local(jobs: int) -> Iterator[Executor]:
         raise
     finally:
         executor.shutdown(cancel_futures=True)
+        limits.STOPPING.clear()
 
 
 @contextmanager

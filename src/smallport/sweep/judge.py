@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from smallport.export.report import STAGES, ExportReport, StageReport
@@ -42,7 +43,7 @@ class Task:
 
     model_type: str
     until: str = STAGES[-1]
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     child: tuple[str, ...] = CHILD
 
 
@@ -73,13 +74,18 @@ def judge(task: Task) -> Verdict:
         report = _read(file, task)
     if stage := unanswered(report, task.until):
         report = failed(report, stage, ending)
-    here = conditions(task.model_type)
-    return Verdict(report, here, task.until, ending.seconds, ending.megabytes)
+    return Verdict(
+        report,
+        conditions(task.model_type),
+        task.until,
+        round(ending.seconds, 2),
+        ending.megabytes and round(ending.megabytes),
+    )
 
 
 def _read(file: Path, task: Task) -> ExportReport:
     """Read what a process reported; it may have reported on no stage yet."""
-    if file.exists():
+    with suppress(FileNotFoundError):
         return ExportReport.from_json(json.loads(file.read_text(encoding="utf-8")))
     stages = tuple(StageReport(stage, "not reached", "The process ended.") for stage in STAGES)
     return ExportReport(task.model_type, stages, installed_versions(), command(task.model_type))
@@ -92,7 +98,7 @@ def command(model_type: str) -> str:
 
 def failed(report: ExportReport, stage: str, ending: Ending) -> ExportReport:
     """Say of a stage that its process ended, and of those after it that they were not reached."""
-    found = ending.cause or "The process ended without a report."
+    found = ending.cause or "The process ended without a report on every stage."
     place = STAGES.index(stage)
     stages = (
         *report.stages[:place],

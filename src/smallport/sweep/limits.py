@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -26,6 +25,8 @@ GRACE = 5.0
 
 TAIL = 8000
 """How many characters of its output are kept."""
+
+STDIN = 0
 
 STOPPING = threading.Event()
 """Set when the processes that this one waits for are to be killed."""
@@ -101,6 +102,7 @@ def run_limited(command: Sequence[str], limits: Limits, **variables: str) -> End
 
     Examples
     --------
+    >>> import sys
     >>> run_limited([sys.executable, "-c", "print(1)"], Limits()).output
     '1\n'
     >>> run_limited([sys.executable, "-c", "raise SystemExit(3)"], Limits()).cause
@@ -187,7 +189,8 @@ def end_with_parent() -> None:
     """
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(STDIN, 1):  # not sys.stdin, whose lock the interpreter wants as it ends
+            pass
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -64,6 +64,7 @@ def alone(verdicts: Verdicts) -> Iterator[None]:
     verdicts.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(verdicts.folder / ".lock", timeout=0):
+            verdicts.remove_unfinished()
             yield
     except Timeout as error:
         raise SweepError(
@@ -132,17 +133,16 @@ def sweep(
     Raises
     ------
     SweepError
-        When a verdict was found under other conditions than those of this process, or when there
-        is none because the executor failed.
+        When a verdict was found under other conditions than those of this process; and, after all
+        others, when there is none on some architecture because the executor failed.
     """
     tasks = [Task(name, until, limits or Limits(), child) for name in model_types]
     futures = {executor.submit(judge, task): task.model_type for task in tasks}
+    lost = {}
     for future in as_completed(futures):
         if error := future.exception():
-            raise SweepError(
-                f"{futures[future]}: no verdict, since the executor failed: {error!r}; what was "
-                "found before is kept, and the next sweep goes on from there"
-            ) from error
+            lost[futures[future]] = error
+            continue
         verdict = future.result()
         if verdict.conditions != conditions(verdict.model_type):
             raise SweepError(
@@ -151,3 +151,8 @@ def sweep(
             )
         verdicts.write(verdict)
         yield verdict
+    if lost:
+        raise SweepError(
+            f"no verdict on {', '.join(sorted(lost))}, since the executor failed: "
+            f"{next(iter(lost.values()))!r}; sweep again for these"
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -120,8 +121,8 @@ class Verdict:
             "report": self.report.to_json(),
             "conditions": asdict(self.conditions),
             "until": self.until,
-            "seconds": round(self.seconds, 2),
-            "megabytes": None if self.megabytes is None else round(self.megabytes),
+            "seconds": self.seconds,
+            "megabytes": self.megabytes,
         }
 
     @classmethod
@@ -210,6 +211,11 @@ class Verdicts:
         """
         read = (self.read(model_type, until) for model_type in model_types)
         return [verdict for verdict in read if verdict]
+
+    def remove_unfinished(self) -> None:
+        """Remove what a sweep that was killed had half written."""
+        for partial in self.folder.glob(".*.json-*"):
+            shutil.rmtree(partial, ignore_errors=True)
 
     def _file(self, model_type: str) -> Path:
         return self.folder / f"{model_type}.json"
