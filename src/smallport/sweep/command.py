@@ -136,11 +136,8 @@ def _find_out(arguments: argparse.Namespace, chosen: Sequence[str], verdicts: Ve
     if not names:
         return
     limits = Limits(arguments.seconds, arguments.megabytes)
-    place = (
-        cluster(arguments.scheduler)
-        if arguments.scheduler
-        else local(arguments.jobs or usable_cores())
-    )
+    jobs = arguments.jobs or usable_cores()
+    place = cluster(arguments.scheduler) if arguments.scheduler else local(jobs)
     reports = [one.report for one in verdicts.read_all(set(chosen) - set(names), arguments.stage)]
     bar = progress_bar(names, "sweep", unit="architecture")
     with place as executor, bar:
