@@ -7,6 +7,12 @@ from smallport.export.compare import (
     discrepancy,
     worst_of,
 )
+from smallport.export.decoding import (
+    Decoding,
+    compare_decodings,
+    empty_cache,
+    greedy_decode,
+)
 from smallport.export.inputs import (
     DynamicShapes,
     Inputs,
@@ -31,6 +37,7 @@ from smallport.export.tiny_llm import (
 __all__ = [
     "PARAMETERS",
     "STAGES",
+    "Decoding",
     "Discrepancy",
     "DynamicShapes",
     "ExportReport",
@@ -42,9 +49,12 @@ __all__ = [
     "caches_unregistered",
     "code_excerpt",
     "compare",
+    "compare_decodings",
     "copy_inputs",
     "discrepancies_table",
     "discrepancy",
+    "empty_cache",
+    "greedy_decode",
     "make_dynamic_shapes",
     "make_inputs",
     "name_inputs",
