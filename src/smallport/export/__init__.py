@@ -1,5 +1,6 @@
 """Compare what an exporter made of a causal language model with the model itself."""
 
+from smallport.export.check import check_export
 from smallport.export.compare import (
     Discrepancy,
     compare,
@@ -47,6 +48,7 @@ __all__ = [
     "StageReport",
     "UntrainedTinyLLM",
     "caches_unregistered",
+    "check_export",
     "code_excerpt",
     "compare",
     "compare_decodings",
