@@ -1,11 +1,18 @@
 """Compare what an exporter made of a causal language model with the model itself."""
 
+from smallport.export.check import check_export
 from smallport.export.compare import (
     Discrepancy,
     compare,
     discrepancies_table,
     discrepancy,
     worst_of,
+)
+from smallport.export.decoding import (
+    Decoding,
+    compare_decodings,
+    empty_cache,
+    greedy_decode,
 )
 from smallport.export.inputs import (
     DynamicShapes,
@@ -31,6 +38,7 @@ from smallport.export.tiny_llm import (
 __all__ = [
     "PARAMETERS",
     "STAGES",
+    "Decoding",
     "Discrepancy",
     "DynamicShapes",
     "ExportReport",
@@ -40,11 +48,15 @@ __all__ = [
     "StageReport",
     "UntrainedTinyLLM",
     "caches_unregistered",
+    "check_export",
     "code_excerpt",
     "compare",
+    "compare_decodings",
     "copy_inputs",
     "discrepancies_table",
     "discrepancy",
+    "empty_cache",
+    "greedy_decode",
     "make_dynamic_shapes",
     "make_inputs",
     "name_inputs",
