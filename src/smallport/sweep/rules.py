@@ -1,7 +1,12 @@
 """How every architecture's default configuration becomes a tiny one: tables, no code.
 
-:mod:`smallport.sweep.tiny` applies them. A general rule knows a field by its name, whichever
-architecture it belongs to; an entry knows one architecture, and wins.
+:mod:`smallport.sweep.tiny` applies them. The general rules know a field by its name, whichever
+architecture it belongs to. An entry knows one architecture, and wins.
+
+The sizes are small, and no two that should be told apart are equal: two layers, four heads and two
+of keys and values, windows and blocks that a text of twenty tokens outgrows. Weights are drawn
+wider than for training: with the usual 0.02 the attention of so narrow a model is all but uniform,
+and a wrong mask or position would change next to nothing.
 """
 
 from __future__ import annotations
@@ -10,194 +15,264 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-WIDTH, HEADS, KEY_VALUE_HEADS, HEAD_SIZE = 64, 4, 2, 16
-VOCABULARY, FEED_FORWARD, EXPERTS, LAYERS, POSITIONS, WINDOW = 512, 96, 8, 2, 256, 16
+WIDTH, FEED_FORWARD, EXPERT, RANK = 64, 96, 32, 32
+LAYERS, HEADS, KEY_VALUE_HEADS, HEAD_SIZE, ROTARY_SIZE = 2, 4, 2, 16, 8
+VOCABULARY, POSITIONS, WINDOW, BLOCK = 512, 256, 16, 16
+STATE_HEADS = 2 * WIDTH // HEAD_SIZE  # a state space layer is twice as wide as the model
+EXPERTS, EXPERTS_PER_TOKEN = 8, 2
+
+_SIZES: tuple[tuple[int, str], ...] = (
+    (
+        WIDTH,
+        "attention_hidden_size d_model emb_dim embedding_dim embedding_size hidden_size "
+        "input_embedding_size lru_width n_embd output_embedding_size pronunciation_embed_dim "
+        "shape_embed_dim word_embed_proj_dim",
+    ),
+    (
+        FEED_FORWARD,
+        "d_inner decoder_ffn_dim dense_intermediate_size dff dim_ff encoder_ffn_dim "
+        "feed_forward_size ffn_dim ffn_hidden_size intermediate_size intermediate_size_mlp",
+    ),
+    (
+        EXPERT,
+        "expert_ffn_hidden_size hidden_size_per_layer_input moe_intermediate_size "
+        "moe_shared_expert_intermediate_size router_hidden_size shared_expert_intermediate_size "
+        "shared_experts_intermediate_size shared_intermediate_size",
+    ),
+    (RANK, "adapter_rank hc_lowrank kv_lora_rank laurel_rank o_lora_rank q_lora_rank"),
+    (
+        LAYERS,
+        "decoder_layers depth encoder_layers n_layer n_layers num_blocks num_decoder_layers "
+        "num_encoder_layers num_hidden_layers num_layers num_layers_per_stack",
+    ),
+    (
+        HEADS,
+        "attention_heads decoder_attention_heads encoder_attention_heads index_n_heads "
+        "linear_num_heads linear_num_value_heads n_head n_heads num_attention_heads "
+        "num_decoder_attention_heads num_encoder_attention_heads num_heads o_groups "
+        "swa_num_attention_heads",
+    ),
+    (
+        KEY_VALUE_HEADS,
+        "kv_n_heads linear_num_key_heads num_key_value_heads num_kv_heads swa_num_key_value_heads",
+    ),
+    (
+        HEAD_SIZE,
+        "attention_head_dim attention_head_size d_head dim_head head_dim index_head_dim "
+        "kv_channels linear_head_dim linear_key_head_dim linear_value_head_dim mamba_d_head "
+        "mamba_d_state mamba_head_dim qk_nope_head_dim query_pre_attn_scalar ssm_state_size "
+        "state_size swa_head_dim v_head_dim",
+    ),
+    (ROTARY_SIZE, "mamba_dt_rank qk_rope_head_dim rotary_dim time_step_rank"),
+    (STATE_HEADS, "mamba_n_heads mamba_num_heads n_mamba_heads"),
+    (STATE_HEADS * HEAD_SIZE, "mamba_d_ssm"),
+    (EXPERTS, "moe_num_experts n_routed_experts num_experts num_local_experts"),
+    (
+        EXPERTS_PER_TOKEN,
+        "moe_k moe_top_k moe_topk n_group n_groups num_expert_group num_experts_per_tok "
+        "num_experts_per_token",
+    ),
+    (
+        1,
+        "first_k_dense_replace moe_layer_start_index moe_num_shared_experts n_shared_experts "
+        "num_dense_layers num_shared_experts topk_group",
+    ),
+    (4, "zero_expert_num"),
+    (
+        VOCABULARY,
+        "audio_vocab_size decoder_vocab_size encoder_hash_byte_group_vocab "
+        "pronunciation_vocab_size shape_vocab_size vocab_size vocab_size_per_layer_input",
+    ),
+    (
+        POSITIONS,
+        "context_length max_position_embeddings max_seq_len max_target_positions "
+        "model_max_length n_ctx n_positions",
+    ),
+    (
+        WINDOW,
+        "attention_chunk_size attention_window_size index_topk keep_window_size "
+        "local_attention_window_len rel_extent sliding_window sliding_window_size window_size",
+    ),
+    (BLOCK, "block_size chunk_size mamba_chunk_size"),
+    (0, "pad_token_id"),
+    (1, "bos_token_id decoder_start_token_id"),
+    (2, "eos_token_id forced_eos_token_id"),
+)
 
 AT_MOST: Mapping[str, int] = MappingProxyType(
-    dict.fromkeys(("vocab_size", "vocab_size_per_layer_input", "decoder_vocab_size"), VOCABULARY)
-    | dict.fromkeys(
-        (
-            "attention_hidden_size",
-            "d_model",
-            "emb_dim",
-            "embedding_dim",
-            "embedding_size",
-            "hidden_size",
-            "lru_width",
-            "n_embd",
-            "word_embed_proj_dim",
-        ),
-        WIDTH,
-    )
-    | dict.fromkeys(
-        (
-            "d_inner",
-            "decoder_ffn_dim",
-            "dense_intermediate_size",
-            "dff",
-            "dim_ff",
-            "encoder_ffn_dim",
-            "ffn_dim",
-            "ffn_hidden_size",
-            "intermediate_size",
-            "intermediate_size_mlp",
-        ),
-        FEED_FORWARD,
-    )
-    | dict.fromkeys(
-        (
-            "expert_ffn_hidden_size",
-            "hidden_size_per_layer_input",
-            "laurel_rank",
-            "moe_intermediate_size",
-            "moe_shared_expert_intermediate_size",
-            "router_hidden_size",
-            "shared_expert_intermediate_size",
-            "shared_experts_intermediate_size",
-            "shared_intermediate_size",
-        ),
-        32,
-    )
-    | dict.fromkeys(
-        (
-            "decoder_layers",
-            "encoder_layers",
-            "n_layer",
-            "n_layers",
-            "num_blocks",
-            "num_decoder_layers",
-            "num_encoder_layers",
-            "num_hidden_layers",
-            "num_layers",
-        ),
-        LAYERS,
-    )
-    | dict.fromkeys(
-        (
-            "attention_heads",
-            "decoder_attention_heads",
-            "encoder_attention_heads",
-            "index_n_heads",
-            "linear_num_heads",
-            "linear_num_value_heads",
-            "n_head",
-            "n_heads",
-            "num_attention_heads",
-            "num_decoder_attention_heads",
-            "num_encoder_attention_heads",
-            "num_heads",
-            "swa_num_attention_heads",
-        ),
-        HEADS,
-    )
-    | dict.fromkeys(
-        (
-            "kv_n_heads",
-            "linear_num_key_heads",
-            "num_key_value_heads",
-            "num_kv_heads",
-            "swa_num_key_value_heads",
-        ),
-        KEY_VALUE_HEADS,
-    )
-    | dict.fromkeys(
-        (
-            "attention_head_dim",
-            "attention_head_size",
-            "d_head",
-            "dim_head",
-            "head_dim",
-            "index_head_dim",
-            "kv_channels",
-            "linear_head_dim",
-            "linear_key_head_dim",
-            "linear_value_head_dim",
-            "mamba_d_head",
-            "mamba_d_state",
-            "mamba_head_dim",
-            "qk_nope_head_dim",
-            "ssm_state_size",
-            "state_size",
-            "swa_head_dim",
-            "v_head_dim",
-        ),
-        HEAD_SIZE,
-    )
-    | dict.fromkeys(("qk_rope_head_dim", "rotary_dim", "time_step_rank", "mamba_dt_rank"), 8)
-    | dict.fromkeys(("kv_lora_rank", "q_lora_rank", "o_lora_rank", "hc_lowrank"), 32)
-    | dict.fromkeys(("mamba_n_heads", "mamba_num_heads", "n_mamba_heads"), 8)
-    | dict.fromkeys(
-        ("moe_num_experts", "n_routed_experts", "num_experts", "num_local_experts"), EXPERTS
-    )
-    | dict.fromkeys(
-        (
-            "moe_k",
-            "moe_top_k",
-            "moe_topk",
-            "n_group",
-            "n_groups",
-            "num_expert_group",
-            "num_experts_per_tok",
-            "num_experts_per_token",
-        ),
-        2,
-    )
-    | dict.fromkeys(
-        (
-            "first_k_dense_replace",
-            "moe_layer_start_index",
-            "moe_num_shared_experts",
-            "n_shared_experts",
-            "num_dense_layers",
-            "num_shared_experts",
-            "topk_group",
-        ),
-        1,
-    )
-    | dict.fromkeys(
-        (
-            "context_length",
-            "max_position_embeddings",
-            "max_seq_len",
-            "max_target_positions",
-            "model_max_length",
-            "n_ctx",
-            "n_positions",
-        ),
-        POSITIONS,
-    )
-    | dict.fromkeys(
-        (
-            "attention_chunk_size",
-            "attention_window_size",
-            "index_topk",
-            "rel_extent",
-            "sliding_window",
-            "sliding_window_size",
-            "window_size",
-        ),
-        WINDOW,
-    )
-    | dict.fromkeys(("block_size", "chunk_size", "mamba_chunk_size"), 16)
-    | {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+    {name: limit for limit, names in _SIZES for name in names.split()}
 )
-"""Sizes: a field of this name is lowered to the value; where its default is smaller, it stays."""
+"""Sizes by the name of the field: where the default is larger, it is lowered to the value."""
 
 SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {"init_std": 0.1, "initializer_range": 0.1, "is_decoder": True, "use_cache": True}
+)
+"""What a field of this name is set to, whatever its default."""
+
+LAYER_LISTS: tuple[str, ...] = (
+    "indexer_types",
+    "layer_types",
+    "layers_block_type",
+    "mlp_layer_types",
+)
+"""Fields that name the kind of each layer. Every kind of the default is kept, once."""
+
+_LATENT = {"num_key_value_heads": HEADS, "head_dim": ROTARY_SIZE}
+_SLIDING_AND_FULL = {"layer_types": ["sliding_attention", "full_attention"]}
+_PLAIN_ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
+_GEMMA_4 = {"global_head_dim": 2 * HEAD_SIZE}
+_GEMMA_3N = {
+    "num_hidden_layers": 4,
+    "num_kv_shared_layers": 2,
+    "layer_types": ["sliding_attention", "full_attention"] * 2,
+    "intermediate_size": [FEED_FORWARD] * 4,
+    "activation_sparsity_pattern": [0.95, 0.0, 0.0, 0.0],
+}
+_QWEN_4 = {
+    "indexer_n_heads": HEADS,
+    "indexer_kv_heads": 1,
+    "indexer_head_dim": HEAD_SIZE,
+    "indexer_budget": WINDOW,
+    "indexer_compress_ratio": 4,
+}
+_DOTS_3_NOTE = {  # its sliding layers have heads of their own
+    "num_key_value_heads": HEADS,
+    "qk_nope_head_dim": 24,
+    "head_dim": 32,
+    "swa_num_attention_heads": 2,
+    "swa_num_key_value_heads": 2,
+    "swa_q_lora_rank": RANK,
+    "swa_kv_lora_rank": 24,
+    "swa_head_dim": 24,
+    "swa_qk_nope_head_dim": 16,
+    "swa_v_head_dim": 16,
+}
+
+ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "is_decoder": True,
-        "use_cache": True,
-        "initializer_range": 0.1,
-        "init_std": 0.1,
+        "axk1": _LATENT,
+        "axk2": _LATENT,
+        "bailing_hybrid": _LATENT,
+        "bamba": {"attn_layer_indices": [1]},
+        "big_bird": {"attention_type": "original_full"},  # as a decoder it has no other
+        "bigbird_pegasus": {"attention_type": "original_full"},
+        "blt": {"num_hidden_layers": LAYERS},  # which its cache asks for and its default lacks
+        "cohere_compass_text": _SLIDING_AND_FULL
+        | {"rope_parameters": {"sliding_attention": _PLAIN_ROPE, "full_attention": None}},
+        "dbrx": {  # clip_qkv and rope_theta are those of the published model
+            "attn_config": {
+                "clip_qkv": 8.0,
+                "kv_n_heads": KEY_VALUE_HEADS,
+                "rope_theta": 500_000.0,
+            },
+            "ffn_config": {"moe_top_k": EXPERTS_PER_TOKEN},
+        },
+        "deepseek_v2": _LATENT
+        | {"first_k_dense_replace": 1, "num_experts_per_tok": EXPERTS_PER_TOKEN},
+        "deepseek_v3": _LATENT,
+        "deepseek_v32": _LATENT,
+        "deepseek_v4": {
+            "compress_rates": {
+                "compressed_sparse_attention": 4,
+                "heavily_compressed_attention": 8,
+            },
+            "partial_rotary_factor": 0.5,
+        },
+        "dots1": {
+            "n_routed_experts": EXPERTS,
+            "n_shared_experts": 1,
+            "num_experts_per_tok": EXPERTS_PER_TOKEN,
+            "first_k_dense_replace": 1,
+            "norm_topk_prob": True,
+        },
+        "dots3_note": {
+            "text_config": _DOTS_3_NOTE,
+            "vision_config": {"adapter_in_dim": WIDTH, "adapter_out_dim": WIDTH},
+            "audio_config": {"adapter_input_size": WIDTH, "adapter_out_dim": WIDTH},
+        },
+        "dots3_note_text": _DOTS_3_NOTE,
+        "falcon_h1": {"mamba_d_head": HEAD_SIZE},
+        "flint": {"mlp_only_layers": [0]},
+        "gemma3n_text": _GEMMA_3N,
+        "gemma4": {"text_config": _GEMMA_4},
+        "gemma4_text": _GEMMA_4,
+        "gemma4_unified": {"text_config": _GEMMA_4},
+        "gemma4_unified_text": _GEMMA_4,
+        "glm4_moe_lite": _LATENT,
+        "glm_moe_dsa": _LATENT,
+        "got_ocr2": {"vision_config": {"image_size": 64, "mlp_dim": 96, "output_channels": 32}},
+        "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+        "granitemoe_swa": {"shared_intermediate_size": EXPERT},
+        "granitemoehybrid": {"layer_types": ["linear_attention", "full_attention"]},
+        "granitemoeshared": {"shared_intermediate_size": EXPERT},
+        "hrm_text": {"num_hidden_layers": 16},  # each of the two stacks' layers in each cycle
+        "hunyuan_v1_dense": {"head_dim": HEAD_SIZE},
+        "hunyuan_v1_moe": {
+            "head_dim": HEAD_SIZE,
+            "num_experts": EXPERTS,
+            "moe_topk": EXPERTS_PER_TOKEN,
+        },
+        "hy_v4": {"num_key_value_heads": HEADS},
+        "inkling_text": {"logits_mup_width_multiplier": 1.0},
+        "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+        "kimi_linear": _LATENT,
+        "laguna": _SLIDING_AND_FULL,
+        "lfm2": {"layer_types": ["conv", "full_attention"]},
+        "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
+        "llama4": {"text_config": {"no_rope_layers": [1, 0]}},
+        "llama4_text": {"no_rope_layers": [1, 0]},
+        "longcat_flash": _LATENT,
+        "mamba2": {"num_heads": STATE_HEADS},
+        "mellum": _SLIDING_AND_FULL,
+        "mimo_v2_flash": {"head_dim": 24},  # wider than the values' 16, as in the original
+        "minicpm3": _LATENT,
+        "minimax_m3_vl_text": {
+            "layer_types": ["full_attention", "minimax_m3_sparse"],
+            "mlp_layer_types": ["dense", "sparse"],
+            "index_block_size": 8,
+            "index_topk_blocks": 2,
+        },
+        "ministral": {"head_dim": HEAD_SIZE} | _SLIDING_AND_FULL,
+        # Several codebooks stand in the batch axis, where no text has anything to do with them.
+        "musicgen": {"decoder": {"num_codebooks": 1}},
+        "musicgen_melody": {"decoder": {"num_codebooks": 1}},
+        "nemotron": {"head_dim": HEAD_SIZE, "num_key_value_heads": KEY_VALUE_HEADS},
+        "qwen4_exp": {"text_config": _QWEN_4},
+        "qwen4_exp_text": _QWEN_4,
+        "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
+        "reformer": {
+            "attn_layers": ["local", "lsh"],
+            "axial_pos_embds": False,
+            "hash_seed": 0,  # otherwise each call hashes differently
+            "num_buckets": 2,
+            "local_attn_chunk_length": 8,
+            "lsh_attn_chunk_length": 8,
+        },
+        "smollm3": {"no_rope_layers": [1, 0]},
+        "xlm": {"causal": True},
+        "xlstm": {"hidden_size": 128, "embedding_dim": 128},  # heads are rounded up below that
+        "xmod": {"default_language": "en_XX"},
+        "youtu": _LATENT,
+        "zamba": {  # the block that its attention layers share needs two of them
+            "layers_block_type": ["linear_attention", "hybrid", "hybrid"],
+            "num_hidden_layers": 3,
+            "attention_hidden_size": 2 * WIDTH,
+            "attention_head_dim": 2 * HEAD_SIZE,
+        },
+        "zamba2": {"attention_hidden_size": 2 * WIDTH, "attention_head_dim": 2 * HEAD_SIZE},
+        "zaya": {"layer_types": ["hybrid", "hybrid_sliding"], "sliding_window": WINDOW},
     }
 )
-"""A field of this name gets the value, whatever its default is."""
+"""Fields that the general rules get wrong or leave out, by the ``model_type`` they belong to."""
 
-LAYER_LISTS: tuple[str, ...] = ("layer_types", "layers_block_type", "mlp_layer_types")
-"""Fields that name the kind of each layer: every kind that the default has is kept, once."""
-
-ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
-"""Fields of one architecture that the general rules get wrong, by its ``model_type``."""
-
-UNBUILDABLE: Mapping[str, str] = MappingProxyType({})
-"""Architectures of which no tiny model runs, with the reason."""
+UNBUILDABLE: Mapping[str, str] = MappingProxyType(
+    {
+        "gemma3n": "its vision tower is a model of the package timm, which is not installed; "
+        "gemma3n_text is its language model",
+        "gemma4_assistant": "it drafts tokens for a Gemma 4: its forward method ignores tokens and "
+        "takes that model's embeddings, hidden states, keys and values",
+        "gemma4_unified_assistant": "it drafts tokens for a Gemma 4: its forward method ignores "
+        "tokens and takes that model's embeddings, hidden states, keys and values",
+    }
+)
+"""Architectures of which no tiny model can be built, with the reason."""
