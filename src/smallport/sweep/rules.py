@@ -24,44 +24,60 @@ EXPERTS, EXPERTS_PER_TOKEN = 8, 2
 _SIZES: tuple[tuple[int, str], ...] = (
     (
         WIDTH,
-        "attention_hidden_size d_model emb_dim embedding_dim embedding_size hidden_size "
-        "input_embedding_size lru_width n_embd output_embedding_size pronunciation_embed_dim "
-        "shape_embed_dim word_embed_proj_dim",
+        """
+        attention_hidden_size d_model emb_dim embedding_dim embedding_size hidden_size
+        hidden_size_global input_embedding_size lru_width n_embd output_embedding_size
+        pronunciation_embed_dim shape_embed_dim word_embed_proj_dim
+        """,
     ),
     (
         FEED_FORWARD,
-        "d_inner decoder_ffn_dim dense_intermediate_size dff dim_ff encoder_ffn_dim "
-        "feed_forward_size ffn_dim ffn_hidden_size intermediate_size intermediate_size_mlp",
+        """
+        d_inner decoder_ffn_dim dense_intermediate_size dff dim_ff encoder_ffn_dim
+        feed_forward_size ffn_dim ffn_hidden_size intermediate_size intermediate_size_mlp
+        """,
     ),
     (
         EXPERT,
-        "expert_ffn_hidden_size hidden_size_per_layer_input moe_intermediate_size "
-        "moe_shared_expert_intermediate_size router_hidden_size shared_expert_intermediate_size "
-        "shared_experts_intermediate_size shared_intermediate_size",
+        """
+        expert_ffn_hidden_size hidden_size_per_layer_input moe_intermediate_size
+        moe_shared_expert_intermediate_size router_hidden_size
+        shared_expert_intermediate_size shared_experts_intermediate_size
+        shared_intermediate_size
+        """,
     ),
     (RANK, "adapter_rank hc_lowrank kv_lora_rank laurel_rank o_lora_rank q_lora_rank"),
     (
         LAYERS,
-        "decoder_layers depth encoder_layers n_layer n_layers num_blocks num_decoder_layers "
-        "num_encoder_layers num_hidden_layers num_layers num_layers_per_stack",
+        """
+        decoder_layers depth encoder_layers n_layer n_layers num_blocks num_decoder_layers
+        num_encoder_layers num_hidden_layers num_layers num_layers_per_stack
+        """,
     ),
     (
         HEADS,
-        "attention_heads decoder_attention_heads encoder_attention_heads index_n_heads "
-        "linear_num_heads linear_num_value_heads n_head n_heads num_attention_heads "
-        "num_decoder_attention_heads num_encoder_attention_heads num_heads o_groups "
-        "swa_num_attention_heads",
+        """
+        attention_heads decoder_attention_heads encoder_attention_heads index_n_heads
+        linear_num_heads linear_num_value_heads n_head n_heads num_attention_heads
+        num_decoder_attention_heads num_encoder_attention_heads num_heads o_groups
+        swa_num_attention_heads
+        """,
     ),
     (
         KEY_VALUE_HEADS,
-        "kv_n_heads linear_num_key_heads num_key_value_heads num_kv_heads swa_num_key_value_heads",
+        """
+        kv_n_heads linear_num_key_heads num_key_value_heads num_kv_heads
+        swa_num_key_value_heads
+        """,
     ),
     (
         HEAD_SIZE,
-        "attention_head_dim attention_head_size d_head dim_head head_dim index_head_dim "
-        "kv_channels linear_head_dim linear_key_head_dim linear_value_head_dim mamba_d_head "
-        "mamba_d_state mamba_head_dim qk_nope_head_dim query_pre_attn_scalar ssm_state_size "
-        "state_size swa_head_dim v_head_dim",
+        """
+        attention_head_dim attention_head_size d_head dim_head head_dim index_head_dim
+        kv_channels linear_head_dim linear_key_head_dim linear_value_head_dim mamba_d_head
+        mamba_d_state mamba_head_dim qk_nope_head_dim query_pre_attn_scalar ssm_state_size
+        state_size swa_head_dim v_head_dim
+        """,
     ),
     (ROTARY_SIZE, "mamba_dt_rank qk_rope_head_dim rotary_dim time_step_rank"),
     (STATE_HEADS, "mamba_n_heads mamba_num_heads n_mamba_heads"),
@@ -69,29 +85,39 @@ _SIZES: tuple[tuple[int, str], ...] = (
     (EXPERTS, "moe_num_experts n_routed_experts num_experts num_local_experts"),
     (
         EXPERTS_PER_TOKEN,
-        "moe_k moe_top_k moe_topk n_group n_groups num_expert_group num_experts_per_tok "
-        "num_experts_per_token",
+        """
+        moe_k moe_top_k moe_topk n_group n_groups num_expert_group num_experts_per_tok
+        num_experts_per_token
+        """,
     ),
     (
         1,
-        "first_k_dense_replace moe_layer_start_index moe_num_shared_experts n_shared_experts "
-        "num_dense_layers num_shared_experts topk_group",
+        """
+        first_k_dense_replace moe_layer_start_index moe_num_shared_experts n_shared_experts
+        num_dense_layers num_shared_experts topk_group
+        """,
     ),
     (4, "zero_expert_num"),
     (
         VOCABULARY,
-        "audio_vocab_size decoder_vocab_size encoder_hash_byte_group_vocab "
-        "pronunciation_vocab_size shape_vocab_size vocab_size vocab_size_per_layer_input",
+        """
+        audio_vocab_size decoder_vocab_size encoder_hash_byte_group_vocab
+        pronunciation_vocab_size shape_vocab_size vocab_size vocab_size_per_layer_input
+        """,
     ),
     (
         POSITIONS,
-        "context_length max_position_embeddings max_seq_len max_target_positions "
-        "model_max_length n_ctx n_positions",
+        """
+        context_length max_position_embeddings max_seq_len max_target_positions
+        model_max_length n_ctx n_positions
+        """,
     ),
     (
         WINDOW,
-        "attention_chunk_size attention_window_size index_topk keep_window_size "
-        "local_attention_window_len rel_extent sliding_window sliding_window_size window_size",
+        """
+        attention_chunk_size attention_window_size index_topk keep_window_size
+        local_attention_window_len rel_extent sliding_window sliding_window_size window_size
+        """,
     ),
     (BLOCK, "block_size chunk_size mamba_chunk_size"),
     (0, "pad_token_id"),
@@ -116,163 +142,3 @@ LAYER_LISTS: tuple[str, ...] = (
     "mlp_layer_types",
 )
 """Fields that name the kind of each layer. Every kind of the default is kept, once."""
-
-_LATENT = {"num_key_value_heads": HEADS, "head_dim": ROTARY_SIZE}
-_SLIDING_AND_FULL = {"layer_types": ["sliding_attention", "full_attention"]}
-_PLAIN_ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
-_GEMMA_4 = {"global_head_dim": 2 * HEAD_SIZE}
-_GEMMA_3N = {
-    "num_hidden_layers": 4,
-    "num_kv_shared_layers": 2,
-    "layer_types": ["sliding_attention", "full_attention"] * 2,
-    "intermediate_size": [FEED_FORWARD] * 4,
-    "activation_sparsity_pattern": [0.95, 0.0, 0.0, 0.0],
-}
-_QWEN_4 = {
-    "indexer_n_heads": HEADS,
-    "indexer_kv_heads": 1,
-    "indexer_head_dim": HEAD_SIZE,
-    "indexer_budget": WINDOW,
-    "indexer_compress_ratio": 4,
-}
-_DOTS_3_NOTE = {  # its sliding layers have heads of their own
-    "num_key_value_heads": HEADS,
-    "qk_nope_head_dim": 24,
-    "head_dim": 32,
-    "swa_num_attention_heads": 2,
-    "swa_num_key_value_heads": 2,
-    "swa_q_lora_rank": RANK,
-    "swa_kv_lora_rank": 24,
-    "swa_head_dim": 24,
-    "swa_qk_nope_head_dim": 16,
-    "swa_v_head_dim": 16,
-}
-
-ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "axk1": _LATENT,
-        "axk2": _LATENT,
-        "bailing_hybrid": _LATENT,
-        "bamba": {"attn_layer_indices": [1]},
-        "big_bird": {"attention_type": "original_full"},  # as a decoder it has no other
-        "bigbird_pegasus": {"attention_type": "original_full"},
-        "blt": {"num_hidden_layers": LAYERS},  # which its cache asks for and its default lacks
-        "cohere_compass_text": _SLIDING_AND_FULL
-        | {"rope_parameters": {"sliding_attention": _PLAIN_ROPE, "full_attention": None}},
-        "dbrx": {  # clip_qkv and rope_theta are those of the published model
-            "attn_config": {
-                "clip_qkv": 8.0,
-                "kv_n_heads": KEY_VALUE_HEADS,
-                "rope_theta": 500_000.0,
-            },
-            "ffn_config": {"moe_top_k": EXPERTS_PER_TOKEN},
-        },
-        "deepseek_v2": _LATENT
-        | {"first_k_dense_replace": 1, "num_experts_per_tok": EXPERTS_PER_TOKEN},
-        "deepseek_v3": _LATENT,
-        "deepseek_v32": _LATENT,
-        "deepseek_v4": {
-            "compress_rates": {
-                "compressed_sparse_attention": 4,
-                "heavily_compressed_attention": 8,
-            },
-            "partial_rotary_factor": 0.5,
-        },
-        "dots1": {
-            "n_routed_experts": EXPERTS,
-            "n_shared_experts": 1,
-            "num_experts_per_tok": EXPERTS_PER_TOKEN,
-            "first_k_dense_replace": 1,
-            "norm_topk_prob": True,
-        },
-        "dots3_note": {
-            "text_config": _DOTS_3_NOTE,
-            "vision_config": {"adapter_in_dim": WIDTH, "adapter_out_dim": WIDTH},
-            "audio_config": {"adapter_input_size": WIDTH, "adapter_out_dim": WIDTH},
-        },
-        "dots3_note_text": _DOTS_3_NOTE,
-        "falcon_h1": {"mamba_d_head": HEAD_SIZE},
-        "flint": {"mlp_only_layers": [0]},
-        "gemma3n_text": _GEMMA_3N,
-        "gemma4": {"text_config": _GEMMA_4},
-        "gemma4_text": _GEMMA_4,
-        "gemma4_unified": {"text_config": _GEMMA_4},
-        "gemma4_unified_text": _GEMMA_4,
-        "glm4_moe_lite": _LATENT,
-        "glm_moe_dsa": _LATENT,
-        "got_ocr2": {"vision_config": {"image_size": 64, "mlp_dim": 96, "output_channels": 32}},
-        "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
-        "granitemoe_swa": {"shared_intermediate_size": EXPERT},
-        "granitemoehybrid": {"layer_types": ["linear_attention", "full_attention"]},
-        "granitemoeshared": {"shared_intermediate_size": EXPERT},
-        "hrm_text": {"num_hidden_layers": 16},  # each of the two stacks' layers in each cycle
-        "hunyuan_v1_dense": {"head_dim": HEAD_SIZE},
-        "hunyuan_v1_moe": {
-            "head_dim": HEAD_SIZE,
-            "num_experts": EXPERTS,
-            "moe_topk": EXPERTS_PER_TOKEN,
-        },
-        "hy_v4": {"num_key_value_heads": HEADS},
-        "inkling_text": {"logits_mup_width_multiplier": 1.0},
-        "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
-        "kimi_linear": _LATENT,
-        "laguna": _SLIDING_AND_FULL,
-        "lfm2": {"layer_types": ["conv", "full_attention"]},
-        "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
-        "llama4": {"text_config": {"no_rope_layers": [1, 0]}},
-        "llama4_text": {"no_rope_layers": [1, 0]},
-        "longcat_flash": _LATENT,
-        "mamba2": {"num_heads": STATE_HEADS},
-        "mellum": _SLIDING_AND_FULL,
-        "mimo_v2_flash": {"head_dim": 24},  # wider than the values' 16, as in the original
-        "minicpm3": _LATENT,
-        "minimax_m3_vl_text": {
-            "layer_types": ["full_attention", "minimax_m3_sparse"],
-            "mlp_layer_types": ["dense", "sparse"],
-            "index_block_size": 8,
-            "index_topk_blocks": 2,
-        },
-        "ministral": {"head_dim": HEAD_SIZE} | _SLIDING_AND_FULL,
-        # Several codebooks stand in the batch axis, where no text has anything to do with them.
-        "musicgen": {"decoder": {"num_codebooks": 1}},
-        "musicgen_melody": {"decoder": {"num_codebooks": 1}},
-        "nemotron": {"head_dim": HEAD_SIZE, "num_key_value_heads": KEY_VALUE_HEADS},
-        "qwen4_exp": {"text_config": _QWEN_4},
-        "qwen4_exp_text": _QWEN_4,
-        "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
-        "reformer": {
-            "attn_layers": ["local", "lsh"],
-            "axial_pos_embds": False,
-            "hash_seed": 0,  # otherwise each call hashes differently
-            "num_buckets": 2,
-            "local_attn_chunk_length": 8,
-            "lsh_attn_chunk_length": 8,
-        },
-        "smollm3": {"no_rope_layers": [1, 0]},
-        "xlm": {"causal": True},
-        "xlstm": {"hidden_size": 128, "embedding_dim": 128},  # heads are rounded up below that
-        "xmod": {"default_language": "en_XX"},
-        "youtu": _LATENT,
-        "zamba": {  # the block that its attention layers share needs two of them
-            "layers_block_type": ["linear_attention", "hybrid", "hybrid"],
-            "num_hidden_layers": 3,
-            "attention_hidden_size": 2 * WIDTH,
-            "attention_head_dim": 2 * HEAD_SIZE,
-        },
-        "zamba2": {"attention_hidden_size": 2 * WIDTH, "attention_head_dim": 2 * HEAD_SIZE},
-        "zaya": {"layer_types": ["hybrid", "hybrid_sliding"], "sliding_window": WINDOW},
-    }
-)
-"""Fields that the general rules get wrong or leave out, by the ``model_type`` they belong to."""
-
-UNBUILDABLE: Mapping[str, str] = MappingProxyType(
-    {
-        "gemma3n": "its vision tower is a model of the package timm, which is not installed; "
-        "gemma3n_text is its language model",
-        "gemma4_assistant": "it drafts tokens for a Gemma 4: its forward method ignores tokens and "
-        "takes that model's embeddings, hidden states, keys and values",
-        "gemma4_unified_assistant": "it drafts tokens for a Gemma 4: its forward method ignores "
-        "tokens and takes that model's embeddings, hidden states, keys and values",
-    }
-)
-"""Architectures of which no tiny model can be built, with the reason."""

@@ -10,7 +10,8 @@ import transformers  # whose classes are loaded where they are used, which takes
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from smallport.sweep.rules import AT_MOST, ENTRIES, LAYER_LISTS, LAYERS, SETTINGS, UNBUILDABLE
+from smallport.sweep.entries import ENTRIES, UNBUILDABLE
+from smallport.sweep.rules import AT_MOST, LAYER_LISTS, LAYERS, SETTINGS
 
 MOST_PARAMETERS = 5_000_000
 """How many parameters a tiny model has at most."""
@@ -108,7 +109,8 @@ def tiny_model(model_type: str, *, seed: int = 0) -> transformers.PreTrainedMode
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: transformers.PreTrainedModel = model_class(configuration)
-    return model.to(torch.float32).eval()
+    model.eval()  # type: ignore[no-untyped-call]
+    return model
 
 
 def _shrunk(
