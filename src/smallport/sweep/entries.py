@@ -10,7 +10,6 @@ from smallport.sweep.rules import (
     EXPERT,
     EXPERTS,
     EXPERTS_PER_TOKEN,
-    FEED_FORWARD,
     HEAD_SIZE,
     HEADS,
     KEY_VALUE_HEADS,
@@ -22,7 +21,6 @@ from smallport.sweep.rules import (
     WINDOW,
 )
 
-_LATENT = {"num_key_value_heads": HEADS, "head_dim": ROTARY_SIZE}
 _SLIDING_AND_FULL = {"layer_types": ["sliding_attention", "full_attention"]}
 _PLAIN_ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
 _GEMMA_4 = {"global_head_dim": 2 * HEAD_SIZE}
@@ -30,18 +28,16 @@ _GEMMA_3N = {
     "num_hidden_layers": 4,
     "num_kv_shared_layers": 2,
     "layer_types": ["sliding_attention", "full_attention"] * 2,
-    "intermediate_size": [FEED_FORWARD] * 4,
     "activation_sparsity_pattern": [0.95, 0.0, 0.0, 0.0],
 }
 _QWEN_4 = {
     "indexer_n_heads": HEADS,
     "indexer_kv_heads": 1,
     "indexer_head_dim": HEAD_SIZE,
-    "indexer_budget": WINDOW,
+    "indexer_budget": 8,
     "indexer_compress_ratio": 4,
 }
 _DOTS_3_NOTE = {  # its sliding layers have heads of their own
-    "num_key_value_heads": HEADS,
     "qk_nope_head_dim": 24,
     "head_dim": 32,
     "swa_num_attention_heads": 2,
@@ -55,9 +51,6 @@ _DOTS_3_NOTE = {  # its sliding layers have heads of their own
 
 ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "axk1": _LATENT,
-        "axk2": _LATENT,
-        "bailing_hybrid": _LATENT,
         "bamba": {"attn_layer_indices": [1]},
         "big_bird": {"attention_type": "original_full"},  # as a decoder it has no other
         "bigbird_pegasus": {"attention_type": "original_full"},
@@ -72,10 +65,7 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             },
             "ffn_config": {"moe_top_k": EXPERTS_PER_TOKEN},
         },
-        "deepseek_v2": _LATENT
-        | {"first_k_dense_replace": 1, "num_experts_per_tok": EXPERTS_PER_TOKEN},
-        "deepseek_v3": _LATENT,
-        "deepseek_v32": _LATENT,
+        "deepseek_v2": {"first_k_dense_replace": 1, "num_experts_per_tok": EXPERTS_PER_TOKEN},
         "deepseek_v4": {
             "compress_rates": {
                 "compressed_sparse_attention": 4,
@@ -103,8 +93,6 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "gemma4_text": _GEMMA_4,
         "gemma4_unified": {"text_config": _GEMMA_4},
         "gemma4_unified_text": _GEMMA_4,
-        "glm4_moe_lite": _LATENT,
-        "glm_moe_dsa": _LATENT,
         "got_ocr2": {"vision_config": {"image_size": 64, "mlp_dim": 96, "output_channels": 32}},
         "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
         "granitemoe_swa": {"shared_intermediate_size": EXPERT},
@@ -117,31 +105,28 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "num_experts": EXPERTS,
             "moe_topk": EXPERTS_PER_TOKEN,
         },
-        "hy_v4": {"num_key_value_heads": HEADS},
         "inkling_text": {"logits_mup_width_multiplier": 1.0},
         "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
-        "kimi_linear": _LATENT,
         "laguna": _SLIDING_AND_FULL,
         "lfm2": {"layer_types": ["conv", "full_attention"]},
         "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
         "llama4": {"text_config": {"no_rope_layers": [1, 0]}},
         "llama4_text": {"no_rope_layers": [1, 0]},
-        "longcat_flash": _LATENT,
+        "longcat_flash": {"head_dim": ROTARY_SIZE},
         "mamba2": {"num_heads": STATE_HEADS},
         "mellum": _SLIDING_AND_FULL,
         "mimo_v2_flash": {"head_dim": 24},  # wider than the values' 16, as in the original
-        "minicpm3": _LATENT,
         "minimax_m3_vl_text": {
             "layer_types": ["full_attention", "minimax_m3_sparse"],
             "mlp_layer_types": ["dense", "sparse"],
-            "index_block_size": 8,
+            "index_block_size": 4,
             "index_topk_blocks": 2,
         },
         "ministral": {"head_dim": HEAD_SIZE} | _SLIDING_AND_FULL,
         # Several codebooks stand in the batch axis, where no text has anything to do with them.
         "musicgen": {"decoder": {"num_codebooks": 1}},
         "musicgen_melody": {"decoder": {"num_codebooks": 1}},
-        "nemotron": {"head_dim": HEAD_SIZE, "num_key_value_heads": KEY_VALUE_HEADS},
+        "nemotron": {"num_key_value_heads": KEY_VALUE_HEADS},
         "qwen4_exp": {"text_config": _QWEN_4},
         "qwen4_exp_text": _QWEN_4,
         "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
@@ -157,14 +142,12 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "xlm": {"causal": True},
         "xlstm": {"hidden_size": 128, "embedding_dim": 128},  # heads are rounded up below that
         "xmod": {"default_language": "en_XX"},
-        "youtu": _LATENT,
         "zamba": {  # the block that its attention layers share needs two of them
             "layers_block_type": ["linear_attention", "hybrid", "hybrid"],
             "num_hidden_layers": 3,
             "attention_hidden_size": 2 * WIDTH,
             "attention_head_dim": 2 * HEAD_SIZE,
         },
-        "zamba2": {"attention_hidden_size": 2 * WIDTH, "attention_head_dim": 2 * HEAD_SIZE},
         "zaya": {"layer_types": ["hybrid", "hybrid_sliding"], "sliding_window": WINDOW},
     }
 )

@@ -4,9 +4,11 @@
 architecture it belongs to. An entry knows one architecture, and wins.
 
 The sizes are small, and no two that should be told apart are equal: two layers, four heads and two
-of keys and values, windows and blocks that a text of twenty tokens outgrows. Weights are drawn
-wider than for training: with the usual 0.02 the attention of so narrow a model is all but uniform,
-and a wrong mask or position would change next to nothing.
+of keys and values, a window that a text of twenty tokens outgrows, fewer tokens to select than even
+a short text has. Weights are drawn wider than for training: with the usual 0.02 the attention of so
+narrow a model is all but uniform, and a wrong mask or position would change next to nothing. The
+chunks in which state space layers work through a text keep their size, which no text of a check
+reaches: a program is exported either for one chunk or for several.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ from typing import Any
 
 WIDTH, FEED_FORWARD, EXPERT, RANK = 64, 96, 32, 32
 LAYERS, HEADS, KEY_VALUE_HEADS, HEAD_SIZE, ROTARY_SIZE = 2, 4, 2, 16, 8
-VOCABULARY, POSITIONS, WINDOW, BLOCK = 512, 256, 16, 16
+VOCABULARY, POSITIONS, WINDOW, SELECTED = 512, 256, 16, 4
 STATE_HEADS = 2 * WIDTH // HEAD_SIZE  # a state space layer is twice as wide as the model
 EXPERTS, EXPERTS_PER_TOKEN = 8, 2
+INDEX_HEADS = 16  # scores of fewer heads are often exactly 0, and of equal ones any is the largest
 
 _SIZES: tuple[tuple[int, str], ...] = (
     (
@@ -50,14 +53,14 @@ _SIZES: tuple[tuple[int, str], ...] = (
     (
         LAYERS,
         """
-        decoder_layers depth encoder_layers n_layer n_layers num_blocks num_decoder_layers
+        decoder_layers encoder_layers n_layer n_layers num_blocks num_decoder_layers
         num_encoder_layers num_hidden_layers num_layers num_layers_per_stack
         """,
     ),
     (
         HEADS,
         """
-        attention_heads decoder_attention_heads encoder_attention_heads index_n_heads
+        attention_heads decoder_attention_heads encoder_attention_heads
         linear_num_heads linear_num_value_heads n_head n_heads num_attention_heads
         num_decoder_attention_heads num_encoder_attention_heads num_heads o_groups
         swa_num_attention_heads
@@ -86,8 +89,7 @@ _SIZES: tuple[tuple[int, str], ...] = (
     (
         EXPERTS_PER_TOKEN,
         """
-        moe_k moe_top_k moe_topk n_group n_groups num_expert_group num_experts_per_tok
-        num_experts_per_token
+        moe_k moe_top_k moe_topk n_group n_groups num_experts_per_tok
         """,
     ),
     (
@@ -109,17 +111,18 @@ _SIZES: tuple[tuple[int, str], ...] = (
         POSITIONS,
         """
         context_length max_position_embeddings max_seq_len max_target_positions
-        model_max_length n_ctx n_positions
+        n_ctx n_positions
         """,
     ),
     (
         WINDOW,
         """
-        attention_chunk_size attention_window_size index_topk keep_window_size
+        attention_chunk_size attention_window_size keep_window_size
         local_attention_window_len rel_extent sliding_window sliding_window_size window_size
         """,
     ),
-    (BLOCK, "block_size chunk_size mamba_chunk_size"),
+    (INDEX_HEADS, "index_n_heads"),
+    (SELECTED, "index_topk"),
     (0, "pad_token_id"),
     (1, "bos_token_id decoder_start_token_id"),
     (2, "eos_token_id forced_eos_token_id"),
@@ -134,6 +137,11 @@ SETTINGS: Mapping[str, Any] = MappingProxyType(
     {"init_std": 0.1, "initializer_range": 0.1, "is_decoder": True, "use_cache": True}
 )
 """What a field of this name is set to, whatever its default."""
+
+IMPLIED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"kv_lora_rank": {"num_key_value_heads": HEADS}}  # latent attention has no groups of heads
+)
+"""What other fields are set to where a configuration has the field, as names are not enough."""
 
 LAYER_LISTS: tuple[str, ...] = (
     "indexer_types",

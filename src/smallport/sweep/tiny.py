@@ -11,7 +11,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from smallport.sweep.entries import ENTRIES, UNBUILDABLE
-from smallport.sweep.rules import AT_MOST, LAYER_LISTS, LAYERS, SETTINGS
+from smallport.sweep.rules import AT_MOST, IMPLIED, LAYER_LISTS, LAYERS, SETTINGS
 
 MOST_PARAMETERS = 5_000_000
 """How many parameters a tiny model has at most."""
@@ -35,6 +35,17 @@ def architectures() -> tuple[str, ...]:
     True
     """
     return tuple(sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
+
+
+def stale_entries() -> tuple[str, ...]:
+    """Name the entries of the tables whose architecture transformers does not register.
+
+    Returns
+    -------
+    tuple of str
+        The ``model_type`` of each, sorted; empty when the tables fit the installed transformers.
+    """
+    return tuple(sorted({*ENTRIES, *UNBUILDABLE} - {*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES}))
 
 
 def tiny_config(model_type: str) -> transformers.PreTrainedConfig:
@@ -124,6 +135,7 @@ def _shrunk(
         value = getattr(default, name, None)
         if value is None or name in values:
             continue  # what is off by default stays off
+        values |= IMPLIED.get(name, {})
         if name in SETTINGS:
             values[name] = SETTINGS[name]
         elif name in AT_MOST:
