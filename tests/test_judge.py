@@ -62,7 +62,7 @@ def test_what_ends_the_process_is_the_failure_of_the_stage_it_was_in(
     later = len(STAGES) - place - 1
     assert statuses(verdict) == ["passed"] * place + ["failed"] + ["not reached"] * later
     assert verdict.report[stage].found == found
-    assert verdict.report[stage].error.startswith(found)
+    assert verdict.report[stage].error.startswith(f"ProcessEnded: {found}")
     assert not verdict.report.passed()
 
 

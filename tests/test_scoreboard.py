@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from smallport import measured
 from smallport.export.report import STAGES
 from smallport.sweep.scoreboard import contradictions, keep, read_scoreboard
+from smallport.sweep.verdicts import Conditions, Verdict
 from tests.sweep_helpers import report_with
 
 ALL = ["passed"] * len(STAGES)
@@ -50,8 +52,6 @@ def test_an_architecture_without_a_report_is_not_left_out(file):
 
 
 def test_results_of_something_else_are_refused(file):
-    from smallport import measured  # noqa: PLC0415 - the test's own use
-
     measured.write(file, [1, 2], command="")
     with pytest.raises(ValueError, match="does not hold the results of a sweep"):
         read_scoreboard(file)
@@ -66,13 +66,22 @@ def test_a_skipped_stage_is_refused(file):
         read_scoreboard(file)
 
 
+def verdict(report, until=STAGES[-1]):
+    return Verdict(report, Conditions({}, ""), until, 1.0, None)
+
+
 def test_the_same_verdicts_do_not_contradict(kept):
-    assert contradictions(kept.reports.values(), kept) == []
+    assert contradictions(map(verdict, kept.reports.values()), kept) == []
+
+
+def test_what_was_not_asked_for_contradicts_nothing(kept):
+    now = verdict(report_with("passed", "passed", name="a"), until="ran")
+    assert contradictions([now], kept) == []
 
 
 def test_another_verdict_contradicts(kept):
     now = report_with("passed", "passed", "failed", name="b", error="ValueError: odd")
-    found = contradictions([now, kept.reports["a"]], kept)
+    found = contradictions([verdict(now), verdict(kept.reports["a"])], kept)
     assert [line.partition(" on ")[0] for line in found] == [
         "b: 'ran' is passed, and was failed",
         "b: 'exported' is failed, and was not reached",
@@ -82,11 +91,11 @@ def test_another_verdict_contradicts(kept):
 
 def test_verdicts_of_other_versions_are_not_compared(kept):
     other = report_with("failed", name="b", versions={"torch": "3"})
-    assert contradictions([other, kept.reports["a"]], kept) == []
+    assert contradictions([verdict(other), verdict(kept.reports["a"])], kept) == []
 
 
 def test_comparing_nothing_is_an_error(kept):
     other = report_with(*ALL, name="a", versions={"torch": "3"})
     for nothing in ([], [other], [report_with(*ALL, name="c")]):
         with pytest.raises(ValueError, match="no kept report was made with these versions"):
-            contradictions(nothing, kept)
+            contradictions(map(verdict, nothing), kept)

@@ -17,7 +17,7 @@ from smallport.sweep.scoreboard import NAME, read_scoreboard
 
 COOKBOOK = "gallery/export/plot_20_export_error_cookbook"
 CAUSES_SHOWN = 10
-GLYPHS = {"passed": "✓", "failed": "✗", "not reached": "–"}
+GLYPHS = {"passed": "✓", "failed": "✗", "not reached": "·"}
 TEMPLATES = Path(__file__).parents[1] / "_templates"
 
 

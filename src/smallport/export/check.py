@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torch import nn
@@ -26,6 +26,7 @@ def check_export(
     name: str = "",
     command: str = "",
     until: str | None = None,
+    each: Callable[[ExportReport], None] | None = None,
 ) -> ExportReport:
     """Check that a causal language model can be exported, and that what comes out is right.
 
@@ -56,6 +57,9 @@ def check_export(
         What repeats the check, in a shell, for the report.
     until
         The last of ``smallport.export.STAGES`` to run; all of them if left out.
+    each
+        Called after each stage that ran with the report so far, in which the stages to come are
+        not reached.
 
     Returns
     -------
@@ -87,6 +91,8 @@ def check_export(
     from smallport.export.programs import undisturbed  # noqa: PLC0415
     from smallport.export.stages import ExportCheck  # noqa: PLC0415
 
+    name = name or (type(model).__name__ if isinstance(model, nn.Module) else "model")
+    versions = _versions()
     reports: list[StageReport] = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, undisturbed():
         check = ExportCheck(model, inputs, Path(folder))
@@ -105,8 +111,15 @@ def check_export(
                 reports.append(StageReport(stage, "not reached", reason))
             else:
                 reports.append(_report(stage, run))
-    name = name or (type(model).__name__ if isinstance(model, nn.Module) else "model")
-    return ExportReport(name, tuple(reports), _versions(), command)
+                if each:
+                    each(ExportReport(name, _padded(reports), versions, command))
+    return ExportReport(name, tuple(reports), versions, command)
+
+
+def _padded(reports: Sequence[StageReport]) -> tuple[StageReport, ...]:
+    """Add the stages that did not run yet."""
+    later = STAGES[len(reports) :]
+    return (*reports, *(StageReport(stage, "not reached", "it did not run yet") for stage in later))
 
 
 def _end(last: StageReport, until: str | None) -> str:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from smallport.export.recipes import error_text
 from smallport.export.report import STAGES, ExportReport, StageReport
 from smallport.measured import installed_versions
 from smallport.sweep.limits import Ending, Limits, run_limited
@@ -22,6 +23,10 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # the models are tiny, and other processes run beside them
     "TOKENIZERS_PARALLELISM": "false",
 }
+
+
+class ProcessEnded(Exception):  # noqa: N818 - as a verdict calls it
+    """The process of an architecture ended before its report was whole; the message says how."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +104,11 @@ def command(model_type: str) -> str:
 def failed(report: ExportReport, stage: str, ending: Ending) -> ExportReport:
     """Say of a stage that its process ended, and of those after it that they were not reached."""
     found = ending.cause or "The process ended without a report on every stage."
+    said = f"{found}\n{ending.output}".strip()
     place = STAGES.index(stage)
     stages = (
         *report.stages[:place],
-        StageReport(stage, "failed", found, error=f"{found}\n{ending.output}".strip()),
+        StageReport(stage, "failed", found, error=error_text(ProcessEnded(said))),
         *(StageReport(later, "not reached", f"{stage} failed") for later in STAGES[place + 1 :]),
     )
     return replace(report, stages=stages)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smallport import measured
-from smallport.export.report import ExportReport
+from smallport.export.report import STAGES, ExportReport
 from smallport.sweep.counts import StageCount, count_stages
+from smallport.sweep.verdicts import Verdict
 
 NAME = "sweep"
 """The name of the kept results that the scoreboard shows."""
@@ -95,11 +96,11 @@ def read_scoreboard(name: Path | str = NAME) -> Scoreboard:
     return Scoreboard(registered, {report.name: report for report in reports}, kept.provenance)
 
 
-def contradictions(live: Iterable[ExportReport], kept: Scoreboard) -> list[str]:
+def contradictions(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
     """List where verdicts found now are others than the kept ones.
 
-    Only reports that were made with the same versions are compared, and of each stage whether it
-    passed: differences and messages may vary with the processor.
+    Only reports that were made with the same versions are compared, and of each stage that was
+    asked for whether it passed: differences and messages may vary with the processor.
 
     Parameters
     ----------
@@ -119,17 +120,17 @@ def contradictions(live: Iterable[ExportReport], kept: Scoreboard) -> list[str]:
         When there is nothing to compare: no report was made with the versions of the kept one.
     """
     pairs = [
-        (report, kept.reports[report.name])
-        for report in live
-        if report.name in kept.reports
-        and dict(report.versions) == dict(kept.reports[report.name].versions)
+        (verdict, kept.reports[verdict.model_type])
+        for verdict in live
+        if verdict.model_type in kept.reports
+        and dict(verdict.report.versions) == dict(kept.reports[verdict.model_type].versions)
     ]
     if not pairs:
         raise ValueError("contradictions: no kept report was made with these versions")
     return [
-        f"{now.name}: {stage.stage!r} is {stage.status}, and was {before[stage.stage].status} on "
-        f"{kept.provenance.date}: {stage.error or stage.found}"
+        f"{now.model_type}: {stage.stage!r} is {stage.status}, and was "
+        f"{before[stage.stage].status} on {kept.provenance.date}: {stage.error or stage.found}"
         for now, before in pairs
-        for stage in now.stages
+        for stage in now.report.stages[: STAGES.index(now.until) + 1]
         if stage.status != before[stage.stage].status
     ]
