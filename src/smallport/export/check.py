@@ -26,6 +26,7 @@ def check_export(
     name: str = "",
     command: str = "",
     until: str | None = None,
+    progress: Callable[[StageReport], object] | None = None,
 ) -> ExportReport:
     """Check that a causal language model can be exported, and that what comes out is right.
 
@@ -56,6 +57,8 @@ def check_export(
         What repeats the check, in a shell, for the report.
     until
         The last of ``smallport.export.STAGES`` to run; all of them if left out.
+    progress
+        Called with the report of each stage that ran, as soon as it has.
 
     Returns
     -------
@@ -105,6 +108,8 @@ def check_export(
                 reports.append(StageReport(stage, "not reached", reason))
             else:
                 reports.append(_report(stage, run))
+                if progress:
+                    progress(reports[-1])
     name = name or (type(model).__name__ if isinstance(model, nn.Module) else "model")
     return ExportReport(name, tuple(reports), _versions(), command)
 
