@@ -301,12 +301,3 @@ def test_a_stage_that_is_skipped_is_no_pass(monkeypatch):
     report = check_export(TinyModel())
     assert report["matches"].status == "failed"
     assert not report.passed()
-
-
-def test_each_stage_is_told_as_soon_as_it_ran():
-    told = []
-    report = check_export(TinyModel(), until="exported", each=told.append)
-    ran = [[one.stage for one in so_far.stages if one.status == "passed"] for so_far in told]
-    assert ran == [["built"], ["built", "ran"], ["built", "ran", "exported"]]
-    assert [so_far["ran"].status for so_far in told] == ["not reached", "passed", "passed"]
-    assert told[-1].stages[:3] == report.stages[:3]

@@ -147,6 +147,12 @@ def test_what_cannot_be_built_says_why(model_type):
     assert len(UNBUILDABLE[model_type].split()) > 5
 
 
+def test_a_model_that_stays_large_is_refused(monkeypatch):
+    monkeypatch.setattr(tiny, "ENTRIES", {"llama": {"vocab_size": 50_000}})
+    with pytest.raises(Unbuildable, match=r"leave llama with 6,.* more than 5,000,000; name"):
+        tiny_model("llama")
+
+
 def test_no_entry_is_stale(monkeypatch):
     assert stale_entries() == ()
     monkeypatch.setattr(tiny, "ENTRIES", {"llama": {}, "lama": {}})

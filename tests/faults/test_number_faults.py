@@ -328,6 +328,19 @@ FAULTS = [
         "assert torch.equal(",
         "AssertionError: the embedding in the ONNX file is not the model's",
     ),
+    Fault(
+        "failed_stage_passes",
+        EXPORT,
+        "assert failure is not None",
+        "AssertionError: a stage that fails is counted as passed",
+    ),
+    Fault(
+        "program_of_check_changed",
+        EXPORT,
+        "assert report.passed()",
+        "AssertionError: StageReport(stage='matches', status='failed', found='it differs from the "
+        "model at ",
+    ),
 ]
 
 FAULTS += [

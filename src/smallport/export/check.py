@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import nn
@@ -26,7 +26,7 @@ def check_export(
     name: str = "",
     command: str = "",
     until: str | None = None,
-    each: Callable[[ExportReport], None] | None = None,
+    progress: Callable[[StageReport], object] | None = None,
 ) -> ExportReport:
     """Check that a causal language model can be exported, and that what comes out is right.
 
@@ -57,9 +57,8 @@ def check_export(
         What repeats the check, in a shell, for the report.
     until
         The last of ``smallport.export.STAGES`` to run; all of them if left out.
-    each
-        Called after each stage that ran with the report so far, in which the stages to come are
-        not reached.
+    progress
+        Called with the report of each stage that ran, as soon as it has.
 
     Returns
     -------
@@ -91,8 +90,6 @@ def check_export(
     from smallport.export.programs import undisturbed  # noqa: PLC0415
     from smallport.export.stages import ExportCheck  # noqa: PLC0415
 
-    name = name or (type(model).__name__ if isinstance(model, nn.Module) else "model")
-    versions = _versions()
     reports: list[StageReport] = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, undisturbed():
         check = ExportCheck(model, inputs, Path(folder))
@@ -111,15 +108,10 @@ def check_export(
                 reports.append(StageReport(stage, "not reached", reason))
             else:
                 reports.append(_report(stage, run))
-                if each:
-                    each(ExportReport(name, _padded(reports), versions, command))
-    return ExportReport(name, tuple(reports), versions, command)
-
-
-def _padded(reports: Sequence[StageReport]) -> tuple[StageReport, ...]:
-    """Add the stages that did not run yet."""
-    later = STAGES[len(reports) :]
-    return (*reports, *(StageReport(stage, "not reached", "it did not run yet") for stage in later))
+                if progress:
+                    progress(reports[-1])
+    name = name or (type(model).__name__ if isinstance(model, nn.Module) else "model")
+    return ExportReport(name, tuple(reports), versions_used(), command)
 
 
 def _end(last: StageReport, until: str | None) -> str:
@@ -158,6 +150,6 @@ def _report(stage: str, run: Callable[[], Finding]) -> StageReport:
     )
 
 
-def _versions() -> dict[str, str]:
+def versions_used() -> dict[str, str]:
     """Look up the versions of the packages that are used, without a local label such as +cpu."""
     return {name: importlib.metadata.version(name).partition("+")[0] for name in PACKAGES}

@@ -30,6 +30,7 @@ from smallport.export.subject import (
     CACHE,
     PADDED,
     SEEN,
+    SEEN_WHOLE,
     SMALLEST,
     UNSEEN,
     Subject,
@@ -84,7 +85,7 @@ class ExportCheck:
     def ran(self) -> Finding:
         """Run a copy of the model that shares no weight with it, and see what it heeds."""
         self.subject = subject = make_subject(copy.deepcopy(self.model), self._inputs)
-        self.example = subject.make_inputs(subject.fit(SEEN))
+        self.example = subject.make_inputs(SEEN if subject.cached else SEEN_WHOLE)
         if self._inputs is not None:
             self.example = {name: self._inputs[name] for name in self.example}
         result = subject.run(self.example)

@@ -28,6 +28,9 @@ SEEN = InputShape(batch_size=2, cache_length=30, new_tokens=3)
 
 PADDED = InputShape(batch_size=3, cache_length=12, new_tokens=2, padding=5)
 
+SEEN_WHOLE = InputShape(batch_size=2, cache_length=0, new_tokens=9)
+"""The same without a cache. Loops over tokens are unrolled, so a short text saves minutes."""
+
 UNSEEN = (
     InputShape(batch_size=1, cache_length=30, new_tokens=3),
     InputShape(batch_size=3, cache_length=7, new_tokens=5),

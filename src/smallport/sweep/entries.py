@@ -123,6 +123,7 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "index_topk_blocks": 2,
         },
         "ministral": {"head_dim": HEAD_SIZE} | _SLIDING_AND_FULL,
+        "modernbert-decoder": {"local_attention": 2 * WINDOW},  # half of it to either side
         # Several codebooks stand in the batch axis, where no text has anything to do with them.
         "musicgen": {"decoder": {"num_codebooks": 1}},
         "musicgen_melody": {"decoder": {"num_codebooks": 1}},

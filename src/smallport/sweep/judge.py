@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from smallport.export.check import versions_used
 from smallport.export.recipes import error_text
 from smallport.export.report import STAGES, ExportReport, StageReport
-from smallport.measured import installed_versions
 from smallport.sweep.limits import Ending, Limits, run_limited
 from smallport.sweep.verdicts import Verdict, conditions, unanswered
 
@@ -92,8 +93,24 @@ def _read(file: Path, task: Task) -> ExportReport:
     """Read what a process reported; it may have reported on no stage yet."""
     with suppress(FileNotFoundError):
         return ExportReport.from_json(json.loads(file.read_text(encoding="utf-8")))
-    stages = tuple(StageReport(stage, "not reached", "The process ended.") for stage in STAGES)
-    return ExportReport(task.model_type, stages, installed_versions(), command(task.model_type))
+    return padded(task.model_type, [], command(task.model_type))
+
+
+def padded(name: str, ran: Sequence[StageReport], again: str) -> ExportReport:
+    """Make a report of the stages that ran so far; those to come are not reached.
+
+    Parameters
+    ----------
+    name
+        The architecture.
+    ran
+        The first stages.
+    again
+        What repeats the check.
+    """
+    later = STAGES[len(ran) :]
+    stages = (*ran, *(StageReport(stage, "not reached", "it did not run yet") for stage in later))
+    return ExportReport(name, stages, versions_used(), again)
 
 
 def command(model_type: str) -> str:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from smallport.assets.download import replacing
 from smallport.export.check import check_export
-from smallport.export.report import STAGES, ExportReport
-from smallport.sweep.judge import command
+from smallport.export.report import STAGES, ExportReport, StageReport
+from smallport.sweep.judge import command, padded
 from smallport.sweep.limits import end_with_parent
 from smallport.sweep.tiny import tiny_model
 
@@ -36,12 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash says by itself where it was
+    again = command(options.model_type)
+    ran: list[StageReport] = []
+
+    def write_so_far(stage: StageReport) -> None:
+        ran.append(stage)
+        write(options.file, padded(options.model_type, ran, again))
+
     report = check_export(
         functools.partial(tiny_model, options.model_type),
         name=options.model_type,
-        command=command(options.model_type),
+        command=again,
         until=options.until,
-        each=functools.partial(write, options.file),
+        progress=write_so_far,
     )
     write(options.file, report)
 

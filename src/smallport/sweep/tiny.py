@@ -78,7 +78,7 @@ def tiny_config(model_type: str) -> transformers.PreTrainedConfig:
     if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise ValueError(
             f"tiny_config: transformers {transformers.__version__} registers no {model_type!r} for "
-            "causal language modelling; smallport.sweep.architectures() lists what it does"
+            "causal language modelling; smallport.sweep.tiny.architectures() lists what it does"
         )
     if model_type in UNBUILDABLE:
         raise Unbuildable(UNBUILDABLE[model_type])
@@ -108,7 +108,7 @@ def tiny_model(model_type: str, *, seed: int = 0) -> transformers.PreTrainedMode
     ValueError
         When transformers registers no such architecture.
     Unbuildable
-        When the tables say that no tiny model of it runs.
+        When the tables say that no tiny model of it runs, or leave it too many parameters.
 
     Examples
     --------
@@ -120,6 +120,11 @@ def tiny_model(model_type: str, *, seed: int = 0) -> transformers.PreTrainedMode
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: transformers.PreTrainedModel = model_class(configuration)
+    if model.num_parameters() > MOST_PARAMETERS:
+        raise Unbuildable(
+            f"the rules leave {model_type} with {model.num_parameters():,} parameters, more than "
+            f"{MOST_PARAMETERS:,}; name the fields that make it large in smallport.sweep.entries"
+        )
     model.eval()  # type: ignore[no-untyped-call]
     return model
 
