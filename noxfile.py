@@ -129,6 +129,16 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure every route and the grid, with all peers; SMALLPORT_ASSETS=published keeps them."""
+    everything = ["-e", f".[{EXTRAS}]", *in_groups("peers")]
+    session.install("-c", "constraints.txt", *everything, silent=False)
+    kept = "src/smallport/measured" if os.environ.get("SMALLPORT_ASSETS") == "published" else "."
+    arguments = session.posargs or [f"{kept}/routes.json"]
+    session.run("python", "-m", "smallport.quantize.benchmark", *arguments, env=VARIABLES)
+
+
+@nox.session(default=False)
 def minimums(session: nox.Session) -> None:
     """Run the unit tests with the oldest versions that pyproject.toml admits."""
     oldest = [requirement.replace(">=", "==") for requirement in required()]
