@@ -8,7 +8,7 @@ import pytest
 
 from smallport import measured
 from smallport.export.report import STAGES
-from smallport.sweep.scoreboard import contradictions, keep, read_scoreboard
+from smallport.sweep.scoreboard import comparable, contradictions, keep, read_scoreboard
 from smallport.sweep.verdicts import Conditions, Verdict
 from tests.sweep_helpers import report_with
 
@@ -46,8 +46,15 @@ def test_a_difference_that_is_no_number_is_kept(file):
 
 
 def test_an_architecture_without_a_report_is_not_left_out(file):
-    with pytest.raises(ValueError, match=r"no report on b, c \(2 of 3\)"):
-        keep(file, ["a", "b", "c"], [report_with(*ALL, name="a")], command="")
+    keep(file, ["a", "b", "c"], [report_with(*ALL, name="a")], command="")
+    scoreboard = read_scoreboard(file)
+    assert scoreboard.registered == ("a", "b", "c")
+    assert [(one.passed, one.unknown, one.of) for one in scoreboard.counts()] == [(1, 2, 3)] * 8
+
+
+def test_an_architecture_that_is_not_registered_is_refused(file):
+    with pytest.raises(ValueError, match="keep: b: registered by nothing"):
+        keep(file, ["a"], [report_with(*ALL, name="b")], command="")
     assert not file.exists()
 
 
@@ -90,12 +97,14 @@ def test_another_verdict_contradicts(kept):
 
 
 def test_verdicts_of_other_versions_are_not_compared(kept):
-    other = report_with("failed", name="b", versions={"torch": "3"})
-    assert contradictions([verdict(other), verdict(kept.reports["a"])], kept) == []
+    other = verdict(report_with("failed", name="b", versions={"torch": "3"}))
+    same = verdict(kept.reports["a"])
+    unknown = verdict(report_with(*ALL, name="c"))
+    assert comparable([other, same, unknown], kept) == [same]
+    with pytest.raises(ValueError, match="one without a kept report of the same versions"):
+        contradictions([other, same], kept)
 
 
 def test_comparing_nothing_is_an_error(kept):
-    other = report_with(*ALL, name="a", versions={"torch": "3"})
-    for nothing in ([], [other], [report_with(*ALL, name="c")]):
-        with pytest.raises(ValueError, match="no kept report was made with these versions"):
-            contradictions(map(verdict, nothing), kept)
+    with pytest.raises(ValueError, match="contradictions: no verdict"):
+        contradictions([], kept)

@@ -25,7 +25,8 @@ QUANTIZATION = EXAMPLES / "quantization" / "plot_20_lstm_dynamic_quantization.py
 MEGABYTES = EXAMPLES / "quantization" / "plot_30_where_the_megabytes_are.py"
 ONNX_ROUTE = EXAMPLES / "quantization" / "plot_40_lstm_through_onnx.py"
 EXPORT = EXAMPLES / "export" / "plot_10_tiny_llm_export.py"
-PAGES = [TRAINING, QUANTIZATION, MEGABYTES, ONNX_ROUTE, EXPORT]
+SCOREBOARD = EXAMPLES / "export" / "plot_40_scoreboard_live.py"
+PAGES = [TRAINING, QUANTIZATION, MEGABYTES, ONNX_ROUTE, EXPORT, SCOREBOARD]
 
 
 @dataclass(frozen=True)
@@ -474,6 +475,24 @@ FAULTS += [
         "check(",
         "AssertionError: eager in chunks against one go: largest difference of a word's loss: "
         "claimed at most 0.001 nats, measured ",
+    ),
+    Fault(
+        "unreached_counted_as_passed",
+        SCOREBOARD,
+        'assert passed["decodes"] == ',
+        "AssertionError",
+    ),
+    Fault(
+        "kept_verdict_changed",
+        SCOREBOARD,
+        "assert not contradicting, ",
+        "AssertionError: opt: 'built' is passed, and was failed on ",
+    ),
+    Fault(
+        "verdict_lost",
+        SCOREBOARD,
+        "assert sorted(reports) == files == list(chosen), ",
+        "AssertionError: a verdict was lost, or doubled",
     ),
 ]
 

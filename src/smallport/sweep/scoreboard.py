@@ -50,24 +50,21 @@ def keep(
     registered
         Every architecture that there is.
     reports
-        What was found, a report for each architecture.
+        What was found, at most a report for each architecture. Those without one are kept as that.
     command
         What to type to find it out again.
 
     Raises
     ------
     ValueError
-        When there is no report on some architecture: a scoreboard leaves none out.
+        When there are two reports on one architecture, or one on none of those that there are.
     """
     found = {report.name: report for report in reports}
-    if missing := sorted(set(registered) - set(found)):
-        raise ValueError(
-            f"keep: no report on {', '.join(missing[:5])}{' ...' if missing[5:] else ''} "
-            f"({len(missing)} of {len(registered)}); sweep all architectures, through all stages"
-        )
+    if stray := sorted(set(found) - set(registered)):
+        raise ValueError(f"keep: {', '.join(stray)}: registered by nothing; pass all names")
     results = {
         "registered": list(registered),
-        "reports": [found[name].to_json() for name in registered],
+        "reports": [found[name].to_json() for name in registered if name in found],
     }
     measured.write(file, results, command=command)
 
@@ -96,16 +93,34 @@ def read_scoreboard(name: Path | str = NAME) -> Scoreboard:
     return Scoreboard(registered, {report.name: report for report in reports}, kept.provenance)
 
 
-def contradictions(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
-    """List where verdicts found now are others than the kept ones.
-
-    Only reports that were made with the same versions are compared, and of each stage that was
-    asked for whether it passed: differences and messages may vary with the processor.
+def comparable(live: Iterable[Verdict], kept: Scoreboard) -> list[Verdict]:
+    """Choose the verdicts that were found with the versions of the kept ones.
 
     Parameters
     ----------
     live
         What was found now.
+    kept
+        What was found before.
+    """
+    return [
+        verdict
+        for verdict in live
+        if verdict.model_type in kept.reports
+        and dict(verdict.report.versions) == dict(kept.reports[verdict.model_type].versions)
+    ]
+
+
+def contradictions(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
+    """List where verdicts found now are others than the kept ones.
+
+    Compared is of each stage that was asked for whether it passed: differences and messages may
+    vary with the processor.
+
+    Parameters
+    ----------
+    live
+        What was found now, with the same versions.
     kept
         What was found before.
 
@@ -117,20 +132,18 @@ def contradictions(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
     Raises
     ------
     ValueError
-        When there is nothing to compare: no report was made with the versions of the kept one.
+        When a verdict cannot be compared, or when there is none.
     """
-    pairs = [
-        (verdict, kept.reports[verdict.model_type])
-        for verdict in live
-        if verdict.model_type in kept.reports
-        and dict(verdict.report.versions) == dict(kept.reports[verdict.model_type].versions)
-    ]
-    if not pairs:
-        raise ValueError("contradictions: no kept report was made with these versions")
+    live = list(live)
+    if not live or comparable(live, kept) != live:
+        raise ValueError(
+            "contradictions: no verdict, or one without a kept report of the same versions; "
+            "choose those that smallport.sweep.scoreboard.comparable returns"
+        )
     return [
-        f"{now.model_type}: {stage.stage!r} is {stage.status}, and was "
-        f"{before[stage.stage].status} on {kept.provenance.date}: {stage.error or stage.found}"
-        for now, before in pairs
+        f"{now.model_type}: {stage.stage!r} is {stage.status}, and was {before.status} on "
+        f"{kept.provenance.date}: {stage.error or stage.found}"
+        for now in live
         for stage in now.report.stages[: STAGES.index(now.until) + 1]
-        if stage.status != before[stage.stage].status
+        if stage.status != (before := kept.reports[now.model_type][stage.stage]).status
     ]
