@@ -1,4 +1,6 @@
-"""Show what the sweep found: ``.. scoreboard::`` renders the kept results by a template.
+"""Show what the sweep found: ``.. scoreboard:: PART`` renders the kept results by a template.
+
+The parts are the templates in ``_templates/scoreboard``: counts, causes, table, found.
 
 All of it is in the page: the script beside it only sorts and searches.
 """
@@ -18,26 +20,34 @@ from smallport.sweep.scoreboard import NAME, read_scoreboard
 COOKBOOK = "gallery/export/plot_20_export_error_cookbook"
 CAUSES_SHOWN = 10
 GLYPHS = {"passed": "✓", "failed": "✗", "not reached": "·"}
-TEMPLATES = Path(__file__).parents[1] / "_templates"
+TEMPLATES = Path(__file__).parents[1] / "_templates" / "scoreboard"
 
 
 class Scoreboard(SphinxDirective):
-    """Show the counts by stage, the most frequent causes, and every architecture."""
+    """Show one part of the scoreboard."""
+
+    required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Render the results."""
         file = measured.FOLDER / f"{NAME}.json"
-        for dependency in (file, TEMPLATES / "scoreboard.html"):
+        template = TEMPLATES / f"{self.arguments[0]}.html"
+        if not template.exists():
+            raise self.error(f"the scoreboard has no part {self.arguments[0]!r}: see {TEMPLATES}")
+        for dependency in (file, template):
             self.env.note_dependency(str(dependency))
-        html = render(self.env.app.builder.get_relative_uri(self.env.docname, COOKBOOK))
+        cookbook = self.env.app.builder.get_relative_uri(self.env.docname, COOKBOOK)
+        html = render(template.name, cookbook)
         return [nodes.raw("", html, format="html")]
 
 
-def render(cookbook: str, name: Path | str = NAME) -> str:
-    """Write the scoreboard in HTML.
+def render(template: str, cookbook: str, name: Path | str = NAME) -> str:
+    """Write one part of the scoreboard in HTML.
 
     Parameters
     ----------
+    template
+        The part.
     cookbook
         The address of the page that explains errors.
     name
@@ -47,13 +57,19 @@ def render(cookbook: str, name: Path | str = NAME) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.get_template("scoreboard.html").render(
+    passed = {
+        report.name: sum(one.status == "passed" for one in report.stages)
+        for report in kept.reports.values()
+    }
+    return environment.get_template(template).render(
         stages=STAGES,
+        passed=passed,
         glyphs=GLYPHS,
         counts=kept.counts(),
         causes=frequent_causes(kept.reports.values())[:CAUSES_SHOWN],
-        reports=[kept.reports[name] for name in kept.registered if name in kept.reports],
+        reports=[kept.reports[one] for one in kept.registered if one in kept.reports],
         registered=kept.registered,
+        missing=[one for one in kept.registered if one not in kept.reports],
         provenance=kept.provenance,
         largest=largest_difference,
         cookbook=cookbook,

@@ -1,6 +1,6 @@
 // Sort and search the scoreboard. Without this, the page shows the same, in the order of names.
 (() => {
-  const table = document.getElementById("scoreboard");
+  const table = document.getElementById("scoreboard-architectures");
   if (!table) return;
   const body = table.tBodies[0];
   const rows = [...body.rows];

@@ -29,13 +29,14 @@ A whole sweep takes too long for a page. This one
 # RWKV is the one that is known to fail. It is a recurrent model, and keeps a state
 # instead of a cache.
 
-import smallport  # before ONNX Runtime, which would report its use otherwise
+import transformers
+
 from smallport.sweep.runner import choose
 from smallport.sweep.tiny import architectures, tiny_model
 
 registered = architectures()
 chosen = choose(registered, "bloom,gpt2,gpt_neox,llama,mistral,opt,qwen2,rwkv")
-print(f"smallport {smallport.__version__}: {len(registered)} architectures registered")
+print(f"transformers {transformers.__version__} registers {len(registered)} of them")
 for name in chosen:
     model = tiny_model(name)
     print(f"{name}: {type(model).__name__}, {model.num_parameters():,} parameters")

@@ -117,11 +117,11 @@ def sweep(
     verdicts
         Where to write.
     executor
-        Where the processes run, as :mod:`smallport.sweep.executors` makes them.
+        Where the processes run, as :func:`smallport.sweep.executors.local` makes them.
     until
         The last stage.
     limits
-        What one process may take; those of :class:`smallport.sweep.Limits` by default.
+        What one process may take; those of :class:`smallport.sweep.limits.Limits` by default.
     child
         Arguments for Python that start the process.
 
