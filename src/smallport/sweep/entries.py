@@ -68,9 +68,10 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "deepseek_v2": {"first_k_dense_replace": 1, "num_experts_per_tok": EXPERTS_PER_TOKEN},
         "deepseek_v4": {
             "compress_rates": {
-                "compressed_sparse_attention": 4,
-                "heavily_compressed_attention": 8,
+                "compressed_sparse_attention": 2,
+                "heavily_compressed_attention": 4,
             },
+            "index_topk": 2,  # of what is left after compression
             "partial_rotary_factor": 0.5,
         },
         "dots1": {
