@@ -92,6 +92,16 @@ class NotANumber(TinyModel):
         return outputs | {"logits": outputs["logits"] / 0.0}
 
 
+class BeginsAnew(TinyModel):
+    """A model that returns a cache and fails when it is given one that is filled."""
+
+    def forward(self, input_ids, attention_mask, position_ids, past_key_values=None):
+        """Go on from nothing."""
+        if past_key_values is not None and past_key_values.get_seq_length():
+            raise RuntimeError("the cache is full")
+        return super().forward(input_ids, attention_mask, position_ids, past_key_values)
+
+
 class Forgetful(nn.Module):
     """A model that returns no cache, and so has to read the whole text each time."""
 
@@ -132,6 +142,12 @@ def test_a_model_without_cache_is_compared_in_full_and_named():
     assert report.passed(), report
     assert "it keeps nothing between calls; it is exported without" in report["ran"].found
     assert "1 tensors agree in every element at 7 shapes" in report["matches"].found
+
+
+def test_a_model_that_does_not_go_on_from_its_cache_is_named():
+    report = check_export(BeginsAnew(), until="matches")
+    assert "does not go on from them (RuntimeError: the cache is full)" in report["ran"].found
+    assert report["matches"].status == "passed"
 
 
 def test_the_shapes_are_what_they_are_said_to_be():

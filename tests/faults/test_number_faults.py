@@ -25,8 +25,9 @@ QUANTIZATION = EXAMPLES / "quantization" / "plot_20_lstm_dynamic_quantization.py
 MEGABYTES = EXAMPLES / "quantization" / "plot_30_where_the_megabytes_are.py"
 ONNX_ROUTE = EXAMPLES / "quantization" / "plot_40_lstm_through_onnx.py"
 EXPORT = EXAMPLES / "export" / "plot_10_tiny_llm_export.py"
+DECODING = EXAMPLES / "export" / "plot_30_exported_but_is_it_right.py"
 SCOREBOARD = EXAMPLES / "export" / "plot_40_scoreboard_live.py"
-PAGES = [TRAINING, QUANTIZATION, MEGABYTES, ONNX_ROUTE, EXPORT, SCOREBOARD]
+PAGES = [TRAINING, QUANTIZATION, MEGABYTES, ONNX_ROUTE, EXPORT, DECODING, SCOREBOARD]
 
 
 @dataclass(frozen=True)
@@ -476,6 +477,54 @@ FAULTS += [
         "AssertionError: eager in chunks against one go: largest difference of a word's loss: "
         "claimed at most 0.001 nats, measured ",
     ),
+]
+
+FAULTS += [
+    Fault(
+        "cache_not_fed_back",
+        DECODING,
+        'check("steps against one call without a cache", ',
+        "AssertionError: steps against one call without a cache: claimed at most 4.768",
+    ),
+    Fault(
+        "mask_ignored_everywhere",
+        DECODING,
+        'check("padded text against the same text alone", ',
+        "AssertionError: padded text against the same text alone: claimed at most 4.768",
+    ),
+    Fault(
+        "mask_ignored",
+        DECODING,
+        "assert torch.equal(exported.tokens, tokens), ",
+        "AssertionError: the program writes other tokens",
+    ),
+    Fault(
+        "last_key_zeroed",
+        DECODING,
+        "assert torch.equal(exported.tokens, tokens), ",
+        "AssertionError: the program writes other tokens",
+    ),
+    Fault(
+        "exported_weight_changed",
+        DECODING,
+        "check(",
+        "AssertionError: exported program, worst of all steps and tensors: claimed at most 4.768",
+    ),
+    Fault(
+        "onnx_of_another_model",
+        DECODING,
+        "assert torch.equal(onnx_decoding.tokens, tokens), ",
+        "AssertionError: ONNX Runtime writes other tokens",
+    ),
+    Fault(
+        "comparison_says_zero",
+        DECODING,
+        "assert by_hand == ",
+        "AssertionError: compare_decodings disagrees with a subtraction by hand",
+    ),
+]
+
+FAULTS += [
     Fault(
         "unreached_counted_as_passed",
         SCOREBOARD,

@@ -14,6 +14,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from smallport.export.inputs import DynamicShapes, Inputs, InputShape, copy_inputs
 from smallport.export.names import NamedTensors, listed, name_inputs, name_outputs
+from smallport.export.recipes import error_text
 
 TOKEN_INPUTS = ("input_ids", "attention_mask", "position_ids")
 """What a model may be given for each token; it is given those that its forward method names."""
@@ -28,7 +29,7 @@ SEEN = InputShape(batch_size=2, cache_length=30, new_tokens=3)
 
 PADDED = InputShape(batch_size=3, cache_length=12, new_tokens=2, padding=5)
 
-SEEN_WHOLE = InputShape(batch_size=2, cache_length=0, new_tokens=9)
+SEEN_WHOLE = InputShape(batch_size=2, cache_length=0, new_tokens=10)
 """The same without a cache. Loops over tokens are unrolled, so a short text saves minutes."""
 
 UNSEEN = (
@@ -227,10 +228,23 @@ def make_subject(model: nn.Module, inputs: Inputs | None = None) -> Subject:
     if CACHE in given and kinds and kinds <= {DynamicLayer, DynamicSlidingWindowLayer}:
         window = DynamicSlidingWindowLayer in kinds
         words = "it keeps keys and values" + (", some for a sliding window" if window else "")
-        return replace(subject, cached=True, state=words)
-    held = ", ".join(sorted(kind.__name__ for kind in kinds)) or type(state).__name__
+        cached = replace(subject, cached=True, state=words)
+        if not (refusal := _refusal(cached)):
+            return cached
+        held = f"keys and values, and does not go on from them ({refusal}),"
+    else:
+        held = ", ".join(sorted(kind.__name__ for kind in kinds)) or type(state).__name__
     words = f"it keeps {held} in {name}" if name else "it keeps nothing between calls"
     return replace(subject, flags=dict.fromkeys(flags, False), state=words)
+
+
+def _refusal(subject: Subject) -> str:
+    """Say why a model does not go on from its cache; empty where it does."""
+    try:
+        subject.run(subject.make_inputs(subject.fit(SEEN)))
+    except Exception as error:  # noqa: BLE001 - whatever it refuses it by, it is told
+        return error_text(error).splitlines()[0]
+    return ""
 
 
 def _state(outputs: Any) -> tuple[str, Any]:
