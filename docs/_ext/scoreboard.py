@@ -5,18 +5,20 @@ The parts are the templates in ``_templates/scoreboard``: counts, causes, table,
 All of it is in the page: the script beside it only sorts and searches.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from docutils import nodes
 from jinja2 import Environment, FileSystemLoader
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from smallport import measured
-from smallport.export.report import STAGES, ExportReport
-from smallport.sweep.counts import frequent_causes
-from smallport.sweep.scoreboard import NAME, read_scoreboard
+if TYPE_CHECKING:
+    from smallport.export import ExportReport
 
+RESULTS = Path(__file__).parents[2] / "src" / "smallport" / "measured" / "sweep.json"
 COOKBOOK = "gallery/export/plot_20_export_error_cookbook"
 CAUSES_SHOWN = 10
 GLYPHS = {"passed": "✓", "failed": "✗", "not reached": "·"}
@@ -30,18 +32,17 @@ class Scoreboard(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Render the results."""
-        file = measured.FOLDER / f"{NAME}.json"
         template = TEMPLATES / f"{self.arguments[0]}.html"
         if not template.exists():
             raise self.error(f"the scoreboard has no part {self.arguments[0]!r}: see {TEMPLATES}")
-        for dependency in (file, template):
+        for dependency in (RESULTS, template):
             self.env.note_dependency(str(dependency))
         cookbook = self.env.app.builder.get_relative_uri(self.env.docname, COOKBOOK)
         html = render(template.name, cookbook)
         return [nodes.raw("", html, format="html")]
 
 
-def render(template: str, cookbook: str, name: Path | str = NAME) -> str:
+def render(template: str, cookbook: str, results: Path = RESULTS) -> str:
     """Write one part of the scoreboard in HTML.
 
     Parameters
@@ -50,10 +51,15 @@ def render(template: str, cookbook: str, name: Path | str = NAME) -> str:
         The part.
     cookbook
         The address of the page that explains errors.
-    name
+    results
         The kept results.
     """
-    kept = read_scoreboard(name)
+    # The extension is loaded for each page that runs, and importing these takes seconds.
+    from smallport.export.report import STAGES  # noqa: PLC0415
+    from smallport.sweep.counts import frequent_causes  # noqa: PLC0415
+    from smallport.sweep.scoreboard import read_scoreboard  # noqa: PLC0415
+
+    kept = read_scoreboard(results)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
