@@ -24,10 +24,20 @@ TRAINING = EXAMPLES / "quantization" / "plot_10_train_word_language_model.py"
 QUANTIZATION = EXAMPLES / "quantization" / "plot_20_lstm_dynamic_quantization.py"
 MEGABYTES = EXAMPLES / "quantization" / "plot_30_where_the_megabytes_are.py"
 ONNX_ROUTE = EXAMPLES / "quantization" / "plot_40_lstm_through_onnx.py"
+ROUTES = EXAMPLES / "quantization" / "plot_60_which_route.py"
 EXPORT = EXAMPLES / "export" / "plot_10_tiny_llm_export.py"
 DECODING = EXAMPLES / "export" / "plot_30_exported_but_is_it_right.py"
 SCOREBOARD = EXAMPLES / "export" / "plot_40_scoreboard_live.py"
-PAGES = [TRAINING, QUANTIZATION, MEGABYTES, ONNX_ROUTE, EXPORT, DECODING, SCOREBOARD]
+PAGES = [
+    TRAINING,
+    QUANTIZATION,
+    MEGABYTES,
+    ONNX_ROUTE,
+    ROUTES,
+    EXPORT,
+    DECODING,
+    SCOREBOARD,
+]
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,54 @@ class Fault:
 
 
 FAULTS = [
+    Fault(
+        "nbits_tool_idle",
+        ROUTES,
+        'assert operators.get("GatherBlockQuantized") == 1',
+        "AssertionError: the embedding is still in floats",
+    ),
+    Fault(
+        "lstm_left_in_floats",
+        ROUTES,
+        'assert in_integers("LSTM") ==',
+        "AssertionError",
+    ),
+    Fault(
+        "last_chunk_dropped",
+        ROUTES,
+        "assert route.tokens == len(corpus.test) - 1",
+        "AssertionError: eager float32:",
+    ),
+    Fault(
+        "loss_copied_from_another_route",
+        ROUTES,
+        "assert len(distinct) ==",
+        "AssertionError: two routes have the same loss",
+    ),
+    Fault(
+        "scorer_of_another_model",
+        ROUTES,
+        "check(",
+        "AssertionError: loss outside minus loss inside: claimed",
+    ),
+    Fault(
+        "float_file_for_every_route",
+        ROUTES,
+        "assert len(distinct) == ",
+        "AssertionError: two routes have the same loss: ",
+    ),
+    Fault(
+        "onnx_state_ignored",
+        ROUTES,
+        "check(",
+        "AssertionError: loss, ONNX int8, minus float32: claimed",
+    ),
+    Fault(
+        "kept_routes_stale",
+        ROUTES,
+        "check(",
+        "AssertionError: size now, to the kept size: ONNX 4-bit embedding",
+    ),
     Fault(
         "quantize_dynamic_removed",
         QUANTIZATION,

@@ -41,6 +41,7 @@ CLOCKED_UNITS = {"s", "×"}
 CLOCKED_FIGURES = {
     "sphx_glr_plot_20_lstm_dynamic_quantization_002",
     "sphx_glr_plot_20_lstm_dynamic_quantization_003",
+    "sphx_glr_plot_60_which_route_001",
 }
 
 

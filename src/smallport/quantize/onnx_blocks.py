@@ -109,7 +109,8 @@ def embedding_by_frequency(
     Raises
     ------
     ValueError
-        When the file has no embedding in floats, or ``frequent`` leaves one part empty.
+        When the file has no embedding in floats, ``frequent`` leaves one part empty, or
+        ``block_size`` does not divide the width of the embedding.
     """
     model = onnx.load(file)
     graph = model.graph
@@ -131,6 +132,11 @@ def embedding_by_frequency(
         raise ValueError(
             f"embedding_by_frequency: frequent must be between 1 and {len(weight) - 1}, the words "
             f"but one, not {frequent}"
+        )
+    if weight.shape[1] % block_size:
+        raise ValueError(
+            f"embedding_by_frequency: blocks of {block_size} do not divide rows of "
+            f"{weight.shape[1]} weights; pass a smaller block_size"
         )
     constants = {
         "first_rare": np.array(frequent),

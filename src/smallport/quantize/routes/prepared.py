@@ -128,9 +128,8 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, tuple | list):
         for part in value:
             yield from tensors_in(part)
+    elif hasattr(value, "__tensor_flatten__"):
+        names, _ = value.__tensor_flatten__()
+        yield from tensors_in([getattr(value, name) for name in names])
     elif isinstance(value, Tensor):
-        if hasattr(value, "__tensor_flatten__"):
-            names, _ = value.__tensor_flatten__()
-            yield from tensors_in([getattr(value, name) for name in names])
-        else:
-            yield value
+        yield value
