@@ -74,6 +74,7 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "index_topk": 2,  # of what is left after compression
             "partial_rotary_factor": 0.5,
         },
+        "doge": {"keep_window_size": 2},  # below it, nothing is left out
         "dots1": {
             "n_routed_experts": EXPERTS,
             "n_shared_experts": 1,
@@ -137,8 +138,6 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "axial_pos_embds": False,
             "hash_seed": 0,  # otherwise each call hashes differently
             "num_buckets": 2,
-            "local_attn_chunk_length": 8,
-            "lsh_attn_chunk_length": 8,
         },
         "smollm3": {"no_rope_layers": [1, 0]},
         "xlm": {"causal": True},

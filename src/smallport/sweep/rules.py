@@ -117,7 +117,7 @@ _SIZES: tuple[tuple[int, str], ...] = (
     (
         WINDOW,
         """
-        attention_chunk_size attention_window_size keep_window_size
+        attention_chunk_size attention_window_size
         local_attention_window_len rel_extent sliding_window sliding_window_size window_size
         """,
     ),
