@@ -16,8 +16,8 @@ TOLERANCE = 1e-4
 """The largest relative difference that is put down to rounding.
 
 Numbers of 32 bits are spaced by 1.2e-7 of their size, so this is the room of some eight hundred
-roundings. Two kernels that add the same numbers up in another order stay below a hundredth of it in
-models of two layers, and below a tenth of it in deep ones; a mistake, such as an ignored mask or a
+roundings. Kernels that add the same numbers up in another order stay below a hundredth of it in
+models of two layers, and the rest is left to deep ones. A mistake, such as an ignored mask or a
 shifted position, changes the first or the second digit.
 """
 
