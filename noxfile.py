@@ -116,6 +116,12 @@ def faults(session: nox.Session) -> None:
     run(session, *command, OMP_NUM_THREADS="1")
 
 
+@nox.session(requires=["environment"], venv_backend="none", default=False)
+def cluster(session: nox.Session) -> None:
+    """Sweep on a Dask cluster of two workers on this machine, one of which is killed."""
+    run(session, "pytest", "-m", "cluster", "tests/test_cluster.py", *arguments(session))
+
+
 @nox.session(requires=["environment"], venv_backend="none")
 def docs(session: nox.Session) -> None:
     """Build the site into docs/_build/html and check it; --help names the options."""

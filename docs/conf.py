@@ -29,6 +29,7 @@ extensions = [
     "notebooks",
     "pages",
     "provenance",
+    "scoreboard",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -87,7 +88,8 @@ html_css_files = ["smallport.css"]
 html_js_files = [("smallport.js", {"defer": "defer"})]
 html_favicon = "_static/logo.svg"
 html_context = {"default_mode": "auto"}
-html_sidebars = {name: [] for name in ("index", "results", "assets", "contributing")}
+alone = ("index", "results", "scoreboard", "assets", "contributing")
+html_sidebars = {name: [] for name in alone}
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {

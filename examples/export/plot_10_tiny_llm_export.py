@@ -1145,9 +1145,64 @@ axis.spines[["top", "right"]].set_visible(False)
 # text, and they hide what shows only with trained ones, such as numbers too large for a
 # smaller float type.
 #
-# Nor did we test everything. Padding was at the beginning of a text only, and the call
-# that reads the prompt, with an empty cache, is another program: build it with
-# ``with_cache=False``.
+# Nor did we test everything. Padding was at the beginning of a text only, no cache was
+# empty, as it is when a prompt is read, and no call read the cache that the one before
+# it had returned.
+#
+# All of it in one call
+# ---------------------
+#
+# For a model of your own, you would not want to write this page again.
+# :func:`~smallport.export.check_export` takes a model through all of it, and through
+# what we left out: its shapes include an empty cache, and it decodes a few tokens from
+# one, step by step, padding included. Again the reference is a copy that shares no
+# weights.
+
+from smallport.export import check_export
+
+report = check_export(untrained_tiny_llm().model, name="Tiny-LLM")
+
+for stage in report.stages:
+    line = f"{stage.stage} {stage.status}: {stage.found}"
+    print(textwrap.fill(line, 88, subsequent_indent="    "))
+
+# %%
+# In a test suite, one assertion is enough.
+
+assert report.passed(), report.failure()
+
+# %%
+# Differences are measured here by the largest number in their tensor, so that one bound
+# fits tensors of all sizes.
+
+at_the_end = report["ONNX Runtime matches"]
+print(f"{at_the_end.largest_difference:.2g}: {at_the_end.where}")
+
+checks.check(
+    "check_export, ONNX Runtime against eager: largest relative difference",
+    at_the_end.largest_difference,
+    at_most=1e-4,
+)
+
+# %%
+# When a stage fails, those after it are *not reached*, which is no pass. The report
+# keeps the error in full. Here is the variant with dynamic rope again:
+
+rescaled_report = check_export(rescaled.model, name="Tiny-LLM with dynamic rope")
+
+for stage in rescaled_report.stages:
+    print(f"{stage.stage}: {stage.status}")
+
+failure = rescaled_report.failure()
+assert failure is not None, "a stage that fails is counted as passed"
+assert failure.stage == "exported"
+assert "if seq_len > max_seq_len_cached" in failure.error
+assert rescaled_report["matches"].status == "not reached"
+
+# %%
+# From a shell, ``smallport check ./my-checkpoint`` does the same for a checkpoint, and
+# ``smallport check llama`` for a tiny untrained model of any architecture that
+# transformers has.
 #
 # Conclusion
 # ----------
@@ -1160,6 +1215,7 @@ axis.spines[["top", "right"]].set_visible(False)
 # - Then run what came out at shapes that it has not seen, and compare *all* outputs
 #   with a model that does not share its weights.
 # - Check the check: it has to notice a number that you changed yourself.
+# - :func:`~smallport.export.check_export` does all this for a model of your own.
 #
 # The last cell puts back what this page changed in the process.
 

@@ -30,7 +30,19 @@ ROUTES = EXAMPLES / "quantization" / "plot_60_which_route.py"
 EXPORT = EXAMPLES / "export" / "plot_10_tiny_llm_export.py"
 COOKBOOK = EXAMPLES / "export" / "plot_20_export_error_cookbook.py"
 DECODING = EXAMPLES / "export" / "plot_30_exported_but_is_it_right.py"
-PAGES = [TRAINING, QUANTIZATION, MEGABYTES, ONNX_ROUTE, GRID, ROUTES, EXPORT, COOKBOOK, DECODING]
+SCOREBOARD = EXAMPLES / "export" / "plot_40_scoreboard_live.py"
+PAGES = [
+    TRAINING,
+    QUANTIZATION,
+    MEGABYTES,
+    ONNX_ROUTE,
+    GRID,
+    ROUTES,
+    EXPORT,
+    COOKBOOK,
+    DECODING,
+    SCOREBOARD,
+]
 
 
 @dataclass(frozen=True)
@@ -381,6 +393,19 @@ FAULTS = [
         "assert torch.equal(",
         "AssertionError: the embedding in the ONNX file is not the model's",
     ),
+    Fault(
+        "failed_stage_passes",
+        EXPORT,
+        "assert failure is not None",
+        "AssertionError: a stage that fails is counted as passed",
+    ),
+    Fault(
+        "program_of_check_changed",
+        EXPORT,
+        "assert report.passed()",
+        "AssertionError: StageReport(stage='matches', status='failed', found='it differs from the "
+        "model at ",
+    ),
 ]
 
 FAULTS += [
@@ -687,6 +712,27 @@ FAULTS += [
         DECODING,
         "assert by_hand == ",
         "AssertionError: compare_decodings disagrees with a subtraction by hand",
+    ),
+]
+
+FAULTS += [
+    Fault(
+        "unreached_counted_as_passed",
+        SCOREBOARD,
+        'assert passed["decodes"] == ',
+        "AssertionError",
+    ),
+    Fault(
+        "kept_verdict_changed",
+        SCOREBOARD,
+        "assert not contradicting, ",
+        "AssertionError: opt: 'built' is passed, and was failed on ",
+    ),
+    Fault(
+        "verdict_lost",
+        SCOREBOARD,
+        "assert sorted(reports) == files == list(chosen), ",
+        "AssertionError: a verdict was lost, or doubled",
     ),
 ]
 

@@ -1,5 +1,6 @@
 """Compare what an exporter made of a causal language model with the model itself."""
 
+from smallport.export.check import check_export
 from smallport.export.compare import (
     Discrepancy,
     compare,
@@ -25,6 +26,7 @@ from smallport.export.logs import caught_logs
 from smallport.export.names import NamedTensors, name_inputs, name_outputs, name_tensors
 from smallport.export.program import code_excerpt, input_shapes
 from smallport.export.registry import caches_unregistered, registering_module
+from smallport.export.report import STAGES, ExportReport, StageReport
 from smallport.export.session import run_session
 from smallport.export.tiny_llm import (
     PARAMETERS,
@@ -36,15 +38,19 @@ from smallport.export.tiny_llm import (
 
 __all__ = [
     "PARAMETERS",
+    "STAGES",
     "Decoding",
     "Discrepancy",
     "DynamicShapes",
+    "ExportReport",
     "InputShape",
     "Inputs",
     "NamedTensors",
+    "StageReport",
     "UntrainedTinyLLM",
     "caches_unregistered",
     "caught_logs",
+    "check_export",
     "code_excerpt",
     "compare",
     "compare_decodings",

@@ -218,14 +218,22 @@ def compare_decodings(expected: Decoding, actual: Decoding) -> tuple[Discrepancy
         )
     prompt = mask.shape[1] - len(expected.steps) + 1
     return tuple(
-        discrepancy(_without_padding(one, seen), _without_padding(other, seen))
+        discrepancy(without_padding(one, seen), without_padding(other, seen))
         for number, (one, other) in enumerate(zip(expected.steps, actual.steps, strict=True))
         for seen in [mask[:, : prompt + number]]
     )
 
 
-def _without_padding(step: NamedTensors, mask: Tensor) -> NamedTensors:
-    """Put zeros where a step's logits and caches belong to padding."""
+def without_padding(step: NamedTensors, mask: Tensor) -> NamedTensors:
+    """Put zeros where a step's logits and caches belong to padding.
+
+    Parameters
+    ----------
+    step
+        What a call returned, as :func:`smallport.export.name_outputs` names it.
+    mask
+        The attention mask of the call, of shape ``(batch, cache + new)``.
+    """
     return {name: _zeroed(name, tensor, mask == 0) for name, tensor in step.items()}
 
 

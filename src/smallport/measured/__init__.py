@@ -18,7 +18,16 @@ from smallport.measure import Machine, this_machine
 FOLDER = Path(__file__).parent
 """Where the kept results are: JSON files, one a measurement."""
 
-PACKAGES = ("torch", "onnx", "onnxruntime", "transformers", "torchao", "openvino", "nncf")
+PACKAGES = (
+    "torch",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "transformers",
+    "torchao",
+    "openvino",
+    "nncf",
+)
 """The packages whose versions are kept with a result, where they are installed."""
 
 

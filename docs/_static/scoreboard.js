@@ -1,0 +1,68 @@
+// Sort and search the scoreboard. Without this, the page shows the same, in the order of names.
+(() => {
+  const table = document.getElementById("scoreboard-architectures");
+  if (!table) return;
+  const body = table.tBodies[0];
+  const rows = [...body.rows];
+
+  // What a cell is sorted by: a number where it has one, or its text.
+  const key = (row, column) => {
+    const cell = row.cells[column];
+    const number = Number(cell.dataset.key);
+    return cell.dataset.key === "nan" ? Infinity : "key" in cell.dataset ? number : cell.textContent;
+  };
+  const compare = (one, other) =>
+    typeof one === "number" ? one - other : one.localeCompare(other);
+
+  [...table.tHead.rows[0].cells].forEach((header, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = header.textContent;
+    header.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const direction = header.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+      for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+      header.setAttribute("aria-sort", direction);
+      const sign = direction === "ascending" ? 1 : -1;
+      rows.sort((one, other) => sign * compare(key(one, column), key(other, column)));
+      body.append(...rows);
+    });
+  });
+  table.tHead.rows[0].cells[0].setAttribute("aria-sort", "ascending");
+
+  const label = document.createElement("label");
+  label.className = "scoreboard-search";
+  label.textContent = "Search names, stages and errors ";
+  const input = document.createElement("input");
+  input.type = "search";
+  const count = document.createElement("output");
+  label.append(input);
+  table.parentElement.before(label, count);
+
+  const found = (row) => {
+    const link = row.querySelector("a");
+    return link ? document.getElementById(link.hash.slice(1)) : null;
+  };
+  const failing = (row) => [...(found(row)?.querySelectorAll("pre") ?? [])].map((pre) => pre.textContent);
+  const texts = new Map(
+    rows.map((row) => [row, [row.textContent, ...failing(row)].join(" ").toLowerCase()]),
+  );
+  const search = () => {
+    const words = input.value.toLowerCase().split(/\s+/);
+    for (const row of rows) row.hidden = !words.every((word) => texts.get(row).includes(word));
+    const shown = rows.filter((row) => !row.hidden).length;
+    count.textContent = `${shown} of ${rows.length} architectures`;
+  };
+  input.addEventListener("input", search);
+  search();
+
+  const open = () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const details = target?.closest("details.scoreboard-found");
+    if (!details) return;
+    details.open = true;
+    target.scrollIntoView();
+  };
+  addEventListener("hashchange", open);
+  open();
+})();

@@ -1,0 +1,164 @@
+"""
+Sweep over architectures, and compare with the scoreboard
+=========================================================
+
+One model that exports well says little about the next one. Transformers registers well
+over a hundred architectures for causal language modelling, each with an attention, a
+cache or a routing of its own, and a release of any package involved may break some of
+them. The way to know is to check them all. ``smallport sweep`` does that, and the
+:doc:`scoreboard </scoreboard>` shows what it found.
+
+A whole sweep takes too long for a page. This one
+
+- takes eight architectures through the first stages, one that is known to fail among
+  them;
+- counts what they passed, stage by stage;
+- and compares each verdict with the one that the scoreboard shows. If the versions are
+  the same and the verdicts are not, this page goes red.
+"""
+
+# %%
+# Choose architectures
+# --------------------
+#
+# :func:`~smallport.sweep.tiny.architectures` names all of them. A table of rules turns
+# the default configuration of each into a tiny one: a few narrow layers, several heads,
+# every kind of layer that the architecture has, random weights. Whether a model can be
+# exported depends on its code and not on its weights.
+#
+# RWKV is the one that is known to fail. It is a recurrent model, and keeps a state
+# instead of a cache.
+
+import transformers
+
+from smallport.sweep.runner import choose
+from smallport.sweep.tiny import architectures, tiny_model
+
+registered = architectures()
+chosen = choose(registered, "bloom,gpt2,gpt_neox,llama,mistral,opt,qwen2,rwkv")
+print(f"transformers {transformers.__version__} registers {len(registered)} of them")
+for name in chosen:
+    model = tiny_model(name)
+    print(f"{name}: {type(model).__name__}, {model.num_parameters():,} parameters")
+    assert model.num_parameters() <= 5_000_000
+
+assert len(chosen) == 8
+assert len(registered) > 100
+
+# %%
+# Run them, each in a process of its own
+# --------------------------------------
+#
+# Some exports hang, some take all the memory that there is, and some end the process
+# without a word. So each architecture has a process, with a limit on its time and its
+# memory, and whatever happens to that process is a verdict. Each verdict is written to
+# a file as soon as it is there. A sweep that was interrupted, or killed, goes on from
+# there, and only what was found with the same versions and the same rules is believed.
+#
+# :func:`~smallport.sweep.executors.local` runs two at a time on this machine. Its
+# sibling :func:`~smallport.sweep.executors.cluster` hands the same work to a Dask
+# cluster. To keep the page short, the sweep ends with the stage *matches*: what was
+# exported is compared with the model, at shapes that the export never saw.
+
+import tempfile
+from pathlib import Path
+
+from smallport.sweep.executors import local
+from smallport.sweep.runner import sweep
+from smallport.sweep.verdicts import Verdicts
+
+with tempfile.TemporaryDirectory() as folder, local(jobs=2) as executor:
+    found = list(sweep(chosen, Verdicts(Path(folder)), executor, until="matches"))
+    files = sorted(file.stem for file in Path(folder).glob("*.json"))
+
+reports = {verdict.model_type: verdict.report for verdict in found}
+
+assert sorted(reports) == files == list(chosen), "a verdict was lost, or doubled"
+
+# %%
+# Count what passed
+# -----------------
+#
+# Every stage is counted by itself, against all that were chosen. The stages after
+# *matches* were not asked for, so nothing passed them: a stage that was not reached is
+# no pass.
+
+from smallport.display import show_table
+from smallport.sweep.counts import count_stages, counts_table
+
+counts = count_stages(reports.values(), len(chosen))
+show_table(counts_table(counts))
+
+# %%
+# The failure stands in the stage in which it happened, with the error in full.
+
+from smallport.checks import check
+
+passed = {count.stage: count.passed for count in counts}
+failure = reports["rwkv"].failure()
+print(f"rwkv: failed in {failure.stage}")
+print(failure.error.splitlines()[0])
+
+assert {count.of for count in counts} == {len(chosen)}
+assert passed["decodes"] == passed["ONNX"] == passed["ONNX Runtime matches"] == 0
+assert [name for name in chosen if reports[name].failure()] == ["rwkv"]
+assert failure.stage == "exported"
+assert passed["ran"] == len(chosen)
+check("of eight architectures, those that match", passed["matches"], at_least=7)
+
+# %%
+# Compare with the scoreboard
+# ---------------------------
+#
+# The scoreboard was made from a sweep over all architectures, through all stages, at
+# the time and on the machine that the next cell prints. With other versions than those,
+# a verdict may be another, so only those are compared whose versions are the same.
+
+from smallport.sweep.scoreboard import comparable, contradictions, read_scoreboard
+
+kept = read_scoreboard()
+same = comparable(found, kept)
+print("kept results:", kept.provenance)
+print(f"{len(same)} of {len(found)} verdicts were found with the versions of those")
+
+# lint: conditional: other versions may give other verdicts
+if same:
+    contradicting = contradictions(same, kept)
+    assert not contradicting, "\n".join(contradicting)
+
+# %%
+# How far did they all get? Each bar counts every registered architecture. What was not
+# reached, or has no verdict, is left empty.
+
+import matplotlib.pyplot as plt
+
+figure, axis = plt.subplots(figsize=(7, 3.6), layout="constrained", facecolor="white")
+stages = [count.stage for count in kept.counts()]
+passing = [count.passed for count in kept.counts()]
+failing = [count.failed for count in kept.counts()]
+axis.barh(stages, passing, color="#4c72b0", label="passed")
+axis.barh(
+    stages, failing, left=passing, color="#dd8452", hatch="///", label="failed here"
+)
+axis.invert_yaxis()
+axis.set_xlim(0, len(kept.registered))
+axis.set_xlabel("registered architectures")
+axis.set_title("How far architectures get")
+axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+axis.spines[["top", "right"]].set_visible(False)
+
+assert passing == sorted(passing, reverse=True)
+assert {count.of for count in kept.counts()} == {len(kept.registered)}
+
+# %%
+# What to take away
+# -----------------
+#
+# - Check more than one architecture, each in a process of its own, and count what
+#   stopped a process as a result.
+# - Count against all that there are. What was left out did not pass.
+# - Results that take long are kept with their versions, and a few of them are measured
+#   again by each build.
+#
+# For a model of your own, ``smallport check`` does the same, as the end of
+# :doc:`plot_10_tiny_llm_export` shows.

@@ -1,0 +1,5 @@
+"""``python -m smallport``, where the command is not on the path."""
+
+from smallport.cli import main
+
+raise SystemExit(main())

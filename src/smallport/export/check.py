@@ -1,0 +1,155 @@
+"""Take a causal language model through every stage from building it to ONNX Runtime."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from smallport.export.findings import Finding, StageFailure
+from smallport.export.inputs import Inputs
+from smallport.export.recipes import error_text, recipe_for
+from smallport.export.report import STAGES, ExportReport, StageReport
+
+PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "smallport")
+"""The packages whose versions a report names."""
+
+
+def check_export(
+    model: nn.Module | Callable[[], nn.Module],
+    inputs: Inputs | None = None,
+    *,
+    name: str = "",
+    command: str = "",
+    until: str | None = None,
+    progress: Callable[[StageReport], object] | None = None,
+) -> ExportReport:
+    """Check that a causal language model can be exported, and that what comes out is right.
+
+    The model is run, exported, translated to ONNX and decoded with, and all that comes out is
+    compared with a copy of the model that shares no weight with it: logits and every tensor of the
+    cache, every element, at seven shapes that the export never saw. The first stage that fails is
+    the last to run; the others are *not reached*, which is no pass.
+
+    A model of transformers is exported by transformers' own exporters, any other module by
+    :func:`torch.export.export` and :func:`torch.onnx.export`. A model that keeps something else
+    than keys and values between calls, as recurrent ones do, is exported without a cache, and its
+    report says so.
+
+    Parameters
+    ----------
+    model
+        A causal language model in ``float32`` and in evaluation mode, or a function that builds it.
+        It takes ``input_ids`` and perhaps ``attention_mask``, ``position_ids`` and
+        ``past_key_values``, a :class:`transformers.DynamicCache`; it returns ``logits`` and, with a
+        cache, ``past_key_values``, as models of transformers do.
+    inputs
+        Keyword arguments of its forward method to export it with, whose sizes should not be 1. What
+        they do not hold is not given in any call. Left out, they are made: two texts, thirty tokens
+        of each in the cache, three new ones.
+    name
+        What the report calls the model; the name of its class if left out.
+    command
+        What repeats the check, in a shell, for the report.
+    until
+        The last of ``smallport.export.STAGES`` to run; all of them if left out.
+    progress
+        Called with the report of each stage that ran, as soon as it has.
+
+    Returns
+    -------
+    ExportReport
+        What each stage found. Errors of a stage are in the report and not raised.
+
+    Raises
+    ------
+    TypeError
+        When the model is neither a module nor a function.
+    ValueError
+        When there is no stage of the name.
+
+    Examples
+    --------
+    >>> from smallport.export import untrained_tiny_llm
+    >>> report = check_export(untrained_tiny_llm(vocab_size=100).model, until="ran")
+    >>> report["ran"].status, report["exported"].status, report.passed()
+    ('passed', 'not reached', False)
+    """
+    if not callable(model):
+        raise TypeError(
+            f"check_export: model should be a torch.nn.Module or a function that builds one, not a "
+            f"{type(model).__name__}"
+        )
+    if until is not None and until not in STAGES:
+        raise ValueError(f"check_export: there is no stage {until!r}; until is one of {STAGES}")
+    # transformers' exporters take seconds to import, and only a check needs them.
+    from smallport.export.programs import undisturbed  # noqa: PLC0415
+    from smallport.export.stages import ExportCheck  # noqa: PLC0415
+
+    reports: list[StageReport] = []
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, undisturbed():
+        check = ExportCheck(model, inputs, Path(folder))
+        runs = (
+            check.built,
+            check.ran,
+            check.exported,
+            check.matches,
+            check.stays_dynamic,
+            check.decodes,
+            check.onnx,
+            check.onnx_runtime_matches,
+        )
+        for stage, run in zip(STAGES, runs, strict=True):
+            if reports and (reason := _end(reports[-1], until)):
+                reports.append(StageReport(stage, "not reached", reason))
+            else:
+                reports.append(_report(stage, run))
+                if progress:
+                    progress(reports[-1])
+    name = name or (type(model).__name__ if isinstance(model, nn.Module) else "model")
+    return ExportReport(name, tuple(reports), versions_used(), command)
+
+
+def _end(last: StageReport, until: str | None) -> str:
+    """Say why no stage runs after the last one; empty where one does."""
+    if last.status == "not reached":
+        return last.found
+    if last.status == "failed":
+        return f"the stage before it failed: {last.stage}"
+    return f"only stages up to this one were asked for: {until}" if last.stage == until else ""
+
+
+def _report(stage: str, run: Callable[[], Finding]) -> StageReport:
+    """Run a stage, and report what it found or how it failed."""
+    begin = time.perf_counter()
+    try:
+        finding = run()
+        found, status, error = finding.found, "passed", ""
+        largest = finding.difference
+    except StageFailure as failure:
+        found, status, error = failure.found, "failed", ""
+        largest = failure.difference
+        if failure.error:
+            error = error_text(failure.error)
+    except Exception as failure:  # noqa: BLE001 - what a model fails with is what is asked for
+        found, status, error = f"it raises {type(failure).__name__}", "failed", error_text(failure)
+        largest = None
+    return StageReport(
+        stage,
+        status,
+        found,
+        time.perf_counter() - begin,
+        largest_difference=largest.relative if largest else None,
+        where=largest.where if largest else "",
+        error=error,
+        recipe=recipe_for(error or found) if status == "failed" else "",
+    )
+
+
+def versions_used() -> dict[str, str]:
+    """Look up the versions of the packages that are used, without a local label such as +cpu."""
+    return {name: importlib.metadata.version(name).partition("+")[0] for name in PACKAGES}

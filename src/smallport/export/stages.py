@@ -1,0 +1,224 @@
+"""The stages that a model is taken through, each of which runs something."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from smallport.export import programs
+from smallport.export.closeness import (
+    difference,
+    require_that_differences_are_noticed,
+    worst,
+)
+from smallport.export.comparisons import compare_decoding, compare_shapes
+from smallport.export.findings import Finding, StageFailure
+from smallport.export.inputs import Inputs, InputShape
+from smallport.export.names import name_inputs
+from smallport.export.recipes import error_text
+from smallport.export.session import Session, run_session
+from smallport.export.subject import (
+    CACHE,
+    PADDED,
+    SEEN,
+    SEEN_WHOLE,
+    SMALLEST,
+    UNSEEN,
+    Subject,
+    make_subject,
+)
+
+
+class ExportCheck:
+    """One model on its way through the stages, each of which builds on those before it.
+
+    A method for each stage returns what it found, or raises
+    :class:`smallport.export.findings.StageFailure` or whatever goes wrong.
+
+    Parameters
+    ----------
+    model
+        A causal language model, or what builds it.
+    inputs
+        Keyword arguments to export it with; made for it if left out.
+    folder
+        Where the ONNX file goes.
+    """
+
+    model: nn.Module
+    subject: Subject
+    example: Inputs
+    program: ExportedProgram
+
+    def __init__(
+        self, model: nn.Module | Callable[[], nn.Module], inputs: Inputs | None, folder: Path
+    ) -> None:
+        self._model = model
+        self._inputs = inputs
+        self._file = folder / "model.onnx"
+
+    def built(self) -> Finding:
+        """Build the model, in evaluation mode."""
+        model = self._model
+        self.model = model if isinstance(model, nn.Module) else model()
+        number = sum(one.numel() for one in self.model.parameters())
+        types = {one.dtype for one in self.model.parameters() if one.is_floating_point()}
+        if types != {torch.float32}:
+            held = ", ".join(sorted(map(str, types))) or "none"
+            raise StageFailure(
+                f"its weights should all be torch.float32, and are {held}: where rounding is "
+                "coarse, it hides mistakes; check model.float()"
+            )
+        if self.model.training:
+            raise StageFailure("the model is in training mode; call model.eval() first")
+        return Finding(f"{type(self.model).__name__} of {number:,} parameters")
+
+    def ran(self) -> Finding:
+        """Run a copy of the model that shares no weight with it, and see what it heeds."""
+        self.subject = subject = make_subject(copy.deepcopy(self.model), self._inputs)
+        self.example = subject.make_inputs(SEEN if subject.cached else SEEN_WHOLE)
+        if self._inputs is not None:
+            self.example = {name: self._inputs[name] for name in self.example}
+        result = subject.run(self.example)
+        if not all(bool(tensor.isfinite().all()) for tensor in result.values()):
+            raise StageFailure("what it returns is not finite, so there is nothing to compare with")
+        again = difference(result, subject.run(self.example), "the second of two equal calls")
+        if not again.tolerable:
+            raise StageFailure("two calls with the same inputs return different results", again)
+        require_that_differences_are_noticed(result)
+        return Finding(f"{subject.state}; {_about_cache(subject)}; {_about_mask(subject)}")
+
+    def exported(self) -> Finding:
+        """Export the model."""
+        self.program = programs.export_program(self.model, self.subject, self.example)
+        operations = sum(node.op == "call_function" for node in self.program.graph.nodes)
+        return Finding(f"a program of {operations:,} operations")
+
+    def matches(self) -> Finding:
+        """Run the program at shapes that the export never saw, and compare every tensor."""
+        return compare_shapes(self.subject, self._run_program, self._unseen())
+
+    def stays_dynamic(self) -> Finding:
+        """Look for sizes that are burnt in, and for the smallest texts that the program takes."""
+        sizes = _input_sizes(self.program, list(name_inputs(self.example)))
+        symbols = set()
+        for name, axis in self._free_axes():
+            if isinstance(sizes[name][axis], int):
+                raise StageFailure(f"axis {axis} of {name} is burnt in as {sizes[name][axis]}")
+            symbols.add(str(sizes[name][axis]))
+        wanted = ("batch", "new tokens", "cache length")[: 3 if self.subject.cached else 2]
+        if len(symbols) < len(wanted):
+            raise StageFailure(
+                f"{', '.join(wanted)} should be independent of each other, and the program has "
+                f"only {', '.join(sorted(symbols))}"
+            )
+        answers = [self._smallest(shape) for shape in map(self.subject.fit, SMALLEST)]
+        return Finding(f"{', '.join(wanted)} are free; it {', and '.join(answers)}")
+
+    def decodes(self) -> Finding:
+        """Decode greedily from an empty cache, each step on what the one before it returned."""
+        return compare_decoding(self.subject, self._run_program)
+
+    def onnx(self) -> Finding:
+        """Translate the model to ONNX, and have the file checked."""
+        translated = programs.export_onnx(self.model, self.program, self.subject, self.example)
+        programs.save_onnx(translated, self._file)
+        onnx.checker.check_model(self._file)
+        graph = onnx.load(self._file, load_external_data=False).graph
+        sizes = {value.name: value.type.tensor_type.shape.dim for value in graph.input}
+        for name, axis in self._free_axes():
+            if not sizes[name][axis].dim_param:
+                raise StageFailure(
+                    f"axis {axis} of {name} is burnt in as {sizes[name][axis].dim_value}"
+                )
+        return Finding(f"a valid file of {len(graph.node):,} nodes")
+
+    def onnx_runtime_matches(self) -> Finding:
+        """Compare what ONNX Runtime makes of the file: at all shapes, and decoding."""
+        run = functools.partial(run_session, self._open())
+        compared = compare_shapes(self.subject, run, self._unseen())
+        decoded = compare_decoding(self.subject, run)
+        differences = [one.difference for one in (compared, decoded) if one.difference]
+        return Finding(f"{compared.found}; {decoded.found}", worst(differences))
+
+    def _open(self) -> Session:
+        return programs.open_session(self._file)
+
+    @functools.cached_property
+    def _module(self) -> nn.Module:
+        module: nn.Module = self.program.module()
+        return module
+
+    def _run_program(self, inputs: Inputs) -> Any:
+        with torch.no_grad():
+            return self._module(**inputs)
+
+    def _unseen(self) -> list[InputShape]:
+        """List the shapes to compare at, without that of the example."""
+        batch_size, new_tokens = self.example["input_ids"].shape
+        past = self.example[CACHE].get_seq_length() if self.subject.cached else 0
+        seen = InputShape(batch_size, past, new_tokens)
+        shapes = dict.fromkeys(map(self.subject.fit, UNSEEN))
+        return [shape for shape in shapes if replace(shape, padding=0) != seen]
+
+    def _free_axes(self) -> list[tuple[str, int]]:
+        """List the axes of each input that change from one call to the next."""
+        shapes = self.subject.dynamic_shapes(self.example)
+        flat = [*(shapes[name] for name in self.subject.token_inputs), *shapes.get(CACHE, [])]
+        names = name_inputs(self.example)
+        return [(name, axis) for name, axes in zip(names, flat, strict=True) for axis in axes]
+
+    def _smallest(self, shape: InputShape) -> str:
+        """Say whether the program takes a text that has just begun."""
+        try:
+            self._run_program(self.subject.make_inputs(shape))
+        except Exception as error:  # noqa: BLE001 - whatever it refuses it by, it is told
+            return f"refuses {shape} ({error_text(error).splitlines()[0]})"
+        return f"takes {shape}"
+
+
+def _input_sizes(program: ExportedProgram, names: list[str]) -> dict[str, torch.Size]:
+    """Look up the sizes of a program's inputs, numbers or symbols."""
+    nodes = {node.name: node for node in program.graph.nodes}
+    tensors = [name for name in program.graph_signature.user_inputs if isinstance(name, str)]
+    return {
+        name: nodes[found].meta["val"].shape for name, found in zip(names, tensors, strict=True)
+    }
+
+
+def _about_cache(subject: Subject) -> str:
+    """Say whether the model itself continues a text from its cache as it reads it in one go."""
+    if not subject.cached:
+        return "it is exported without, so each call reads the whole text"
+    shape = subject.fit(SEEN)
+    generator = torch.Generator().manual_seed(0)
+    sizes = (shape.batch_size, shape.cache_length + shape.new_tokens)
+    ids = torch.randint(subject.vocab_size, sizes, generator=generator)
+    mask = torch.ones_like(ids)
+    whole = subject.run(subject.inputs_of(ids, mask))["logits"][:, shape.cache_length :]
+    continued = subject.run(subject.inputs_of(ids, mask, past=shape.cache_length))["logits"]
+    apart = difference({"logits": whole}, {"logits": continued})
+    if apart.tolerable:
+        return "with its cache it computes what it computes without"
+    return f"with its cache its logits change by {apart.relative:.2g}, which is the model's doing"
+
+
+def _about_mask(subject: Subject) -> str:
+    """Say whether the mask changes anything: two that ignore it agree with each other."""
+    if "attention_mask" not in subject.token_inputs:
+        return "it takes no attention mask"
+    padded = subject.make_inputs(subject.fit(PADDED))
+    full = padded | {"attention_mask": torch.ones_like(padded["attention_mask"])}
+    heeding, ignoring = (
+        {"logits": subject.run(inputs)["logits"][:, -1]} for inputs in (padded, full)
+    )
+    return f"it {'ignores' if difference(heeding, ignoring).tolerable else 'heeds'} its mask"

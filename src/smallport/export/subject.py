@@ -1,0 +1,275 @@
+"""A causal language model that is checked: how it is called, and what it keeps between calls."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import transformers  # whose classes are loaded where they are used, which takes seconds
+from torch import Tensor, nn
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from smallport.export.inputs import DynamicShapes, Inputs, InputShape, copy_inputs
+from smallport.export.names import NamedTensors, listed, name_inputs, name_outputs
+from smallport.export.recipes import error_text
+
+TOKEN_INPUTS = ("input_ids", "attention_mask", "position_ids")
+"""What a model may be given for each token; it is given those that its forward method names."""
+
+CACHE = "past_key_values"
+
+OTHER_STATES = ("cache_params", "state", "mems")
+"""What recurrent models call what they keep."""
+
+SEEN = InputShape(batch_size=2, cache_length=30, new_tokens=3)
+"""The inputs that a program is exported with. No size is 1, which exporters treat apart."""
+
+PADDED = InputShape(batch_size=3, cache_length=12, new_tokens=2, padding=5)
+
+SEEN_WHOLE = InputShape(batch_size=2, cache_length=0, new_tokens=10)
+"""The same without a cache. Loops over tokens are unrolled, so a short text saves minutes."""
+
+UNSEEN = (
+    InputShape(batch_size=1, cache_length=30, new_tokens=3),
+    InputShape(batch_size=3, cache_length=7, new_tokens=5),
+    InputShape(batch_size=2, cache_length=0, new_tokens=9),
+    InputShape(batch_size=1, cache_length=64, new_tokens=1),
+    InputShape(batch_size=4, cache_length=1, new_tokens=3),
+    InputShape(batch_size=2, cache_length=120, new_tokens=20),
+    PADDED,
+)
+"""What it is run on: one text, an empty cache, one token, a long cache, padding on the left."""
+
+SMALLEST = (
+    InputShape(batch_size=1, cache_length=0, new_tokens=1),
+    InputShape(batch_size=1, cache_length=1, new_tokens=1),
+)
+"""How a text begins. Programs may refuse it, and are asked whether they do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A causal language model and what is known of it.
+
+    Parameters
+    ----------
+    model
+        The model, in evaluation mode.
+    token_inputs
+        Which of ``TOKEN_INPUTS`` its forward method is given.
+    flags
+        Other arguments of each call.
+    vocab_size
+        How many tokens it knows.
+    most_tokens
+        How many tokens a text may have; None where there is no limit.
+    cached
+        Whether it takes and returns a cache of keys and values, which an exported program can too.
+    state
+        What it keeps from one call to the next, in words.
+    """
+
+    model: Callable[..., Any]
+    token_inputs: tuple[str, ...]
+    flags: dict[str, Any]
+    vocab_size: int
+    most_tokens: int | None
+    cached: bool
+    state: str
+
+    def run(self, inputs: Inputs) -> NamedTensors:
+        """Run the model on a copy of some inputs, and name what it returns."""
+        with torch.no_grad():
+            return name_outputs(self.model(**copy_inputs(inputs), **self.flags))
+
+    def fit(self, shape: InputShape) -> InputShape:
+        """Shorten a shape to what the model takes; without a cache, all tokens are new."""
+        room = (self.most_tokens or shape.cache_length + shape.new_tokens) - shape.new_tokens
+        shape = replace(shape, cache_length=max(min(shape.cache_length, room), 0))
+        if self.cached:
+            return shape
+        length = shape.cache_length + shape.new_tokens
+        return replace(shape, cache_length=0, new_tokens=length)
+
+    def make_inputs(self, shape: InputShape, *, seed: int = 0) -> Inputs:
+        """Make random inputs of a shape, whose cache the model itself computed from random tokens.
+
+        Parameters
+        ----------
+        shape
+            One that :meth:`fit` returned. An empty cache has all its tensors, of length zero.
+        seed
+            Of the tokens.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        sizes = (shape.batch_size, shape.cache_length + shape.new_tokens)
+        ids = torch.randint(self.vocab_size, sizes, generator=generator)
+        mask = torch.ones_like(ids)
+        mask[0, : shape.padding] = 0
+        return self.inputs_of(ids, mask, past=shape.cache_length)
+
+    def inputs_of(self, ids: Tensor, mask: Tensor, *, past: int = 0) -> Inputs:
+        """Make the inputs that continue a text after some tokens, which are in the cache then.
+
+        Parameters
+        ----------
+        ids, mask
+            Of the whole text, of shape ``(batch, length)``.
+        past
+            How many of its tokens are in the cache.
+        """
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        values = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+        text = {name: values[name] for name in self.token_inputs}
+        if not self.cached:
+            return text
+        # To fill a cache takes a token; an empty one has it cut off again.
+        beginning = {name: value[:, : max(past, 1)].contiguous() for name, value in text.items()}
+        cache = transformers.DynamicCache()
+        with torch.no_grad():
+            self.model(**beginning, **{CACHE: cache}, **self.flags)
+        if past == 0:
+            cache.crop(-1)
+        new = {
+            name: value if name == "attention_mask" else value[:, past:].contiguous()
+            for name, value in text.items()
+        }
+        return new | {CACHE: cache}
+
+    def dynamic_shapes(self, example: Inputs) -> DynamicShapes:
+        """Find the axes that change from one call to the next, by comparing inputs of two shapes.
+
+        Parameters
+        ----------
+        example
+            The inputs that a program is exported with.
+
+        Returns
+        -------
+        dict
+            As :func:`torch.export.export` wants it; for the cache, one flat list.
+        """
+        seen = name_inputs(example)
+        batch_size, new_tokens = example["input_ids"].shape
+        past = 0
+        if self.cached:
+            past = example[CACHE].get_seq_length()
+        other = self.fit(InputShape(batch_size + 1, past + 7, new_tokens + 2))
+        others = name_inputs(self.make_inputs(other))
+        if seen.keys() != others.keys():
+            raise ValueError(
+                f"the inputs hold {listed(seen)} at one shape and {listed(others)} at another; "
+                "pass a cache whose layers are all filled"
+            )
+        axes = {name: _changing_axes(seen[name], others[name]) for name in seen}
+        shapes: DynamicShapes = {name: axes[name] for name in self.token_inputs}
+        if self.cached:
+            shapes[CACHE] = [axes[name] for name in axes if name.startswith(f"{CACHE}.")]
+        return shapes
+
+
+def _changing_axes(one: Tensor, other: Tensor) -> dict[int, Any]:
+    """Mark the axes in which two tensors differ in size."""
+    sizes = zip(one.shape, other.shape, strict=True)
+    return {
+        axis: torch.export.Dim.DYNAMIC
+        for axis, (size, wanted) in enumerate(sizes)
+        if size != wanted
+    }
+
+
+def make_subject(model: nn.Module, inputs: Inputs | None = None) -> Subject:
+    """Find out how a causal language model is called, by looking at it and calling it.
+
+    Parameters
+    ----------
+    model
+        The model, in evaluation mode.
+    inputs
+        Keyword arguments of its forward method; the model is called with these names. Left out, it
+        is called with all that its signature names.
+
+    Returns
+    -------
+    Subject
+        Without a cache where the model keeps none, or one that is more than keys and values.
+
+    Raises
+    ------
+    ValueError
+        When the model takes no ``input_ids``, or the inputs hold what cannot be made at other
+        shapes.
+    """
+    signature = inspect.signature(model.forward).parameters
+    known = {*TOKEN_INPUTS, CACHE}
+    given = set(signature) if inputs is None else set(inputs)
+    if "input_ids" not in given:
+        raise ValueError(f"a causal language model takes input_ids; this one has {listed(given)}")
+    if inputs is not None and given - known:
+        raise ValueError(
+            f"the inputs hold {listed(given - known)}, and only {listed(known)} can be made at "
+            "other shapes; wrap the model in a module that takes only these"
+        )
+    flags = {"use_cache": True} if "use_cache" in signature else {}
+    names = tuple(name for name in TOKEN_INPUTS if name in given)
+    subject = Subject(model, names, flags, 2, _most_tokens(model), cached=False, state="")
+    probe = subject.make_inputs(InputShape(batch_size=2, new_tokens=5, cache_length=0))
+    with torch.no_grad():
+        outputs = model(**probe, **flags)
+    logits = name_outputs(outputs).get("logits")
+    if logits is None:
+        raise ValueError(f"a causal language model returns logits; this one returned {outputs!r}")
+    subject = replace(subject, vocab_size=_vocab_size(model, logits))
+    name, state = _state(outputs)
+    kinds = {type(layer) for layer in getattr(state, "layers", [])}
+    if CACHE in given and kinds and kinds <= {DynamicLayer, DynamicSlidingWindowLayer}:
+        window = DynamicSlidingWindowLayer in kinds
+        words = "it keeps keys and values" + (", some for a sliding window" if window else "")
+        cached = replace(subject, cached=True, state=words)
+        if not (refusal := _refusal(cached)):
+            return cached
+        held = f"keys and values, and does not go on from them ({refusal}),"
+    else:
+        held = ", ".join(sorted(kind.__name__ for kind in kinds)) or type(state).__name__
+    words = f"it keeps {held} in {name}" if name else "it keeps nothing between calls"
+    return replace(subject, flags=dict.fromkeys(flags, False), state=words)
+
+
+def _refusal(subject: Subject) -> str:
+    """Say why a model does not go on from its cache; empty where it does."""
+    try:
+        subject.run(subject.make_inputs(subject.fit(SEEN)))
+    except Exception as error:  # noqa: BLE001 - whatever it refuses it by, it is told
+        return error_text(error).splitlines()[0]
+    return ""
+
+
+def _state(outputs: Any) -> tuple[str, Any]:
+    """Take out of a model's outputs what it keeps for the next call, and how it is called."""
+    for name in (CACHE, *OTHER_STATES):
+        if name in outputs and outputs[name] is not None:
+            return name, outputs[name]
+    return "", None
+
+
+def _most_tokens(model: nn.Module) -> int | None:
+    """Look up how long a text may be."""
+    configuration = _text_configuration(model)
+    most = getattr(configuration, "max_position_embeddings", None)
+    return most if isinstance(most, int) and most > 0 else None
+
+
+def _vocab_size(model: nn.Module, logits: Tensor) -> int:
+    """Look up how many tokens there are; the logits of some models are padded beyond that."""
+    known = getattr(_text_configuration(model), "vocab_size", None)
+    return min(known, logits.shape[-1]) if isinstance(known, int) else logits.shape[-1]
+
+
+def _text_configuration(model: nn.Module) -> Any:
+    configuration = getattr(model, "config", None)
+    if isinstance(configuration, transformers.PreTrainedConfig):
+        return configuration.get_text_config(decoder=True)
+    return configuration

@@ -1,0 +1,1 @@
+"""Every architecture that transformers registers for causal language modelling, checked."""

@@ -1,0 +1,136 @@
+"""Count how far architectures got, and what stopped them."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from smallport.export.report import STAGES, ExportReport, StageReport
+
+LONGEST_CAUSE = 160
+"""Characters of an error that are enough to tell its cause."""
+
+VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.]*(?:e[+-]?\d+)?")
+"""What differs between two errors of one cause: names in quotes, and numbers."""
+
+
+@dataclass(frozen=True)
+class StageCount:
+    """How many architectures passed a stage.
+
+    Parameters
+    ----------
+    stage
+        One of ``smallport.export.report.STAGES``.
+    passed, failed, not_reached
+        How many passed it, failed in it, and never came to it.
+    unknown
+        How many have no verdict.
+    """
+
+    stage: str
+    passed: int
+    failed: int
+    not_reached: int
+    unknown: int
+
+    @property
+    def of(self) -> int:
+        """All architectures, whatever became of them: what ``passed`` is to be compared with."""
+        return self.passed + self.failed + self.not_reached + self.unknown
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What stopped some architectures in one stage.
+
+    Parameters
+    ----------
+    stage
+        The stage.
+    what
+        The error, its type first, or what was found where there is none; with ``…`` in place of
+        numbers and quoted names.
+    architectures
+        Those that it stopped, sorted.
+    """
+
+    stage: str
+    what: str
+    architectures: tuple[str, ...]
+
+
+def count_stages(reports: Iterable[ExportReport], registered: int) -> list[StageCount]:
+    """Count each stage by itself.
+
+    Parameters
+    ----------
+    reports
+        One for each architecture that was checked.
+    registered
+        How many architectures there are, those included on which there is no report.
+
+    Returns
+    -------
+    list of StageCount
+        In the order of the stages.
+
+    Raises
+    ------
+    ValueError
+        When there are two reports on one architecture, or more reports than architectures.
+    """
+    reports = list(reports)
+    names = {report.name for report in reports}
+    if len(names) < len(reports) or len(reports) > registered:
+        raise ValueError(
+            f"count_stages: {len(reports)} reports on {len(names)} of {registered} architectures; "
+            "each should have one report at most"
+        )
+    counts = []
+    for stage in STAGES:
+        statuses = [report[stage].status for report in reports]
+        passed, failed, not_reached = map(statuses.count, ("passed", "failed", "not reached"))
+        counts.append(StageCount(stage, passed, failed, not_reached, registered - len(reports)))
+    return counts
+
+
+def counts_table(counts: Iterable[StageCount]) -> pd.DataFrame:
+    """Put counts into a table, a row for each stage."""
+    columns = ["stage", "passed", "failed", "not reached", "no verdict", "of"]
+    rows = [
+        (one.stage, one.passed, one.failed, one.not_reached, one.unknown, one.of) for one in counts
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def frequent_causes(reports: Iterable[ExportReport]) -> list[Cause]:
+    """Group the architectures that failed by what stopped them.
+
+    Parameters
+    ----------
+    reports
+        One for each architecture that was checked.
+
+    Returns
+    -------
+    list of Cause
+        The most frequent first.
+    """
+    stopped = defaultdict(list)
+    for report in reports:
+        if failure := report.failure():
+            stopped[failure.stage, _what(failure)].append(report.name)
+    causes = [Cause(*place, tuple(sorted(names))) for place, names in stopped.items()]
+    return sorted(causes, key=lambda cause: (-len(cause.architectures), cause.what))
+
+
+def _what(failure: StageReport) -> str:
+    """Say what an error has in common with others of its cause."""
+    said = next(iter((failure.error or failure.found).splitlines()), "")
+    common = VARYING.sub("…", said)
+    return common if len(common) <= LONGEST_CAUSE else f"{common[: LONGEST_CAUSE - 1]}…"

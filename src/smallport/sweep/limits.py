@@ -1,0 +1,196 @@
+"""Run a process that may hang, crash or take all the memory, and say how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+POLL = 0.05
+"""Seconds between two looks at a process."""
+
+LONGEST_POLL = 1.0
+"""The most that one look adds to the time of a process: a machine that slept is no hang."""
+
+GRACE = 5.0
+"""Seconds for a process that hangs to say where."""
+
+TAIL = 8000
+"""How many characters of its output are kept."""
+
+STDIN = 0
+
+STOPPING = threading.Event()
+"""Set when the processes that this one waits for are to be killed."""
+
+
+class Stopped(Exception):  # noqa: N818 - nothing is wrong
+    """The process was killed because the sweep is being stopped: nothing is known about it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one process may take.
+
+    Parameters
+    ----------
+    seconds
+        Of time, not counting that for which the machine slept.
+    megabytes
+        Of resident memory, in a million bytes. It is looked up in ``/proc``; systems without that
+        put no limit on memory.
+    """
+
+    seconds: float = 300.0
+    megabytes: float = 3000.0
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a process ended.
+
+    Parameters
+    ----------
+    cause
+        What ended it, in a sentence; empty where it exited with status 0.
+    seconds
+        How long it ran.
+    megabytes
+        The most memory it was seen to take; None where the system does not tell.
+    output
+        The end of what it printed.
+    """
+
+    cause: str
+    seconds: float
+    megabytes: float | None
+    output: str
+
+
+def run_limited(command: Sequence[str], limits: Limits, **variables: str) -> Ending:
+    r"""Run a command to its end, or to that of its limits.
+
+    A process that runs out of time is sent ``SIGABRT`` first, upon which a Python that was started
+    with ``-X faulthandler`` prints where it was. What it started itself is killed with it.
+
+    Parameters
+    ----------
+    command
+        The program and its arguments.
+    limits
+        What it may take.
+    variables
+        Environment variables to set.
+
+    Returns
+    -------
+    Ending
+        What it came to. Whatever the process does, this function does not raise.
+
+    Raises
+    ------
+    Stopped
+        When ``STOPPING`` was set meanwhile.
+
+    Examples
+    --------
+    >>> import sys
+    >>> run_limited([sys.executable, "-c", "print(1)"], Limits()).output
+    '1\n'
+    >>> run_limited([sys.executable, "-c", "raise SystemExit(3)"], Limits()).cause
+    'The process exited with status 3.'
+    """
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(  # noqa: S603 - the command is the caller's own
+            command,
+            stdin=subprocess.PIPE,  # closed when this process dies: see end_with_parent
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | variables,
+            start_new_session=True,
+        )
+        try:
+            cause, seconds, megabytes = _watch(process, limits)
+        finally:
+            _kill(process)
+        return Ending(cause, seconds, megabytes, _tail(output))
+
+
+def _watch(process: subprocess.Popen[bytes], limits: Limits) -> tuple[str, float, float | None]:
+    seconds, looked = 0.0, time.monotonic()
+    peak = None
+    while process.poll() is None:
+        if STOPPING.wait(POLL):
+            raise Stopped
+        now = time.monotonic()
+        seconds, looked = seconds + min(now - looked, LONGEST_POLL), now
+        peak = _peak_megabytes(process.pid) or peak
+        if peak is not None and peak > limits.megabytes:
+            return f"The process took more than {limits.megabytes:g} MB of memory.", seconds, peak
+        if seconds > limits.seconds:
+            _ask_where(process)
+            return f"The process ran for more than {limits.seconds:g} s.", seconds, peak
+    return _cause(process.returncode), seconds, peak
+
+
+def _cause(returncode: int) -> str:
+    if returncode == 0:
+        return ""
+    if returncode > 0:
+        return f"The process exited with status {returncode}."
+    name = signal.Signals(-returncode).name
+    by_whom = ", as the system does where memory runs out" if name == "SIGKILL" else ""
+    return f"The process was killed by {name}{by_whom}."
+
+
+def _peak_megabytes(pid: int) -> float | None:
+    """Look up the most memory that a process ever had."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return None
+
+
+def _ask_where(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGABRT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process with all that it started, whether it has ended or not."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdin:
+        process.stdin.close()
+
+
+def _tail(output: IO[bytes]) -> str:
+    end = output.seek(0, os.SEEK_END)
+    output.seek(max(0, end - 4 * TAIL))
+    return output.read().decode(errors="replace")[-TAIL:]
+
+
+def end_with_parent() -> None:
+    """Have this process end as soon as the one that started it is gone, however it went.
+
+    :func:`run_limited` gives a process a standard input that nothing is ever written to. It ends
+    when the other side does, even if that was killed.
+    """
+
+    def wait() -> None:
+        while os.read(STDIN, 1):  # not sys.stdin, whose lock the interpreter wants as it ends
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -1,0 +1,63 @@
+"""Check one architecture, in the process that the sweep starts for it: ``MODEL_TYPE FILE``.
+
+The report is written after each stage, so that whoever waits for this process knows how far it came
+when it crashes, hangs, or takes too much memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import resource
+from collections.abc import Sequence
+from pathlib import Path
+
+from smallport.assets.download import replacing
+from smallport.export.check import check_export
+from smallport.export.report import STAGES, ExportReport, StageReport
+from smallport.sweep.judge import command, padded
+from smallport.sweep.limits import end_with_parent
+from smallport.sweep.tiny import tiny_model
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Check the architecture that the command line names.
+
+    Parameters
+    ----------
+    arguments
+        Of the command line; those of this process by default.
+    """
+    parser = argparse.ArgumentParser(prog="smallport.sweep.one", description=__doc__)
+    parser.add_argument("model_type")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--until", choices=STAGES, default=STAGES[-1])
+    options = parser.parse_args(arguments)
+    end_with_parent()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash says by itself where it was
+    again = command(options.model_type)
+    ran: list[StageReport] = []
+
+    def write_so_far(stage: StageReport) -> None:
+        ran.append(stage)
+        write(options.file, padded(options.model_type, ran, again))
+
+    report = check_export(
+        functools.partial(tiny_model, options.model_type),
+        name=options.model_type,
+        command=again,
+        until=options.until,
+        progress=write_so_far,
+    )
+    write(options.file, report)
+
+
+def write(file: Path, report: ExportReport) -> None:
+    """Write a report, in place of an earlier one, whole or not at all."""
+    with replacing(file) as partial:
+        partial.write_text(json.dumps(report.to_json()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

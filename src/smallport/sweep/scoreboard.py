@@ -1,0 +1,149 @@
+"""A sweep's results as they are kept for the site, and whether a later verdict agrees with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from smallport import measured
+from smallport.export.report import STAGES, ExportReport
+from smallport.sweep.counts import StageCount, count_stages
+from smallport.sweep.verdicts import Verdict
+
+NAME = "sweep"
+"""The name of the kept results that the scoreboard shows."""
+
+
+@dataclass(frozen=True)
+class Scoreboard:
+    """What a sweep found, with when and where it did.
+
+    Parameters
+    ----------
+    registered
+        Every architecture that there was, also those without a report.
+    reports
+        What was found, by architecture.
+    provenance
+        When, where and with what.
+    """
+
+    registered: tuple[str, ...]
+    reports: Mapping[str, ExportReport]
+    provenance: measured.Provenance
+
+    def counts(self) -> list[StageCount]:
+        """Count each stage, against all architectures that there were."""
+        return count_stages(self.reports.values(), len(self.registered))
+
+
+def keep(
+    file: Path, registered: Sequence[str], reports: Iterable[ExportReport], *, command: str
+) -> None:
+    """Write what a sweep found to a file of results.
+
+    Parameters
+    ----------
+    file
+        The file.
+    registered
+        Every architecture that there is.
+    reports
+        What was found, at most a report for each architecture. Those without one are kept as that.
+    command
+        What to type to find it out again.
+
+    Raises
+    ------
+    ValueError
+        When there are two reports on one architecture, or one on none of those that there are.
+    """
+    found = {report.name: report for report in reports}
+    if stray := sorted(set(found) - set(registered)):
+        raise ValueError(f"keep: {', '.join(stray)}: registered by nothing; pass all names")
+    results = {
+        "registered": list(registered),
+        "reports": [found[name].to_json() for name in registered if name in found],
+    }
+    measured.write(file, results, command=command)
+
+
+def read_scoreboard(name: Path | str = NAME) -> Scoreboard:
+    """Read what a sweep found.
+
+    Parameters
+    ----------
+    name
+        As for :func:`smallport.measured.read`; by default the results that come with the package.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there are no such results.
+    ValueError
+        When they are not those of a sweep, or do not say where they come from.
+    """
+    kept = measured.read(name)
+    try:
+        reports = [ExportReport.from_json(entry) for entry in kept.results["reports"]]
+        registered = tuple(kept.results["registered"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{name} does not hold the results of a sweep: {error!r}") from error
+    return Scoreboard(registered, {report.name: report for report in reports}, kept.provenance)
+
+
+def comparable(live: Iterable[Verdict], kept: Scoreboard) -> list[Verdict]:
+    """Choose the verdicts that were found with the versions of the kept ones.
+
+    Parameters
+    ----------
+    live
+        What was found now.
+    kept
+        What was found before.
+    """
+    return [
+        verdict
+        for verdict in live
+        if verdict.model_type in kept.reports
+        and dict(verdict.report.versions) == dict(kept.reports[verdict.model_type].versions)
+    ]
+
+
+def contradictions(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
+    """List where verdicts found now are others than the kept ones.
+
+    Compared is of each stage that was asked for whether it passed: differences and messages may
+    vary with the processor.
+
+    Parameters
+    ----------
+    live
+        What was found now, with the same versions.
+    kept
+        What was found before.
+
+    Returns
+    -------
+    list of str
+        A sentence for each stage that ended otherwise; empty where all agree.
+
+    Raises
+    ------
+    ValueError
+        When a verdict cannot be compared, or when there is none.
+    """
+    live = list(live)
+    if not live or comparable(live, kept) != live:
+        raise ValueError(
+            "contradictions: no verdict, or one without a kept report of the same versions; "
+            "choose those that smallport.sweep.scoreboard.comparable returns"
+        )
+    return [
+        f"{now.model_type}: {stage.stage!r} is {stage.status}, and was {before.status} on "
+        f"{kept.provenance.date}: {stage.error or stage.found}"
+        for now in live
+        for stage in now.report.stages[: STAGES.index(now.until) + 1]
+        if stage.status != (before := kept.reports[now.model_type][stage.stage]).status
+    ]

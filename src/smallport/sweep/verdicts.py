@@ -1,0 +1,221 @@
+"""What the sweep found out about each architecture, and its place on disk: one file for each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import smallport
+from smallport.assets.download import replacing
+from smallport.export.report import STAGES, ExportReport
+from smallport.measured import installed_versions
+
+CODE = ("export/*.py", "sweep/one.py", "sweep/tiny.py")
+"""The files, below the package, that decide what a check of an architecture says."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a verdict holds for; under others, it may be another.
+
+    Parameters
+    ----------
+    versions
+        Of the packages that build, export and run the models.
+    rules
+        A digest of the tiny configuration and of the code of the check.
+    """
+
+    versions: dict[str, str]
+    rules: str
+
+
+@cache
+def conditions(model_type: str) -> Conditions:
+    """Say what a verdict on an architecture that is found here and now holds for."""
+    digest = hashlib.sha256(_configuration(model_type).encode())
+    package = Path(smallport.__file__).parent
+    for file in sorted(file for pattern in CODE for file in package.glob(pattern)):
+        digest.update(file.read_bytes())
+    return Conditions(installed_versions(), digest.hexdigest()[:16])
+
+
+def _configuration(model_type: str) -> str:
+    from smallport.sweep.tiny import tiny_config  # noqa: PLC0415 - imports transformers
+
+    try:
+        return str(tiny_config(model_type).to_json_string())
+    except Exception as error:  # noqa: BLE001 - whatever it is, the verdict will be about it
+        return repr(error)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the sweep found out about one architecture.
+
+    Parameters
+    ----------
+    report
+        Stage by stage.
+    conditions
+        What it holds for.
+    until
+        The last of ``STAGES`` that was asked for.
+    seconds
+        How long its process ran.
+    megabytes
+        The most memory that its process took; None where the system does not tell.
+
+    Raises
+    ------
+    ValueError
+        When the report claims a stage beyond the last one, or when it neither failed nor says
+        anything about one of those that were asked for.
+    """
+
+    report: ExportReport
+    conditions: Conditions
+    until: str
+    seconds: float
+    megabytes: float | None
+
+    def __post_init__(self) -> None:
+        beyond = STAGES.index(self.until) + 1
+        done = [one.stage for one in self.report.stages[beyond:] if one.status != "not reached"]
+        if done:
+            raise ValueError(f"Verdict: asked until {self.until!r}, and the report has {done[0]!r}")
+        if unanswered(self.report, self.until):
+            raise ValueError(
+                f"Verdict: nothing failed on {self.model_type!r}, and yet "
+                f"{unanswered(self.report, self.until)!r} was not reached"
+            )
+
+    @property
+    def model_type(self) -> str:
+        """The architecture."""
+        return self.report.name
+
+    def __str__(self) -> str:
+        failure = self.report.failure()
+        found = (
+            f"failed in {failure.stage}: {failure.found}"
+            if failure
+            else f"passed until {self.until}"
+        )
+        return f"{self.model_type}: {found} ({self.seconds:.1f} s)"
+
+    def answers(self, until: str) -> bool:
+        """Say whether this tells about every stage up to one, or about the failure before it."""
+        reached = STAGES.index(self.until) >= STAGES.index(until)
+        return reached or self.report.failure() is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """Make what :func:`json.dump` writes."""
+        return {
+            "report": self.report.to_json(),
+            "conditions": asdict(self.conditions),
+            "until": self.until,
+            "seconds": self.seconds,
+            "megabytes": self.megabytes,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Verdict:
+        """Read back what :meth:`to_json` made.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            When it is no verdict.
+        """
+        return cls(
+            ExportReport.from_json(data["report"]),
+            Conditions(**data["conditions"]),
+            data["until"],
+            data["seconds"],
+            data["megabytes"],
+        )
+
+
+def unanswered(report: ExportReport, until: str) -> str | None:
+    """Name the first stage about which a report should say something, and does not."""
+    if report.failure():
+        return None
+    asked = report.stages[: STAGES.index(until) + 1]
+    return next((one.stage for one in asked if one.status == "not reached"), None)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """A folder of verdicts, one file for each architecture.
+
+    Parameters
+    ----------
+    folder
+        The folder. It is made when the first verdict is written.
+    """
+
+    folder: Path
+
+    def write(self, verdict: Verdict) -> None:
+        """Write a verdict, in place of an older one on the same architecture, whole or not at all.
+
+        Parameters
+        ----------
+        verdict
+            What to write.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self._file(verdict.model_type)) as partial:
+            partial.write_text(json.dumps(verdict.to_json(), indent=1) + "\n", encoding="utf-8")
+
+    def read(self, model_type: str, until: str = STAGES[-1]) -> Verdict | None:
+        """Read the verdict on an architecture, if there is one that holds.
+
+        Parameters
+        ----------
+        model_type
+            The architecture.
+        until
+            The last stage about which it has to say something, unless one before that failed.
+
+        Returns
+        -------
+        Verdict or None
+            None where there is none, where it was found with other versions, by other rules or
+            by another check, where it does not go far enough, and where the file is no verdict.
+        """
+        try:
+            data = json.loads(self._file(model_type).read_text(encoding="utf-8"))
+            verdict = Verdict.from_json(data)
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        holds = verdict.model_type == model_type and verdict.answers(until)
+        return verdict if holds and verdict.conditions == conditions(model_type) else None
+
+    def read_all(self, model_types: Iterable[str], until: str = STAGES[-1]) -> list[Verdict]:
+        """Read those verdicts on some architectures that hold, in the order of the architectures.
+
+        Parameters
+        ----------
+        model_types
+            The architectures.
+        until
+            As for :meth:`read`.
+        """
+        read = (self.read(model_type, until) for model_type in model_types)
+        return [verdict for verdict in read if verdict]
+
+    def remove_unfinished(self) -> None:
+        """Remove what a sweep that was killed had half written."""
+        for partial in self.folder.glob(".*.json-*"):
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _file(self, model_type: str) -> Path:
+        return self.folder / f"{model_type}.json"

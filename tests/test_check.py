@@ -1,0 +1,319 @@
+"""Tests of :mod:`smallport.export.check` and of the stages that it goes through."""
+
+import functools
+
+import pytest
+import torch
+from torch import nn
+from transformers import DynamicCache
+
+from smallport.export import (
+    STAGES,
+    Discrepancy,
+    InputShape,
+    check_export,
+    closeness,
+    programs,
+    stages,
+)
+from smallport.export.subject import UNSEEN, make_subject
+
+SIZE = 8
+VOCABULARY = 40
+
+
+class TinyModel(nn.Module):
+    """A language model of one attention layer, which is called as those of transformers are."""
+
+    def __init__(self, seed=0):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.tokens = nn.Embedding(VOCABULARY, SIZE)
+            self.positions = nn.Embedding(256, SIZE)
+            self.projections = nn.Linear(SIZE, 3 * SIZE)
+            self.logits = nn.Linear(SIZE, VOCABULARY)
+        self.eval()
+
+    def forward(self, input_ids, attention_mask, position_ids, past_key_values=None):
+        """Score each token's successor, and append the tokens to the cache."""
+        cache = DynamicCache() if past_key_values is None else past_key_values
+        hidden = self.tokens(input_ids) + self.positions(position_ids)
+        query, key, value = self.projections(hidden)[:, None].chunk(3, dim=-1)
+        keys, values = cache.update(key, value, 0)
+        scores = query @ keys.transpose(-1, -2)
+        visible = self.visible(attention_mask, input_ids.shape[1])
+        attended = scores.masked_fill(~visible[:, None], -1e9).softmax(dim=-1) @ values
+        return {"logits": self.logits(hidden + attended[:, 0]), "past_key_values": cache}
+
+    def visible(self, attention_mask, new):
+        """Let each token see itself and what is before it, padding aside."""
+        places = torch.arange(attention_mask.shape[1])
+        causal = places[None, :] <= places[attention_mask.shape[1] - new :, None]
+        return causal[None] & (attention_mask[:, None] == 1)
+
+
+class MaskIgnored(TinyModel):
+    """A model that does without its mask where it is exported, and only there."""
+
+    def visible(self, attention_mask, new):
+        """Take padding for text, in the export."""
+        if torch.compiler.is_exporting():
+            attention_mask = torch.ones_like(attention_mask)
+        return super().visible(attention_mask, new)
+
+
+class PositionsShifted(TinyModel):
+    """A model that counts from one where it is exported, and only there."""
+
+    def forward(self, input_ids, attention_mask, position_ids, past_key_values=None):
+        """Shift the positions, in the export."""
+        if torch.compiler.is_exporting():
+            position_ids = position_ids + 1
+        return super().forward(input_ids, attention_mask, position_ids, past_key_values)
+
+
+class BatchBurntIn(TinyModel):
+    """A model with a case of its own for two texts."""
+
+    def forward(self, input_ids, attention_mask, position_ids, past_key_values=None):
+        """Treat two texts apart."""
+        if input_ids.shape[0] == 2:
+            input_ids = input_ids + 0
+        return super().forward(input_ids, attention_mask, position_ids, past_key_values)
+
+
+class NotANumber(TinyModel):
+    """A model that overflows."""
+
+    def forward(self, input_ids, attention_mask, position_ids):
+        """Divide by zero."""
+        outputs = super().forward(input_ids, attention_mask, position_ids)
+        return outputs | {"logits": outputs["logits"] / 0.0}
+
+
+class BeginsAnew(TinyModel):
+    """A model that returns a cache and fails when it is given one that is filled."""
+
+    def forward(self, input_ids, attention_mask, position_ids, past_key_values=None):
+        """Go on from nothing."""
+        if past_key_values is not None and past_key_values.get_seq_length():
+            raise RuntimeError("the cache is full")
+        return super().forward(input_ids, attention_mask, position_ids, past_key_values)
+
+
+class Forgetful(nn.Module):
+    """A model that returns no cache, and so has to read the whole text each time."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = TinyModel()
+        self.eval()
+
+    def forward(self, input_ids, attention_mask):
+        """Score each token's successor."""
+        positions = (attention_mask.cumsum(1) - 1).clamp(min=0)
+        return {"logits": self.model(input_ids, attention_mask, positions)["logits"]}
+
+
+def statuses(report):
+    return [stage.status for stage in report.stages]
+
+
+def failing_at(stage):
+    place = STAGES.index(stage)
+    return ["passed"] * place + ["failed"] + ["not reached"] * (len(STAGES) - place - 1)
+
+
+def test_a_model_of_ones_own_passes_every_stage():
+    report = check_export(TinyModel(), name="mine", command="pytest tests/test_mine.py")
+    assert statuses(report) == ["passed"] * len(STAGES), report
+    assert report.passed()
+    assert (report.name, report.command) == ("mine", "pytest tests/test_mine.py")
+    assert "3 tensors agree in every element at 7 shapes" in report["matches"].found
+    assert "it heeds its mask" in report["ran"].found
+    assert 0 < report["ONNX Runtime matches"].largest_difference < 1e-6
+    assert "instead of" in report["ONNX Runtime matches"].where
+    assert report.versions["torch"] == torch.__version__.partition("+")[0]
+
+
+def test_a_model_without_cache_is_compared_in_full_and_named():
+    report = check_export(Forgetful())
+    assert report.passed(), report
+    assert "it keeps nothing between calls; it is exported without" in report["ran"].found
+    assert "1 tensors agree in every element at 7 shapes" in report["matches"].found
+
+
+def test_a_model_that_does_not_go_on_from_its_cache_is_named():
+    report = check_export(BeginsAnew(), until="matches")
+    assert "does not go on from them (RuntimeError: the cache is full)" in report["ran"].found
+    assert report["matches"].status == "passed"
+
+
+def test_the_shapes_are_what_they_are_said_to_be():
+    subject = make_subject(TinyModel())
+    shapes = [subject.fit(shape) for shape in UNSEEN]
+    assert len(set(shapes)) >= 6
+    assert any(shape.batch_size == 1 for shape in shapes)
+    assert any(shape.cache_length == 0 for shape in shapes)
+    assert any(shape.new_tokens == 1 for shape in shapes)
+    assert any(shape.cache_length > 100 for shape in shapes)
+    assert any(shape.padding for shape in shapes)
+    for shape in shapes:
+        inputs = subject.make_inputs(shape)
+        assert inputs["input_ids"].shape == (shape.batch_size, shape.new_tokens)
+        assert inputs["past_key_values"].layers[0].keys.shape[2] == shape.cache_length
+        assert int((inputs["attention_mask"] == 0).sum()) == shape.padding
+
+
+@pytest.mark.parametrize("model", [MaskIgnored, PositionsShifted])
+def test_a_program_that_computes_something_else_is_found(model):
+    report = check_export(model())
+    assert statuses(report) == failing_at("matches")
+    assert "differs from the model" in report["matches"].found
+    assert report["matches"].largest_difference > 1e-2
+    assert "logits[" in report["matches"].where
+    assert report["decodes"].found == "the stage before it failed: matches"
+
+
+def test_a_mask_that_is_ignored_shows_only_where_something_is_padded():
+    report = check_export(MaskIgnored())
+    assert "at 1 of 7 shapes" in report["matches"].found
+    assert "batch 3, 12 + 2 tokens, 5 padded" in report["matches"].where
+
+
+def test_a_size_that_is_burnt_in_is_named_and_has_a_recipe():
+    report = check_export(BatchBurntIn())
+    assert statuses(report) == failing_at("exported")
+    assert "specialized it to be a constant (2)" in report["exported"].error
+    assert report["exported"].recipe == "dimension-specialized"
+
+
+def test_results_that_are_no_numbers_are_no_reference():
+    report = check_export(NotANumber())
+    assert statuses(report) == failing_at("ran")
+    assert "not finite" in report["ran"].found
+
+
+def test_a_model_that_cannot_be_built_is_a_verdict():
+    def build():
+        raise OSError("no such weights")
+
+    report = check_export(build)
+    assert statuses(report) == failing_at("built")
+    assert report["built"].error == "OSError: no such weights"
+
+
+def test_a_model_in_a_coarse_type_or_in_training_is_refused():
+    assert "torch.float16" in check_export(TinyModel().half())["built"].found
+    assert "model.eval()" in check_export(TinyModel().train())["built"].found
+
+
+def test_inputs_say_how_the_model_is_called():
+    subject = make_subject(TinyModel())
+    shape = InputShape(batch_size=3, cache_length=0, new_tokens=12)
+    inputs = subject.make_inputs(shape)
+    del inputs["past_key_values"]
+    report = check_export(TinyModel(), inputs, until="exported")
+    assert "it is exported without" in report["ran"].found
+    assert report["exported"].status == "passed"
+
+
+def test_inputs_that_cannot_be_made_at_other_shapes_are_refused():
+    report = check_export(TinyModel(), {"input_ids": torch.zeros(2, 3), "pixels": torch.zeros(1)})
+    assert "the inputs hold pixels" in report["ran"].error
+
+
+@pytest.mark.parametrize("until", STAGES[:3])
+def test_what_was_not_asked_for_is_not_reached(until):
+    report = check_export(TinyModel(), until=until)
+    last = STAGES.index(until)
+    assert statuses(report) == ["passed"] * (last + 1) + ["not reached"] * (7 - last)
+    assert "only stages up to this one were asked for" in report.stages[last + 1].found
+    assert not report.passed()
+
+
+def test_bad_calls():
+    with pytest.raises(ValueError, match="no stage 'optimized'"):
+        check_export(TinyModel(), until="optimized")
+    with pytest.raises(TypeError, match=r"should be a torch\.nn\.Module .* not a str"):
+        check_export("llama")
+
+
+STAGE_METHODS = [stage.lower().replace(" ", "_") for stage in STAGES]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_stage_runs_after_one_that_failed(monkeypatch, stage):
+    ran = []
+
+    def pretend(method, _):
+        ran.append(method)
+        if method == STAGE_METHODS[STAGES.index(stage)]:
+            raise RuntimeError("broken")
+        return stages.Finding("found")
+
+    for method in STAGE_METHODS:
+        replacement = functools.partialmethod(functools.partial(pretend, method))
+        monkeypatch.setattr(stages.ExportCheck, method, replacement)
+    report = check_export(TinyModel())
+    assert statuses(report) == failing_at(stage)
+    assert ran == STAGE_METHODS[: STAGES.index(stage) + 1]
+    assert report[stage].error == "RuntimeError: broken"
+
+
+# Faults: what the check stands on is broken, and the check has to notice.
+
+
+def test_a_comparison_that_always_says_zero_is_noticed(monkeypatch):
+    equal = Discrepancy({"logits": 0.0, "present.0.key": 0.0, "present.0.value": 0.0})
+    monkeypatch.setattr(closeness, "discrepancy", lambda *_: equal)
+    report = check_export(TinyModel())
+    assert statuses(report) == failing_at("ran")
+    assert "does not notice a changed element" in report["ran"].error
+
+
+def test_a_tolerance_that_was_widened_is_noticed(monkeypatch):
+    monkeypatch.setattr(closeness, "TOLERANCE", 1e-2)
+    report = check_export(TinyModel())
+    assert statuses(report) == failing_at("ran")
+    assert "does not notice a changed element" in report["ran"].error
+
+
+def test_the_file_of_another_model_is_noticed(monkeypatch):
+    translate = programs.export_onnx
+    monkeypatch.setattr(
+        programs,
+        "export_onnx",
+        lambda _model, _program, subject, example: translate(
+            TinyModel(seed=1),
+            programs.export_program(TinyModel(seed=1), subject, example),
+            subject,
+            example,
+        ),
+    )
+    report = check_export(TinyModel())
+    assert statuses(report) == failing_at("ONNX Runtime matches")
+    assert report["ONNX Runtime matches"].largest_difference > 1e-2
+
+
+def test_a_program_that_shares_the_weights_of_a_changed_model_is_noticed(monkeypatch):
+    """A reference that shared its weights with the program would change with it."""
+    model = TinyModel()
+    export = programs.export_program
+
+    def change_afterwards(*arguments):
+        program = export(*arguments)
+        with torch.no_grad():
+            model.logits.bias += 1
+        return program
+
+    monkeypatch.setattr(programs, "export_program", change_afterwards)
+    assert statuses(check_export(model)) == failing_at("matches")
+
+
+def test_a_stage_that_is_skipped_is_no_pass(monkeypatch):
+    monkeypatch.setattr(stages.ExportCheck, "matches", lambda _: None)
+    report = check_export(TinyModel())
+    assert report["matches"].status == "failed"
+    assert not report.passed()

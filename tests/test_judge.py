@@ -1,0 +1,76 @@
+"""Tests of :mod:`smallport.sweep.judge`."""
+
+import pytest
+
+from smallport.export.report import STAGES
+from smallport.sweep.judge import Task, judge
+from smallport.sweep.limits import Limits
+from tests.sweep_helpers import stand_in, started
+
+
+@pytest.fixture
+def verdict_on(tmp_path):
+    """Give a function that finds out about an architecture by a process that stands in."""
+
+    def verdict(name, until=STAGES[-1], **limits):
+        found = judge(Task(name, until, Limits(**limits), stand_in(tmp_path)))
+        assert found.model_type == name
+        assert started(tmp_path) == [name]
+        return found
+
+    return verdict
+
+
+def statuses(verdict):
+    return [stage.status for stage in verdict.report.stages]
+
+
+def test_what_the_process_reports_is_the_verdict(verdict_on):
+    verdict = verdict_on("good")
+    assert verdict.report.passed()
+    assert verdict.megabytes is None or verdict.megabytes > 1
+
+
+def test_what_was_not_asked_for_is_not_reached(verdict_on):
+    verdict = verdict_on("good", until="exported")
+    assert statuses(verdict) == ["passed"] * 3 + ["not reached"] * 5
+    assert not verdict.report.passed()
+
+
+def test_a_stage_that_failed_stays_as_it_was_reported(verdict_on):
+    verdict = verdict_on("bad")
+    assert verdict.report.failure().stage == "exported"
+    assert verdict.report.failure().error == "ValueError: bad cannot do that"
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "found", "limits"),
+    [
+        ("hangs", "ran", "The process ran for more than 2 s.", {"seconds": 2}),
+        ("segfaults", "exported", "The process was killed by SIGSEGV.", {}),
+        ("eats", "matches", "The process took more than 300 MB of memory.", {"megabytes": 300}),
+        ("exits", "built", "The process exited with status 3.", {}),
+        ("silent", "ran", "The process ended without a report on every stage.", {}),
+        ("skips", "stays dynamic", "The process ended without a report on every stage.", {}),
+    ],
+)
+def test_what_ends_the_process_is_the_failure_of_the_stage_it_was_in(
+    name, stage, found, limits, verdict_on
+):
+    verdict = verdict_on(name, **limits)
+    place = STAGES.index(stage)
+    later = len(STAGES) - place - 1
+    assert statuses(verdict) == ["passed"] * place + ["failed"] + ["not reached"] * later
+    assert verdict.report[stage].found == found
+    assert verdict.report[stage].error.startswith(f"ProcessEnded: {found}")
+    assert not verdict.report.passed()
+
+
+def test_where_it_crashed_is_in_the_error(verdict_on):
+    error = verdict_on("segfaults").report.failure().error
+    assert "Segmentation fault" in error
+    assert "stand_in.py" in error
+
+
+def test_a_crash_after_the_last_report_changes_nothing(verdict_on):
+    assert verdict_on("late").report.passed()

@@ -1,0 +1,47 @@
+"""Tests of :mod:`smallport.sweep.one`: the process that checks one architecture."""
+
+import json
+
+import pytest
+
+from smallport.export.report import STAGES, ExportReport
+from smallport.sweep import one
+from smallport.sweep.judge import Task, judge
+
+
+def test_a_real_architecture_is_checked_in_its_process():
+    verdict = judge(Task("gpt2", until="ran"))
+    statuses = [stage.status for stage in verdict.report.stages]
+    assert statuses == ["passed"] * 2 + ["not reached"] * 6
+    assert verdict.report["built"].found.startswith("GPT2LMHeadModel of ")
+    assert verdict.report.command == "smallport check gpt2"
+    assert verdict.report.versions["transformers"] == verdict.conditions.versions["transformers"]
+
+
+@pytest.fixture
+def harmless(monkeypatch):
+    """Keep the process of the tests from ending with its parent, and from other limits."""
+    monkeypatch.setattr(one, "end_with_parent", lambda: None)
+    monkeypatch.setattr(one.resource, "setrlimit", lambda *_: None)
+
+
+@pytest.mark.usefixtures("harmless")
+def test_an_architecture_that_cannot_be_built_is_a_verdict(tmp_path):
+    file = tmp_path / "report.json"
+    one.main(["no_such_model", str(file)])
+    report = ExportReport.from_json(json.loads(file.read_text(encoding="utf-8")))
+    assert report.failure().stage == "built"
+    assert "registers no 'no_such_model'" in report.failure().error
+
+
+@pytest.mark.usefixtures("harmless")
+def test_the_report_is_on_disk_after_each_stage(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(one, "write", lambda _, report: written.append(report))
+    one.main(["gpt2", str(tmp_path / "report.json"), "--until", "ran"])
+    passed = [
+        [stage.stage for stage in report.stages if stage.status == "passed"] for report in written
+    ]
+    assert passed == [["built"], ["built", "ran"], ["built", "ran"]]
+    assert {report["exported"].status for report in written} == {"not reached"}
+    assert len(written[-1].stages) == len(STAGES)

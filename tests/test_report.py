@@ -1,0 +1,104 @@
+"""Tests of :mod:`smallport.export.report`."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smallport.export.report import STAGES, ExportReport, StageReport
+
+
+def report_with(*statuses):
+    """Make a report of which the first stages have a status, and the others are not reached."""
+    padded = [*statuses, *["not reached"] * (len(STAGES) - len(statuses))]
+    stages = [StageReport(*pair, "found") for pair in zip(STAGES, padded, strict=True)]
+    return ExportReport("llama", tuple(stages), {"torch": "2"}, "smallport check llama")
+
+
+def test_all_stages_passed():
+    report = report_with(*["passed"] * len(STAGES))
+    assert report.passed()
+    assert report.failure() is None
+
+
+@pytest.mark.parametrize("place", range(len(STAGES)))
+def test_one_stage_that_failed_is_enough(place):
+    report = report_with(*["passed"] * place, "failed")
+    assert not report.passed()
+    assert report.failure() == report[STAGES[place]] == report.stages[place]
+
+
+@pytest.mark.parametrize("place", range(len(STAGES)))
+def test_a_stage_that_was_not_reached_did_not_pass(place):
+    report = report_with(*["passed"] * place)
+    assert not report.passed()
+    assert report.failure() is None
+
+
+@pytest.mark.parametrize("later", ["passed", "failed"])
+@pytest.mark.parametrize("earlier", ["failed", "not reached"])
+def test_nothing_runs_after_a_stage_that_did_not_pass(earlier, later):
+    with pytest.raises(ValueError, match="'built' did not pass"):
+        report_with(earlier, later)
+
+
+@pytest.mark.parametrize("status", ["skipped", "", "ok", "Passed"])
+def test_there_is_no_fourth_status(status):
+    with pytest.raises(ValueError, match="passed, failed or not reached"):
+        StageReport("built", status, "found")
+
+
+def test_there_is_no_other_stage():
+    with pytest.raises(ValueError, match="no stage 'optimized'"):
+        StageReport("optimized", "passed", "found")
+
+
+def test_a_stage_says_what_it_found():
+    with pytest.raises(ValueError, match="say what was found"):
+        StageReport("built", "passed", "")
+
+
+def test_a_stage_that_was_not_reached_compared_nothing():
+    with pytest.raises(ValueError, match="'matches' was not reached"):
+        StageReport("matches", "not reached", "exported failed", largest_difference=0.0)
+
+
+@pytest.mark.parametrize("stages", [STAGES[:-1], STAGES[::-1], ()])
+def test_a_stage_cannot_be_left_out_or_moved(stages):
+    passed = tuple(StageReport(stage, "passed", "found") for stage in stages)
+    with pytest.raises(ValueError, match="wanted the stages"):
+        ExportReport("llama", passed, {}, "")
+
+
+@given(
+    st.integers(0, len(STAGES) - 1),
+    st.none() | st.floats(allow_nan=False),
+    st.text(),
+    st.text(min_size=1),
+)
+def test_json_keeps_everything(place, difference, text, found):
+    failed = StageReport(STAGES[place], "failed", found, 1.5, difference, text, text, text)
+    stages = list(report_with(*["passed"] * place, "failed").stages)
+    stages[place] = failed
+    report = ExportReport(text, tuple(stages), {"torch": text}, text)
+    written = json.dumps(report.to_json(), allow_nan=False)
+    assert ExportReport.from_json(json.loads(written)) == report
+
+
+def test_json_keeps_a_difference_that_is_no_number():
+    stages = list(report_with("passed", "passed", "passed", "failed").stages)
+    stages[3] = StageReport("matches", "failed", "NaN", largest_difference=math.nan)
+    report = ExportReport("llama", tuple(stages), {}, "")
+    read = ExportReport.from_json(json.loads(json.dumps(report.to_json(), allow_nan=False)))
+    difference = read["matches"].largest_difference
+    assert difference is not None
+    assert math.isnan(difference)
+
+
+def test_json_of_a_report_with_a_stage_missing_is_refused():
+    data = report_with("passed").to_json()
+    data["stages"].pop()
+    with pytest.raises(ValueError, match="wanted the stages"):
+        ExportReport.from_json(data)

@@ -1,0 +1,110 @@
+"""Tests of :mod:`smallport.sweep.scoreboard`."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from smallport import measured
+from smallport.export.report import STAGES
+from smallport.sweep.scoreboard import comparable, contradictions, keep, read_scoreboard
+from smallport.sweep.verdicts import Conditions, Verdict
+from tests.sweep_helpers import report_with
+
+ALL = ["passed"] * len(STAGES)
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "sweep.json"
+
+
+@pytest.fixture
+def kept(file):
+    """Keep what a sweep of two architectures found, and read it back."""
+    reports = [report_with(*ALL, name="a"), report_with("passed", "failed", name="b")]
+    keep(file, ["a", "b"], reports, command="smallport sweep")
+    return read_scoreboard(file)
+
+
+def test_what_was_kept_is_read_back(kept):
+    assert kept.registered == ("a", "b")
+    assert kept.reports["a"] == report_with(*ALL, name="a")
+    assert kept.provenance.command == "smallport sweep"
+    assert [one.passed for one in kept.counts()] == [2, 1, 1, 1, 1, 1, 1, 1]
+    assert {one.of for one in kept.counts()} == {2}
+
+
+def test_a_difference_that_is_no_number_is_kept(file):
+    report = report_with("passed", "passed", "passed", "failed")
+    stages = list(report.stages)
+    stages[3] = replace(stages[3], largest_difference=math.nan)
+    keep(file, ["llama"], [replace(report, stages=tuple(stages))], command="")
+    difference = read_scoreboard(file).reports["llama"]["matches"].largest_difference
+    assert math.isnan(difference)
+
+
+def test_an_architecture_without_a_report_is_not_left_out(file):
+    keep(file, ["a", "b", "c"], [report_with(*ALL, name="a")], command="")
+    scoreboard = read_scoreboard(file)
+    assert scoreboard.registered == ("a", "b", "c")
+    assert [(one.passed, one.unknown, one.of) for one in scoreboard.counts()] == [(1, 2, 3)] * 8
+
+
+def test_an_architecture_that_is_not_registered_is_refused(file):
+    with pytest.raises(ValueError, match="keep: b: registered by nothing"):
+        keep(file, ["a"], [report_with(*ALL, name="b")], command="")
+    assert not file.exists()
+
+
+def test_results_of_something_else_are_refused(file):
+    measured.write(file, [1, 2], command="")
+    with pytest.raises(ValueError, match="does not hold the results of a sweep"):
+        read_scoreboard(file)
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_skipped_stage_is_refused(file):
+    data = json.loads(file.read_text(encoding="utf-8"))
+    data["results"]["reports"][1]["stages"][2]["status"] = "passed"
+    file.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(ValueError, match="'ran' did not pass"):
+        read_scoreboard(file)
+
+
+def verdict(report, until=STAGES[-1]):
+    return Verdict(report, Conditions({}, ""), until, 1.0, None)
+
+
+def test_the_same_verdicts_do_not_contradict(kept):
+    assert contradictions(map(verdict, kept.reports.values()), kept) == []
+
+
+def test_what_was_not_asked_for_contradicts_nothing(kept):
+    now = verdict(report_with("passed", "passed", name="a"), until="ran")
+    assert contradictions([now], kept) == []
+
+
+def test_another_verdict_contradicts(kept):
+    now = report_with("passed", "passed", "failed", name="b", error="ValueError: odd")
+    found = contradictions([verdict(now), verdict(kept.reports["a"])], kept)
+    assert [line.partition(" on ")[0] for line in found] == [
+        "b: 'ran' is passed, and was failed",
+        "b: 'exported' is failed, and was not reached",
+    ]
+    assert found[1].endswith("ValueError: odd")
+
+
+def test_verdicts_of_other_versions_are_not_compared(kept):
+    other = verdict(report_with("failed", name="b", versions={"torch": "3"}))
+    same = verdict(kept.reports["a"])
+    unknown = verdict(report_with(*ALL, name="c"))
+    assert comparable([other, same, unknown], kept) == [same]
+    with pytest.raises(ValueError, match="one without a kept report of the same versions"):
+        contradictions([other, same], kept)
+
+
+def test_comparing_nothing_is_an_error(kept):
+    with pytest.raises(ValueError, match="contradictions: no verdict"):
+        contradictions([], kept)

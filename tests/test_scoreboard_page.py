@@ -1,0 +1,83 @@
+"""Tests of the Sphinx extension that shows the scoreboard."""
+
+import math
+import re
+from dataclasses import replace
+
+import pytest
+
+import scoreboard
+from smallport.export.report import STAGES
+from smallport.sweep.scoreboard import keep
+from tests.sweep_helpers import report_with
+
+ALL = ["passed"] * len(STAGES)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Keep three reports on four architectures."""
+    failing = report_with("passed", "passed", "failed", name="b", error="Error: 1 < 2 & <b>")
+    stages = list(failing.stages)
+    stages[2] = replace(stages[2], recipe="guard-refuses")
+    diverging = list(report_with(*ALL[:3], "failed", name="c").stages)
+    diverging[3] = replace(diverging[3], largest_difference=math.nan)
+    reports = [
+        report_with(*ALL, name="a"),
+        replace(failing, stages=tuple(stages)),
+        replace(report_with(*ALL[:3], "failed", name="c"), stages=tuple(diverging)),
+    ]
+    kept = tmp_path / "sweep.json"
+    keep(kept, ["a", "b", "c", "d"], reports, command="smallport sweep")
+    return kept
+
+
+def rendered(part, file):
+    return scoreboard.render(f"{part}.html", "cookbook.html", file)
+
+
+def test_counts_have_all_architectures_below_the_line(file):
+    html = rendered("counts", file)
+    found = re.findall(r"(\d+) of 4 passed, (\d+) failed, (\d+) not reached, 1 without", html)
+    numbers = [tuple(map(int, row)) for row in found]
+    assert numbers == [(3, 0, 0), (3, 0, 0), (2, 1, 0), (1, 1, 1), *[(1, 0, 2)] * 4]
+    assert "all 4 registered architectures" in html
+
+
+def test_every_architecture_has_a_row(file):
+    html = rendered("table", file)
+    rows = re.findall(r'<th scope="row">(?:<a href="#found-\w+">)?(\w+)', html)
+    assert rows == ["a", "b", "c", "d"]
+    assert "no verdict" in html
+    assert html.count("✗") == 2
+    assert html.count("✓") == len(STAGES) + 2 + 3
+    assert 'data-key="nan"' in html
+
+
+def test_a_row_leads_to_error_recipe_and_command(file):
+    html = rendered("found", file)
+    assert re.findall(r'<div id="found-(\w+)">', html) == ["a", "b", "c"]
+    assert "Error: 1 &lt; 2 &amp; &lt;b&gt;" in html
+    assert '<a href="cookbook.html#recipe-guard-refuses">' in html
+    assert "<code>smallport check b</code>" in html
+
+
+def test_causes_name_their_architectures(file):
+    html = rendered("causes", file)
+    assert "1 in <em>exported</em>" in html
+    assert '<a href="#found-b">b</a>' in html
+
+
+def test_nothing_is_asked_of_another_host(file):
+    html = "".join(rendered(part, file) for part in ("counts", "causes", "table", "found"))
+    assert not re.search(r"(?:src|href)=\"(?:https?:)?//", html)
+
+
+def test_a_number_that_is_none_is_the_largest():
+    stages = list(report_with(*ALL).stages)
+    stages[3] = replace(stages[3], largest_difference=math.nan)
+    stages[5] = replace(stages[5], largest_difference=2.0)
+    assert math.isnan(
+        scoreboard.largest_difference(replace(report_with(*ALL), stages=tuple(stages)))
+    )
+    assert scoreboard.largest_difference(report_with(*ALL)) is None
