@@ -7,14 +7,27 @@ import tempfile
 from pathlib import Path
 
 RECIPES = (
-    ("size-one-specialized", r"specialized it to be a constant \(1\)"),
+    ("size-one-specialized", r"specialized it to be a constant \(1\)|0/1 specialized"),
     ("dimension-specialized", r"specialized it to be a constant|is burnt in as"),
     ("dimensions-equal", r"must always be equal"),
     ("cache-no-pytree", r"Cannot associate shape|Unsupported input type <class"),
-    ("shapes-nested", r"mismatch between the structure of `inputs` and `dynamic_shapes`"),
+    (
+        "shapes-nested",
+        (
+            r"mismatch between the structure of `inputs` and `dynamic_shapes`"
+            r"|Expected dynamic shape spec|Node arity mismatch"
+        ),
+    ),
     ("data-dependent", r"data-dependent|DataDependent|unbacked"),
+    ("inputs-changed", r"Guard failed: input_ids.*past_key_values.*attention_mask"),
     ("guard-refuses", r"Guard failed|Runtime assertion failed"),
-    ("program-reloaded", r"Unknown serialized type|No registered serialization name"),
+    (
+        "program-reloaded",
+        (
+            r"Unknown serialized type|No registered serialization name"
+            r"|error when deserializing the saved file|in pytree is not registered"
+        ),
+    ),
 )
 """Anchors of recipes, each with what the error's text holds; the first that fits counts."""
 
