@@ -189,7 +189,9 @@ class TokenLosses(nn.Module):
 
 
 def export_scorer(model: WordLanguageModel, file: Path | str) -> None:
-    """Write a word language model with its loss inside to an ONNX file, see :class:`TokenLosses`.
+    """Write a word language model with its loss inside to an ONNX file.
+
+    See :class:`smallport.quantize.onnx.TokenLosses` for why.
 
     Parameters
     ----------

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from smallport.display import errors_only
-from smallport.lstm import EVALUATION_CHUNK, WordLanguageModel, losses
+from smallport.lstm import EVALUATION_CHUNK, HiddenState, WordLanguageModel
 from smallport.quantize.eager import dynamic_int8
 from smallport.quantize.routes.prepared import Prepared, prepared_module
 
@@ -63,15 +63,39 @@ def _torchao(model: WordLanguageModel) -> WordLanguageModel:
     return quantized
 
 
+class CompiledModel:
+    """Run a compiled model on tokens that always lie in memory alike.
+
+    A chunk of a text is a view, and ``torch.compile`` would compile again for each kind of view.
+
+    Parameters
+    ----------
+    model
+        A compiled model.
+    """
+
+    def __init__(self, model: WordLanguageModel) -> None:
+        self.model = model
+        self.eval = model.eval
+        self.initial_state = model.initial_state
+
+    def __call__(self, tokens: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
+        """Score every word as the successor of each token, as the model does."""
+        logits, state = self.model(tokens.clone(memory_format=torch.contiguous_format), state)
+        return logits, state
+
+
 def _compiled(model: WordLanguageModel, folder: Path) -> Prepared:
-    """Compile a model for every length, which happens at its first call, into a folder."""
-    described = prepared_module(model, model)
+    """Compile a model for every length, which happens at its first calls, into a folder."""
+    runs = CompiledModel(model)
+    described = prepared_module(model, runs)
     with torch.no_grad(), warnings.catch_warnings(), _compiling_into(folder / "compiled"):
         warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
-        nn.Module.compile(model, dynamic=True)
-        text = torch.zeros(2 * EVALUATION_CHUNK, dtype=torch.int64)
-        losses(model, text)
-        model(text.view(-1, 1, 1)[0], model.initial_state(1))  # a single word
+        # Headers would go elsewhere, and stay there.
+        options = {"cpp_cache_precompile_headers": False}
+        nn.Module.compile(model, dynamic=True, options=options)
+        for length in (EVALUATION_CHUNK, 1):
+            runs(torch.zeros(length, 1, dtype=torch.int64), model.initial_state(1))
     return described
 
 

@@ -73,7 +73,7 @@ def stored_types(state_dict: Mapping[str, Any]) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        By layer, see :func:`most_bytes`.
+        By layer, see :func:`smallport.quantize.routes.prepared.most_bytes`.
 
     Examples
     --------
