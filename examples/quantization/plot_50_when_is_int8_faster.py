@@ -184,9 +184,10 @@ print(f"one-thread cells that had a core to themselves: {sum(alone)} of {len(alo
 # A kept result can be out of date, or wrong for the machine at hand. The cells of
 # section 3 tell. Where the interval measured now and the kept one do not meet, the two
 # contradict each other. On another processor, or with other versions, that is to be
-# expected. On the same ones a cell or two may do so by chance, or because the machine
-# is busy; if many do, the file is out of date. The page says so and does not fail,
-# since nothing is promised about a machine that it does not know.
+# expected. On the same ones a few may do so: an interval covers the turns of one run,
+# and not what differs between two runs, such as where in memory the weights happen to
+# lie. If most do, the file is out of date. The page says so and does not fail, since
+# nothing is promised about a machine that it does not know.
 
 contradicted = {found.now.place for found in contradictions(now, kept)}
 kept_by_place = {cell.place: cell for cell in kept}

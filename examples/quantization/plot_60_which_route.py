@@ -379,7 +379,7 @@ for title, measured in zip(titles, (results, kept), strict=True):
 #
 # *Memory is what you lack*: rare words in 2 bits, the rest of embedding and decoder in
 # 4. It is the smallest file, at less than a hundredth of a nat, and its median time is
-#    still below that of eager int8.
+# still below that of eager int8.
 #
 # *You have OpenVINO or torchao at hand*: fine for a model made of linear layers. Here
 # the LSTM stays in floats, and so does the time that it takes.
