@@ -123,6 +123,16 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure every route, with all peers; with SMALLPORT_ASSETS=published, keep the results."""
+    everything = ["-e", f".[{EXTRAS}]", *in_groups("peers")]
+    session.install("-c", "constraints.txt", *everything, silent=False)
+    kept = "src/smallport/measured" if os.environ.get("SMALLPORT_ASSETS") == "published" else "."
+    arguments = session.posargs or [f"{kept}/routes.json"]
+    session.run("python", "-m", "smallport.quantize.benchmark", *arguments, env=VARIABLES)
+
+
+@nox.session(default=False)
 def minimums(session: nox.Session) -> None:
     """Run the unit tests with the oldest versions that pyproject.toml admits."""
     oldest = [requirement.replace(">=", "==") for requirement in required()]

@@ -24,6 +24,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     # Our own, in docs/_ext.
     "inventories",
+    "kept",
     "measured",
     "notebooks",
     "pages",

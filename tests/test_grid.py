@@ -9,7 +9,7 @@ import torch
 from smallport.quantize import grid
 from smallport.quantize.cells import read_grid
 from smallport.quantize.grid import measure_cell, measure_grid
-from smallport.quantize.parts import Route, Setting
+from smallport.quantize.parts import Setting, Variants
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def route(clock):
 
         return ready
 
-    made = Route(variant(1e-3), variant(0.5e-3))
+    made = Variants(variant(1e-3), variant(0.5e-3))
     return made, asked
 
 
@@ -63,7 +63,7 @@ def test_short_calls_are_repeated_until_the_turn_is_long_enough(turn_seconds, co
 
         return lambda _: call
 
-    slow_and_fast = Route(variant("float32", 0.1), variant("int8", 0.05))
+    slow_and_fast = Variants(variant("float32", 0.1), variant("int8", 0.05))
     setting = Setting("LSTM", 1, 1, 1)
     measure_cell("eager", setting, slow_and_fast, repeats=3, turn_seconds=turn_seconds)
     in_turns = (calls["float32"] - 2, calls["int8"] - 2)  # two to count by
@@ -73,7 +73,7 @@ def test_short_calls_are_repeated_until_the_turn_is_long_enough(turn_seconds, co
 def test_ratios_are_those_of_paired_turns(clock):
     # A machine that slows down by a factor of ten does so for both: no ratio but 2 may come of it.
     speed = itertools.chain([1] * 4, itertools.chain.from_iterable([n, n] for n in (1, 3, 10)))
-    slow_and_fast = Route(
+    slow_and_fast = Variants(
         lambda _: lambda: clock(0.2 * next(speed)), lambda _: lambda: clock(0.1 * next(speed))
     )
     cell = measure_cell("x", Setting("model", 1, 1, 1), slow_and_fast, repeats=3, turn_seconds=0)
@@ -83,7 +83,7 @@ def test_ratios_are_those_of_paired_turns(clock):
 
 def test_the_interval_spans_all_turns(clock):
     fast = iter([0.1] * 2 + [0.1, 0.05, 0.2])
-    route = Route(lambda _: lambda: clock(0.2), lambda _: lambda: clock(next(fast)))
+    route = Variants(lambda _: lambda: clock(0.2), lambda _: lambda: clock(next(fast)))
     cell = measure_cell("x", Setting("model", 1, 1, 1), route, repeats=3, turn_seconds=0)
     assert (cell.low, cell.ratio, cell.high) == pytest.approx((1, 2, 4))
 
@@ -105,7 +105,7 @@ def test_the_number_of_threads_is_put_back():
 
     before = torch.get_num_threads()
     options = {"parts": ("model",), "batches": (1,), "lengths": (1,), "threads": (before + 1,)}
-    measure_grid({"x": Route(ready, ready)}, **options, repeats=1, turn_seconds=0)
+    measure_grid({"x": Variants(ready, ready)}, **options, repeats=1, turn_seconds=0)
     assert torch.get_num_threads() == before
 
 

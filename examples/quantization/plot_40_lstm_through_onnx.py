@@ -649,6 +649,7 @@ speedups = {
 }
 report("eager int8, speed-up", speedups["eager int8"], "×")
 report("ONNX float32, speed-up", speedups["ONNX float32"], "×")
+print(f"int8 dot products: {', '.join(int8_dot_products()) or 'none'}")
 # lint: conditional: a speed-up is promised where there are int8 dot products
 if int8_dot_products():
     check("ONNX int8, speed-up", speedups["ONNX int8"], "×", at_least=1.5)

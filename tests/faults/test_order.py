@@ -45,6 +45,7 @@ CLOCKED_FIGURES = {
     "sphx_glr_plot_20_lstm_dynamic_quantization_003",
     "sphx_glr_plot_50_when_is_int8_faster_003",
     "sphx_glr_plot_50_when_is_int8_faster_004",
+    "sphx_glr_plot_60_which_route_001",
 }
 
 

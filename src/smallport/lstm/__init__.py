@@ -1,7 +1,14 @@
 """The LSTM word language model: its text, its layers, its training and its evaluation."""
 
 from smallport.lstm.batches import batchify, chunk_count, chunks
-from smallport.lstm.evaluation import EVALUATION_CHUNK, evaluate, generate, losses
+from smallport.lstm.evaluation import (
+    EVALUATION_CHUNK,
+    Scorer,
+    StatefulModel,
+    evaluate,
+    generate,
+    losses,
+)
 from smallport.lstm.model import (
     PUBLISHED,
     SMALL,
@@ -23,6 +30,8 @@ __all__ = [
     "Epoch",
     "HiddenState",
     "LSTMConfig",
+    "Scorer",
+    "StatefulModel",
     "TrainingConfig",
     "Vocabulary",
     "WordLanguageModel",

@@ -1,27 +1,53 @@
 """What a word language model knows: its loss on a text, and the texts that it writes."""
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor
 
 from smallport.display import progress_bar
 from smallport.lstm.batches import batchify, chunks
-from smallport.lstm.model import WordLanguageModel, token_losses
+from smallport.lstm.model import HiddenState, token_losses
 from smallport.lstm.text import Vocabulary
 
 EVALUATION_CHUNK = 25
 """Rows that :func:`evaluate` hands to the model at once, as in the published tutorial."""
 
 
+class StatefulModel(Protocol):
+    """What reads tokens and carries a state, as :class:`smallport.lstm.WordLanguageModel` does."""
+
+    def __call__(self, tokens: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
+        """Score every word as the successor of each token."""
+
+    def eval(self) -> object:
+        """Leave training behind."""
+
+    def initial_state(self, batch_size: int) -> HiddenState:
+        """Make the state that a text begins with."""
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A language model that computes losses itself, without handing its logits out."""
+
+    def score(
+        self, tokens: Tensor, targets: Tensor, state: HiddenState
+    ) -> tuple[Tensor, HiddenState]:
+        """Compute the loss of each target, of shape ``(tokens,)``, and the state after them."""
+
+
 @torch.no_grad()
 def losses(
-    model: WordLanguageModel, tokens: Tensor, *, batch_size: int = 1, chunk: int = EVALUATION_CHUNK
+    model: StatefulModel, tokens: Tensor, *, batch_size: int = 1, chunk: int = EVALUATION_CHUNK
 ) -> Tensor:
     """Measure a model's loss on every token of a text, the state carried from chunk to chunk.
 
     Parameters
     ----------
     model
-        The model, quantized or not. It is put into evaluation mode and left there.
+        The model, quantized or not. It is put into evaluation mode and left there. A
+        :class:`Scorer` computes the losses itself.
     tokens
         Word indices of shape ``(tokens,)``.
     batch_size
@@ -45,13 +71,17 @@ def losses(
     state = model.initial_state(batch_size)
     collected = []
     for inputs, targets in chunks(batches, chunk):
-        logits, state = model(inputs, state)
-        collected.append(token_losses(logits, targets))
+        if isinstance(model, Scorer):
+            scored, state = model.score(inputs, targets, state)
+        else:
+            logits, state = model(inputs, state)
+            scored = token_losses(logits, targets)
+        collected.append(scored)
     return torch.cat(collected)
 
 
 def evaluate(
-    model: WordLanguageModel, tokens: Tensor, *, batch_size: int = 1, chunk: int = EVALUATION_CHUNK
+    model: StatefulModel, tokens: Tensor, *, batch_size: int = 1, chunk: int = EVALUATION_CHUNK
 ) -> float:
     """Average :func:`smallport.lstm.losses` over a text.
 
@@ -62,7 +92,7 @@ def evaluate(
 
     Examples
     --------
-    >>> from smallport.lstm import LSTMConfig
+    >>> from smallport.lstm import LSTMConfig, WordLanguageModel
     >>> model = WordLanguageModel(10, LSTMConfig(embedding_size=8, hidden_size=4, layers=1))
     >>> loss = evaluate(model, torch.arange(10))
     >>> abs(loss - 2.3) < 0.5  # an untrained model guesses: ln 10
@@ -73,7 +103,7 @@ def evaluate(
 
 @torch.no_grad()
 def generate(
-    model: WordLanguageModel,
+    model: StatefulModel,
     vocabulary: Vocabulary,
     words: int,
     *,

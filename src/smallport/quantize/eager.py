@@ -33,7 +33,7 @@ def known_warnings_ignored() -> Iterator[None]:
         yield
 
 
-def dynamic_int8(model: Model) -> Model:
+def dynamic_int8(model: Model, *, embedding: bool = False) -> Model:
     """Copy a model with the weights of its LSTM and linear layers in 8 bits.
 
     This is PyTorch's eager dynamic quantization [1]_: weights are stored as ``int8``, activations
@@ -43,6 +43,8 @@ def dynamic_int8(model: Model) -> Model:
     ----------
     model
         A model in evaluation mode; it is left as it is.
+    embedding
+        Whether the weights of embeddings are in 8 bits, too, each row with a scale of its own.
 
     Returns
     -------
@@ -65,9 +67,12 @@ def dynamic_int8(model: Model) -> Model:
 qscheme=torch.per_tensor_affine)
     """
     ensure_engine()
+    layers = {nn.LSTM, nn.Linear}
+    recipe = dict.fromkeys(layers, torch.ao.quantization.default_dynamic_qconfig)
+    recipe[nn.Embedding] = torch.ao.quantization.float_qparams_weight_only_qconfig
     with known_warnings_ignored():
         quantized: Model = torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
-            model, {nn.LSTM, nn.Linear}, dtype=torch.qint8
+            model, recipe if embedding else layers, dtype=torch.qint8
         )
     return quantized
 

@@ -23,7 +23,7 @@ from smallport import lstm, measured
 from smallport.display import progress_bar
 from smallport.measure import time_interleaved, usable_cores
 from smallport.quantize.cells import Cell
-from smallport.quantize.parts import PARTS, Call, Route, Setting, eager_route, onnx_route_in
+from smallport.quantize.parts import PARTS, Call, Setting, Variants, eager_route, onnx_route_in
 
 BATCHES = (1, 2, 4, 8, 16)
 LENGTHS = (1, 5, 25, 50)
@@ -34,7 +34,7 @@ TURN_SECONDS = 0.02
 def measure_cell(
     name: str,
     setting: Setting,
-    route: Route,
+    route: Variants,
     *,
     repeats: int = REPEATS,
     turn_seconds: float = TURN_SECONDS,
@@ -102,7 +102,7 @@ def _repeated(call: Call, count: int) -> Call:
 
 
 def measure_grid(
-    routes: Mapping[str, Route],
+    routes: Mapping[str, Variants],
     *,
     parts: Iterable[str] = PARTS,
     batches: Iterable[int] = BATCHES,

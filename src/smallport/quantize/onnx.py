@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import onnxruntime as ort
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -18,26 +17,29 @@ from torch.export import Dim
 from smallport.display import errors_only
 from smallport.lstm import HiddenState, WordLanguageModel
 from smallport.quantize.onnx_contents import StoredWeight, operator_counts, weight_types
+from smallport.quantize.onnx_model import (
+    INPUT_NAMES,
+    OUTPUT_NAMES,
+    SCORER_INPUTS,
+    SCORER_OUTPUTS,
+    ONNXLanguageModel,
+)
 
 __all__ = [
     "LSTMOperators",
     "ONNXLanguageModel",
     "StoredWeight",
+    "TokenLosses",
     "dynamic_int8",
     "export_lstm",
     "export_messages_hidden",
+    "export_scorer",
     "fold_constants",
     "onnx_gates",
     "operator_counts",
     "weight_types",
     "with_lstm_operators",
 ]
-
-INPUT_NAMES = ("tokens", "hidden", "cell")
-"""What an exported language model calls its inputs."""
-
-OUTPUT_NAMES = ("logits", "hidden_out", "cell_out")
-"""What an exported language model calls its outputs."""
 
 QUANTIZED_OPERATORS = ("Gather", "LSTM", "MatMul")
 """The operators of embedding, LSTM and decoder, which :func:`dynamic_int8` quantizes."""
@@ -157,19 +159,73 @@ def export_lstm(model: WordLanguageModel, file: Path | str) -> None:
             f"export_lstm: the model's LSTM is a {type(model.rnn).__module__}."
             f"{type(model.rnn).__name__}; export the model in floats, and quantize the file"
         )
+    tokens = torch.zeros(25, 2, dtype=torch.int64)
+    _export(with_lstm_operators(model), (tokens,), model, (INPUT_NAMES, OUTPUT_NAMES), file)
+
+
+class TokenLosses(nn.Module):
+    """A language model with the loss inside, so that the logits never leave it.
+
+    With many words, logits are by far the largest thing that a model computes: a chunk of 25 tokens
+    has 3.3 MB of them with 33,278 words. Whoever wants losses needs one number a token.
+
+    Parameters
+    ----------
+    model
+        The model, in floats.
+    """
+
+    def __init__(self, model: WordLanguageModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, tokens: Tensor, targets: Tensor, state: HiddenState
+    ) -> tuple[Tensor, HiddenState]:
+        """Compute the cross-entropy of each target, of the shape of ``tokens``, in nats."""
+        logits, state = self.model(tokens, state)
+        chosen = logits.log_softmax(-1).gather(-1, targets[..., None])
+        return -chosen[..., 0], state
+
+
+def export_scorer(model: WordLanguageModel, file: Path | str) -> None:
+    """Write a word language model with its loss inside to an ONNX file.
+
+    See :class:`smallport.quantize.onnx.TokenLosses` for why.
+
+    Parameters
+    ----------
+    model
+        The model, in floats; it is left as it is.
+    file
+        The ``.onnx`` file to write. Its inputs are ``tokens``, ``targets``, ``hidden`` and
+        ``cell``, its outputs ``losses``, ``hidden_out`` and ``cell_out``.
+    """
+    # Two tensors: one tensor for both would make both the same input of the program.
+    tokens, targets = torch.zeros(2, 25, 2, dtype=torch.int64).unbind()
+    scorer = TokenLosses(with_lstm_operators(model))
+    names = (SCORER_INPUTS, SCORER_OUTPUTS)
+    _export(scorer, (tokens.clone(), targets.clone()), model, names, file)
+
+
+def _export(
+    module: nn.Module,
+    texts: tuple[Tensor, ...],
+    model: WordLanguageModel,
+    names: tuple[tuple[str, ...], tuple[str, ...]],
+    file: Path | str,
+) -> None:
+    """Export a module that takes texts of any length and batch, and a state."""
     length, batch = Dim("length"), Dim("batch")
+    states = ({1: batch}, {1: batch})
     program = torch.export.export(
-        with_lstm_operators(model),
-        (torch.zeros(25, 2, dtype=torch.int64), model.initial_state(2)),
-        dynamic_shapes={"tokens": {0: length, 1: batch}, "state": ({1: batch}, {1: batch})},
+        module.eval(),
+        (*texts, model.initial_state(2)),
+        dynamic_shapes=(*({0: length, 1: batch} for _ in texts), states),
     )
     with export_messages_hidden():
         exported = torch.onnx.export(
-            program,
-            dynamo=True,
-            verbose=False,
-            input_names=INPUT_NAMES,
-            output_names=OUTPUT_NAMES,
+            program, dynamo=True, verbose=False, input_names=names[0], output_names=names[1]
         )
     assert exported is not None  # it is with dynamo=False only
     exported.save(file)
@@ -224,52 +280,3 @@ def dynamic_int8(file: Path | str, target: Path | str, *, per_channel: bool = Tr
             f"dynamic_int8: {left} LSTM operators of {Path(file).name} would stay in floats, since "
             "their weights are computed at each run; call fold_constants first"
         )
-
-
-class ONNXLanguageModel:
-    """Run an exported language model as if it were the model it came from.
-
-    It is called like :class:`smallport.lstm.WordLanguageModel`, so that
-    :func:`smallport.lstm.losses` and :func:`smallport.lstm.generate` take it.
-
-    Parameters
-    ----------
-    file
-        What :func:`export_lstm` wrote, or :func:`dynamic_int8` made of it.
-    threads
-        How many threads an operator may use; left out, ONNX Runtime chooses.
-
-    Raises
-    ------
-    ValueError
-        When the file's inputs and outputs are others than :func:`export_lstm` gives.
-    """
-
-    def __init__(self, file: Path | str, *, threads: int | None = None) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        self.session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
-        found = tuple(value.name for value in (*inputs, *outputs))
-        if found != INPUT_NAMES + OUTPUT_NAMES:
-            raise ValueError(
-                f"{Path(file).name} has the inputs and outputs {', '.join(found)}, and not "
-                f"{', '.join(INPUT_NAMES + OUTPUT_NAMES)}; write it with export_lstm"
-            )
-        self.layers, _, self.hidden_size = inputs[1].shape
-
-    def __call__(self, tokens: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
-        """Score every word as the successor of each token, as the model's forward method does."""
-        arrays = [part.detach().numpy() for part in (tokens, *state)]
-        outputs = self.session.run(None, dict(zip(INPUT_NAMES, arrays, strict=True)))
-        logits, hidden, cell = (torch.from_numpy(array) for array in outputs)
-        return logits, (hidden, cell)
-
-    def eval(self) -> ONNXLanguageModel:
-        """Do nothing: an exported model has left training behind."""
-        return self
-
-    def initial_state(self, batch_size: int) -> HiddenState:
-        """Make the all-zero state that a text begins with."""
-        shape = (self.layers, batch_size, self.hidden_size)
-        return torch.zeros(shape), torch.zeros(shape)

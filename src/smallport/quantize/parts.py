@@ -16,6 +16,7 @@ from torch import Tensor
 from smallport.lstm import HiddenState, WordLanguageModel
 from smallport.quantize import onnx as onnx_route
 from smallport.quantize.eager import dynamic_int8
+from smallport.quantize.onnx_model import INPUT_NAMES, OUTPUT_NAMES
 
 PARTS = ("model", "LSTM", "decoder")
 """What is timed: the whole model, its LSTM alone and its decoder alone."""
@@ -50,7 +51,7 @@ Variant = Callable[[Setting], Call]
 
 
 @dataclass(frozen=True)
-class Route:
+class Variants:
     """A model in floats, and the same in int8.
 
     Parameters
@@ -99,7 +100,7 @@ def make_example(model: WordLanguageModel, batch: int, length: int) -> Example:
     return Example(tokens, state, embedded, output)
 
 
-def eager_route(model: WordLanguageModel) -> Route:
+def eager_route(model: WordLanguageModel) -> Variants:
     """Take the way of PyTorch's eager dynamic quantization.
 
     Parameters
@@ -126,10 +127,10 @@ def eager_route(model: WordLanguageModel) -> Route:
 
         return ready
 
-    return Route(variant(model), variant(dynamic_int8(model)))
+    return Variants(variant(model), variant(dynamic_int8(model)))
 
 
-def onnx_route_in(folder: Path, model: WordLanguageModel) -> Route:
+def onnx_route_in(folder: Path, model: WordLanguageModel) -> Variants:
     """Take the way through ONNX Runtime.
 
     Parameters
@@ -167,7 +168,7 @@ def onnx_route_in(folder: Path, model: WordLanguageModel) -> Route:
 
         return ready
 
-    return Route(variant(folded), variant(int8))
+    return Variants(variant(folded), variant(int8))
 
 
 def cut_into_parts(file: Path) -> Mapping[str, Path]:
@@ -190,8 +191,8 @@ def cut_into_parts(file: Path) -> Mapping[str, Path]:
         for node in nodes
         if node.op_type == "Squeeze" and node.input[0] == layers[-1].output[0]
     )
-    _, *state_in = onnx_route.INPUT_NAMES
-    logits, *state_out = onnx_route.OUTPUT_NAMES
+    _, *state_in = INPUT_NAMES
+    logits, *state_out = OUTPUT_NAMES
     ends: dict[str, tuple[list[Any], list[Any]]] = {
         "LSTM": ([layers[0].input[0], *state_in], [output, *state_out]),
         "decoder": ([output], [logits]),

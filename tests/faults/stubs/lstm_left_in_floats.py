@@ -11,6 +11,10 @@ def apply():
 
     @functools.wraps(quantize_dynamic)
     def partial(model, spec, **options):
-        return quantize_dynamic(model, spec - {nn.LSTM}, **options)
+        if isinstance(spec, dict):
+            spec = {kind: how for kind, how in spec.items() if kind is not nn.LSTM}
+        else:
+            spec = spec - {nn.LSTM}
+        return quantize_dynamic(model, spec, **options)
 
     torch.ao.quantization.quantize_dynamic = partial
