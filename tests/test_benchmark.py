@@ -141,7 +141,7 @@ def test_the_table_has_a_row_a_route_and_says_why_one_is_missing():
     table = as_table(RESULTS)
     assert list(table["route"]) == ["floats", "fast", "small", "both", "absent"]
     assert list(table["times smaller"]) == ["1.00", "10.00", "8.00", "6.25", ""]
-    assert list(table["change"]) == ["+0.0000", "+0.2000", "+0.0090", "+0.0005", ""]
+    assert list(table["change"]) == ["0.0000", "+0.2000", "+0.0090", "+0.0005", ""]
     assert table["outlook"].iloc[-1] == "not installed: absent"
 
 

@@ -182,6 +182,13 @@ def test_prose_is_counted_and_cells_are_measured(page):
     assert found(page(PROSE + CLAIM + "one = 1\n" * 39)) == []
 
 
+def test_a_table_is_the_last_line_of_its_cell(page):
+    shown = f"{PROSE}{CLAIM}show_table(frame)\n"
+    assert found(page(shown)) == []
+    assert found(page(f"{shown}assert frame\n")) == [(9, "table")]
+    assert found(page(f"{shown}\n# %%\n# So:\n\nassert frame\n")) == []
+
+
 ALLOW = "# lint: allow filter: the page is about them\n"
 HIDING = 'warnings.simplefilter("ignore")\n'
 

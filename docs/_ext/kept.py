@@ -8,9 +8,17 @@ from sphinx.util.docutils import SphinxDirective
 from measured import table
 from smallport import measured as kept
 from smallport.measured import Provenance
-from smallport.quantize.route_results import Results, read_results
+from smallport.quantize.route_results import Results, read_results, signed
 
-HEADER = ("route", "size", "times smaller", "loss", "change", "speed-up", "single words")
+HEADER = (
+    "route",
+    "size, MB",
+    "times smaller",
+    "loss, nats",
+    "change, nats",
+    "times as fast, in chunks",
+    "times as fast, word by word",
+)
 
 
 class KeptRoutes(SphinxDirective):
@@ -29,12 +37,12 @@ def written(provenance: Provenance, results: Results) -> list[str]:
     rows = [
         (
             route.route,
-            f"{route.megabytes:.2f} MB",
-            f"{reference.megabytes / route.megabytes:.2f} ×",
-            f"{route.loss:.4f} nats",
-            f"{route.loss - reference.loss:+.4f} nats",
-            f"{route.speedup.median:.2f} ×",
-            f"{route.words_speedup.median:.2f} ×",
+            f"{route.megabytes:.2f}",
+            f"{reference.megabytes / route.megabytes:.2f}",
+            f"{route.loss:.4f}",
+            signed(route.loss - reference.loss),
+            f"{route.speedup.median:.2f}",
+            f"{route.words_speedup.median:.2f}",
         )
         for route in results.routes
     ]

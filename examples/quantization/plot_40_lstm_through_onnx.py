@@ -402,6 +402,9 @@ assert quantized["MatMulInteger"] == 1
 int8 = weight_types(folder / "int8.onnx")
 show_table(pd.DataFrame(int8[:6]))
 
+# %%
+# Nearly the whole file is integers, and each kind of layer has some.
+
 by_type = pd.DataFrame(int8).groupby("dtype")["megabytes"].sum()
 share = by_type.drop("FLOAT").sum() / by_type.sum()
 check("integers' share of the int8 file", share, at_least=0.95)

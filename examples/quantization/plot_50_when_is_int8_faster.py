@@ -165,7 +165,7 @@ for cell in singles:
 # measured once and kept. What follows in this section and the next was *not measured
 # now*. Here is where it comes from:
 
-from smallport.quantize.grid import contradictions, read_grid
+from smallport.quantize.cells import contradictions, read_grid
 
 provenance, kept = read_grid()
 print(f"kept: {provenance}")

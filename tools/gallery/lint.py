@@ -7,6 +7,7 @@ A comment ``# lint: allow RULE: REASON`` lifts a rule in the cell that it stands
 page lists it.
 """
 
+import ast
 import re
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,16 @@ BESIDE_PAGES = {HEADER, "ruff.toml"}
 
 LONGEST_CELL = 40
 LEAST_WORDS = 100
-CELL_RULES = ("cell-length", "conditional", "exit", "filter", "finally", "handler", "suppress")
+CELL_RULES = (
+    "cell-length",
+    "conditional",
+    "exit",
+    "filter",
+    "finally",
+    "handler",
+    "suppress",
+    "table",
+)
 """The rules that can be lifted for a cell."""
 
 ALLOWED = re.compile(r"# lint: allow (?P<rule>[\w-]*)(?::[ \t]*(?P<reason>.*))?")
@@ -141,6 +151,7 @@ def on_page(script: Path) -> list[Finding]:
         *handlers.careless(script, text),
         *claims.undeclared(script, text),
         *long_cells(script, cells),
+        *tables_lost(script, cells),
     ]
     comments = list(lifted(script))
     allowed = {
@@ -214,6 +225,16 @@ def long_cells(script: Path, cells: list[Cell]) -> Iterator[Finding]:
                 "takes in at once: split it"
             )
             yield finding(script, cell.line, "cell-length", message)
+
+
+def tables_lost(script: Path, cells: list[Cell]) -> Iterator[Finding]:
+    """Find tables that nobody sees, since a cell shows what its last expression gives."""
+    for cell in cells:
+        if cell.kind == "code":
+            for statement in ast.parse("\n".join(cell.lines)).body[:-1]:
+                if isinstance(statement, ast.Expr) and "show_table(" in ast.unparse(statement):
+                    message = "this table is not shown: show_table has to be the cell's last line"
+                    yield finding(script, cell.line + statement.lineno - 1, "table", message)
 
 
 def figures(file: Path, first: int, text: str) -> Iterator[Finding]:

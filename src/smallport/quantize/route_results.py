@@ -160,7 +160,7 @@ def as_table(results: Results) -> pd.DataFrame:
             "MB": f"{route.megabytes:.2f}",
             "times smaller": f"{reference.megabytes / route.megabytes:.2f}",
             "loss": f"{route.loss:.4f}",
-            "change": f"{route.loss - reference.loss:+.4f}",
+            "change": signed(route.loss - reference.loss),
             "speed-up, chunks": str(route.speedup),
             "speed-up, single words": str(route.words_speedup),
             "to install, MB": f"{route.install_megabytes:.0f}",
@@ -170,6 +170,18 @@ def as_table(results: Results) -> pd.DataFrame:
     ]
     rows += [{"route": route, "outlook": why} for route, why in results.missing.items()]
     return pd.DataFrame(rows).fillna("")
+
+
+def signed(change: float) -> str:
+    """Write a change of the loss to four decimals, nothing as ``0.0000``.
+
+    Examples
+    --------
+    >>> signed(0.00341), signed(-0.00001)
+    ('+0.0034', '0.0000')
+    """
+    written = f"{change:+.4f}"
+    return written[1:] if float(written) == 0 else written
 
 
 def goals(results: Results) -> list[str]:

@@ -6,18 +6,18 @@ Its provenance is that of this machine, so that the machine does not explain the
 from dataclasses import replace
 
 from smallport import measured
-from smallport.quantize import grid
+from smallport.quantize import cells
 
 
 def apply():
-    read_grid = grid.read_grid
+    read_grid = cells.read_grid
 
     def differing(name="grid"):
-        _, cells = read_grid(name)
+        _, kept = read_grid(name)
         faster = [
             replace(cell, **{end: 100 * getattr(cell, end) for end in ("low", "ratio", "high")})
-            for cell in cells
+            for cell in kept
         ]
         return measured.provenance("python -m smallport.quantize.grid grid.json"), faster
 
-    grid.read_grid = differing
+    cells.read_grid = differing
