@@ -632,15 +632,18 @@ assert table["logits wrong from step"].tolist() == [1, 2, 2]
 assert (table["other tokens, of 64"] > 0).all()
 
 # %%
-# The tensors of the first step even tell what went wrong. Two layers that changed
-# places are wrong in all four of them. With shifted positions the keys are wrong and
-# the values are right, since only keys carry a position.
+# The tensors of the first step even tell what went wrong.
 
 prompt_step = {
     kind.__name__: {"program": kind.__name__, **differences[0].by_tensor}
     for kind, differences in found.items()
 }
 show_table(pd.DataFrame(prompt_step.values()))
+
+# %%
+# Two layers that changed places are wrong in all four tensors of the cache. With
+# shifted positions the keys are wrong and the values are right, since only keys carry a
+# position.
 
 swapped, shifted = prompt_step["LayersSwapped"], prompt_step["FirstPositionIsOne"]
 cache_tensors = [name for name in swapped if name.startswith("present")]
