@@ -7,12 +7,11 @@ import pytest
 import torch
 
 from smallport import lstm, measured
-from smallport.measure import Timing
+from smallport.measure import Ratio, Timing
 from smallport.quantize import benchmark
 from smallport.quantize.benchmark import measure_routes
 from smallport.quantize.install_size import install_megabytes, with_requirements
 from smallport.quantize.route_results import (
-    Ratio,
     Results,
     RouteResult,
     as_table,

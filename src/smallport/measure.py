@@ -1,5 +1,7 @@
 """Measure models and machines: sizes, times, and what they were measured on."""
 
+from __future__ import annotations
+
 import io
 import os
 import platform
@@ -71,6 +73,38 @@ class Timing:
 
     def __str__(self) -> str:
         return f"{self.median:.3g} s ({self.fastest:.3g} to {self.slowest:.3g})"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How much faster one thing is than another that took turns with it.
+
+    Parameters
+    ----------
+    median
+        Of the ratios of all turns.
+    low, high
+        The least and the greatest of them.
+    """
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, slow: Timing, fast: Timing) -> Ratio:
+        """Divide the seconds of each turn.
+
+        Examples
+        --------
+        >>> Ratio.of(Timing((2.0, 4.0, 3.0)), Timing((1.0, 1.0, 2.0)))
+        Ratio(median=2.0, low=1.5, high=4.0)
+        """
+        ratios = [a / b for a, b in zip(slow.seconds, fast.seconds, strict=True)]
+        return cls(statistics.median(ratios), min(ratios), max(ratios))
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
 def time_interleaved(

@@ -83,7 +83,7 @@ FAULTS = [
     Fault(
         "last_chunk_dropped",
         ROUTES,
-        "assert route.tokens == len(corpus.test) - 1",
+        "assert route.tokens == len(text) - 1",
         "AssertionError: eager float32:",
     ),
     Fault(

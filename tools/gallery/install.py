@@ -5,7 +5,7 @@ import ast
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """PyTorch's builds for processors, without gigabytes of CUDA."""
 
-EXTRAS = {"transformers": "export", "onnxruntime": "onnx"}
+EXTRAS = {"transformers": "export", "onnxruntime": "onnx", "onnx": "onnx"}
 """The extra that brings a package; the first that a page imports decides."""
 
 DEFAULT_EXTRA = "quantization"

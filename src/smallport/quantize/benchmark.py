@@ -20,9 +20,9 @@ from torch import Tensor
 from smallport import assets, lstm, measured
 from smallport.display import progress_bar
 from smallport.lstm import StatefulModel, WordLanguageModel
-from smallport.measure import time_interleaved
+from smallport.measure import Ratio, time_interleaved
 from smallport.quantize.install_size import install_megabytes
-from smallport.quantize.route_results import Ratio, Results, RouteResult, as_table, goals
+from smallport.quantize.route_results import Results, RouteResult, as_table, goals
 from smallport.quantize.routes import ROUTES, Route
 
 TIMED_TOKENS = 1001
@@ -70,7 +70,6 @@ def measure_routes(
         How often each is timed.
     timed_tokens, single_words
         How much of the text to read for times, in chunks and word by word.
-
     """
     missing = {route.name: reason for route in routes if (reason := route.missing())}
     measurable = [route for route in routes if route.name not in missing]

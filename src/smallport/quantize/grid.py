@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import math
 import shlex
-import statistics
 import sys
 import tempfile
 import time
@@ -21,7 +20,7 @@ import torch
 
 from smallport import lstm, measured
 from smallport.display import progress_bar
-from smallport.measure import time_interleaved, usable_cores
+from smallport.measure import Ratio, Timing, time_interleaved, usable_cores
 from smallport.quantize.cells import Cell
 from smallport.quantize.parts import PARTS, Call, Setting, Variants, eager_route, onnx_route_in
 
@@ -63,24 +62,22 @@ def measure_cell(
         warmup=0,  # counting the calls was one
     )
     passed, used = time.perf_counter() - passed, time.process_time() - used
-    seconds = {
-        kind: [turn / counts[kind] for turn in timing.seconds] for kind, timing in timings.items()
+    a_call = {
+        kind: Timing(tuple(turn / counts[kind] for turn in timing.seconds))
+        for kind, timing in timings.items()
     }
-    ratios = [
-        in_floats / in_int8
-        for in_floats, in_int8 in zip(seconds["float32"], seconds["int8"], strict=True)
-    ]
+    ratio = Ratio.of(a_call["float32"], a_call["int8"])
     return Cell(
         route=name,
         part=setting.part,
         batch=setting.batch,
         length=setting.length,
         threads=setting.threads,
-        ratio=statistics.median(ratios),
-        low=min(ratios),
-        high=max(ratios),
-        float32_seconds=statistics.median(seconds["float32"]),
-        int8_seconds=statistics.median(seconds["int8"]),
+        ratio=ratio.median,
+        low=ratio.low,
+        high=ratio.high,
+        float32_seconds=a_call["float32"].median,
+        int8_seconds=a_call["int8"].median,
         cores=used / passed,
     )
 

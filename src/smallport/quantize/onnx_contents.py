@@ -8,6 +8,9 @@ from pathlib import Path
 
 import onnx
 
+PACKING = ("GatherBlockQuantized", "MatMulNBits")
+"""The operators whose weights may have fewer bits than the bytes that they are stored in."""
+
 
 def operator_counts(file: Path | str) -> dict[str, int]:
     """Count the operators of an ONNX file, the most frequent ones first."""
@@ -26,7 +29,8 @@ class StoredWeight:
     operator
         The type of the operator that reads it.
     dtype
-        The type of its elements, as ONNX names it: ``FLOAT``, ``INT8``, ``UINT8`` and others.
+        The type of its elements, as ONNX names it: ``FLOAT``, ``INT8``, ``UINT8`` and others. Where
+        an operator packs several into a byte, theirs and not the byte's: ``UINT4`` or ``UINT2``.
     shape
         Its shape.
     megabytes
@@ -49,15 +53,24 @@ def weight_types(file: Path | str) -> list[StoredWeight]:
         An ONNX file, its weights inside.
     """
     graph = onnx.load(file).graph
-    readers = {name: node.op_type for node in reversed(graph.node) for name in node.input}
+    readers = {name: node for node in reversed(graph.node) for name in node.input}
     weights = [
         StoredWeight(
             tensor.name,
-            readers.get(tensor.name, ""),
-            onnx.TensorProto.DataType.Name(tensor.data_type),
+            readers[tensor.name].op_type if tensor.name in readers else "",
+            _element_type(tensor, readers.get(tensor.name)),
             tuple(tensor.dims),
             onnx.numpy_helper.to_array(tensor).nbytes / 1e6,
         )
         for tensor in graph.initializer
     ]
     return sorted(weights, key=lambda weight: weight.megabytes, reverse=True)
+
+
+def _element_type(tensor: onnx.TensorProto, reader: onnx.NodeProto | None) -> str:
+    """Name the type of a tensor's elements, which an operator may have packed into bytes."""
+    dtype = str(onnx.TensorProto.DataType.Name(tensor.data_type))
+    if reader is None or reader.op_type not in PACKING or dtype != "UINT8":
+        return dtype
+    attributes = {attribute.name: attribute.i for attribute in reader.attribute}
+    return f"UINT{attributes.get('bits', 4)}"

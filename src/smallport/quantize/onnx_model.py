@@ -81,13 +81,18 @@ class ONNXLanguageModel:
         return torch.zeros(shape), torch.zeros(shape)
 
 
+def start_session(model: Path | str | bytes, threads: int | None) -> ort.InferenceSession:
+    """Load a file or a serialized model onto the processor; ONNX Runtime may choose the threads."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 def open_session(
     file: Path | str, names: tuple[str, ...], export: str, threads: int | None
 ) -> ort.InferenceSession:
     """Load an ONNX file, and check that it has the inputs and outputs that are expected."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    session = start_session(file, threads)
     found = tuple(value.name for value in (*session.get_inputs(), *session.get_outputs()))
     if found != names:
         raise ValueError(

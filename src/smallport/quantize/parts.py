@@ -16,7 +16,7 @@ from torch import Tensor
 from smallport.lstm import HiddenState, WordLanguageModel
 from smallport.quantize import onnx as onnx_route
 from smallport.quantize.eager import dynamic_int8
-from smallport.quantize.onnx_model import INPUT_NAMES, OUTPUT_NAMES
+from smallport.quantize.onnx_model import INPUT_NAMES, OUTPUT_NAMES, start_session
 
 PARTS = ("model", "LSTM", "decoder")
 """What is timed: the whole model, its LSTM alone and its decoder alone."""
@@ -151,9 +151,7 @@ def onnx_route_in(folder: Path, model: WordLanguageModel) -> Variants:
 
         @functools.cache
         def session(part: str, threads: int) -> ort.InferenceSession:
-            options = ort.SessionOptions()
-            options.intra_op_num_threads = threads
-            return ort.InferenceSession(files[part], options, providers=["CPUExecutionProvider"])
+            return start_session(files[part], threads)
 
         def ready(setting: Setting) -> Call:
             example = make_example(model, setting.batch, setting.length)

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 from torch import nn
 
 from smallport.lstm import LSTMConfig
 from smallport.measure import time_interleaved
 from smallport.quantize.eager import dynamic_int8
+from smallport.quantize.onnx_model import start_session
 from smallport.quantize.parts import Call
 
 FLOAT_BYTES = 4
@@ -221,9 +221,5 @@ def _product_in_onnx_runtime(width: int, precision: str) -> Call:
     )
     opsets = [onnx.helper.make_opsetid("", 17)]
     model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = start_session(model.SerializeToString(), torch.get_num_threads())
     return lambda: session.run(None, {"rows": rows})

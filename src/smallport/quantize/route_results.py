@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,43 +10,11 @@ from typing import Any
 import pandas as pd
 
 from smallport import measured
-from smallport.measure import Timing
+from smallport.measure import Ratio, Timing
 
 FASTEST, WORDS, SMALLEST, SMALLEST_COST = 5, 6, 6.8, 0.01
 BOTH_FASTER, BOTH_SMALLER, BOTH_COST = 4.5, 5, 0.001
 """What :func:`goals` compares with: ratios, and what they may cost in nats."""
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """How much faster one thing is than another that took turns with it.
-
-    Parameters
-    ----------
-    median
-        Of the ratios of all turns.
-    low, high
-        The least and the greatest of them.
-    """
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, slow: Timing, fast: Timing) -> Ratio:
-        """Divide the seconds of each turn.
-
-        Examples
-        --------
-        >>> Ratio.of(Timing((2.0, 4.0, 3.0)), Timing((1.0, 1.0, 2.0)))
-        Ratio(median=2.0, low=1.5, high=4.0)
-        """
-        ratios = [a / b for a, b in zip(slow.seconds, fast.seconds, strict=True)]
-        return cls(statistics.median(ratios), min(ratios), max(ratios))
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
 @dataclass(frozen=True)

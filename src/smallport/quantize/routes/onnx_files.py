@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-
-import onnx
 
 from smallport.lstm import WordLanguageModel
 from smallport.quantize import onnx as route
@@ -23,13 +21,10 @@ FREQUENT = 4
 
 READERS = {
     "embedding": {"Gather", "DequantizeLinear", "GatherBlockQuantized"},
-    "LSTM": {"LSTM", "DynamicQuantizeLSTM", "Reshape"},
+    "LSTM": {"LSTM", "DynamicQuantizeLSTM"},
     "decoder": {"MatMul", "MatMulInteger", "MatMulNBits"},
 }
 """The operators that read the weights of each layer."""
-
-PACKED = ("GatherBlockQuantized", "MatMulNBits")
-"""The operators whose weights may have fewer bits than the type that they are stored in."""
 
 
 def float32(model: WordLanguageModel, folder: Path) -> Prepared:
@@ -138,19 +133,9 @@ def take_steps(source: Path, target: Path, steps: tuple[Step, ...]) -> None:
 
 def onnx_types(file: Path) -> dict[str, str]:
     """Find out in which types the weights of each layer are stored in an ONNX file."""
-    return most_bytes(_stored(onnx.load(file).graph))
-
-
-def _stored(graph: onnx.GraphProto) -> Iterator[tuple[str, str, float]]:
-    """Go through the weights of a graph: layer, type, bytes."""
     layers = {operator: layer for layer, readers in READERS.items() for operator in readers}
-    stored = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        for name in node.input:
-            if node.op_type in layers and name in stored:
-                array = onnx.numpy_helper.to_array(stored[name])
-                dtype = onnx.TensorProto.DataType.Name(stored[name].data_type).lower()
-                if node.op_type in PACKED and dtype == "uint8":
-                    attributes = {attribute.name: attribute.i for attribute in node.attribute}
-                    dtype = f"uint{attributes.get('bits', 4)}"  # packed into bytes
-                yield layers[node.op_type], dtype, array.nbytes
+    return most_bytes(
+        (layers[weight.operator], weight.dtype.lower(), weight.megabytes * 1e6)
+        for weight in route.weight_types(file)
+        if weight.operator in layers
+    )
