@@ -112,6 +112,18 @@ def test_what_is_off_by_default_stays_off():
     assert configuration("mixtral").to_dict().get("sliding_window") is None
 
 
+@pytest.mark.parametrize("model_type", ["afmoe", "bloom", "gpt2", "mamba2"])
+def test_no_weight_is_constant(model_type):
+    """A router of zeros would choose by chance, and a bias of zeros could be left out."""
+    weights = tiny_model(model_type).state_dict()
+    constant = [
+        name
+        for name, weight in weights.items()
+        if weight.is_floating_point() and weight.numel() > 1 and weight.max() == weight.min()
+    ]
+    assert constant == []
+
+
 def test_the_attention_of_a_tiny_model_is_not_uniform():
     """Otherwise a wrong mask or position would change next to nothing."""
     model = tiny_model("llama")

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import transformers  # whose classes are loaded where they are used, which takes seconds
+from torch import nn
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
@@ -15,6 +16,10 @@ from smallport.sweep.rules import AT_MOST, IMPLIED, LAYER_LISTS, LAYERS, SETTING
 
 MOST_PARAMETERS = 5_000_000
 """How many parameters a tiny model has at most."""
+
+
+NOISE = 0.1
+"""The standard deviation of what is added to weights that would all be alike."""
 
 
 class Unbuildable(Exception):  # noqa: N818 - it is a verdict about an architecture
@@ -120,6 +125,7 @@ def tiny_model(model_type: str, *, seed: int = 0) -> transformers.PreTrainedMode
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: transformers.PreTrainedModel = model_class(configuration)
+        _vary_constants(model)
     if model.num_parameters() > MOST_PARAMETERS:
         raise Unbuildable(
             f"the rules leave {model_type} with {model.num_parameters():,} parameters, more than "
@@ -127,6 +133,17 @@ def tiny_model(model_type: str, *, seed: int = 0) -> transformers.PreTrainedMode
         )
     model.eval()  # type: ignore[no-untyped-call]
     return model
+
+
+def _vary_constants(model: nn.Module) -> None:
+    """Add noise to weights that begin all alike: biases, norms, the gates of some routers.
+
+    Experts that a gate of zeros rates alike are chosen by chance, and a bias of zeros that an
+    exported program leaves out is missed by nobody.
+    """
+    for weight in model.state_dict().values():
+        if weight.is_floating_point() and weight.numel() > 1 and weight.min() == weight.max():
+            weight.add_(torch.randn_like(weight), alpha=NOISE)
 
 
 def _shrunk(
