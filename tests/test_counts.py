@@ -94,6 +94,28 @@ def test_numbers_and_quoted_names_do_not_tell_causes_apart():
     assert cause.architectures == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    ("errors", "what"),
+    [
+        (
+            ("AssertionError: Guard failed: a.size()[1] <= 64", "AssertionError: Guard failed: x"),
+            "AssertionError: Guard failed",
+        ),
+        (
+            ("E: Constraints violated (L['a'])!", "E: Constraints violated (L['a'], L['b'])!"),
+            "E: Constraints violated",
+        ),
+        (
+            ("E: Failed. Next steps:\n- one\nError: No ONNX function found for <op>. Why\nmore",),
+            "E: No ONNX function found for <op>. Why",
+        ),
+    ],
+)
+def test_dimensions_of_a_model_do_not_tell_causes_apart(errors, what):
+    reports = [failing(str(number), error) for number, error in enumerate(errors)]
+    assert [cause.what for cause in frequent_causes(reports)] == [what]
+
+
 def test_stages_tell_causes_apart():
     reports = [failing("a", "ValueError: odd", 2), failing("b", "ValueError: odd", 6)]
     assert {cause.stage for cause in frequent_causes(reports)} == {"exported", "ONNX"}

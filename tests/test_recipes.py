@@ -53,3 +53,7 @@ def test_what_changes_from_run_to_run_is_left_out_of_an_error():
     here = Path(__file__).parents[1]
     error = RuntimeError(f"at {here}/src/file.py, <object at 0x7f00deadbeef>")
     assert error_text(error) == "RuntimeError: at file.py, <object at 0x...>"
+
+
+def test_colours_are_left_out_of_an_error():
+    assert error_text(RuntimeError("\x1b[96mstep 3\x1b[0m of 3")) == "RuntimeError: step 3 of 3"

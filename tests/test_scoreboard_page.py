@@ -33,7 +33,8 @@ def file(tmp_path):
 
 
 def rendered(part, file):
-    return scoreboard.render(f"{part}.html", "cookbook.html", file)
+    pages = {"cookbook": "cookbook.html", "live": "live.html"}
+    return scoreboard.render(f"{part}.html", pages, file)
 
 
 def test_counts_have_all_architectures_below_the_line(file):
@@ -68,8 +69,17 @@ def test_causes_name_their_architectures(file):
     assert '<a href="#found-b">b</a>' in html
 
 
+def test_a_difference_comes_with_its_explanation(file):
+    html = rendered("mismatches", file)
+    assert '<a href="#found-c">c</a>, by nan in <em>matches</em>' in html
+    assert "Not explained yet." in html
+    assert '<a href="live.html#branch-on-length">' in rendered("mismatches", scoreboard.RESULTS)
+
+
 def test_nothing_is_asked_of_another_host(file):
-    html = "".join(rendered(part, file) for part in ("counts", "causes", "table", "found"))
+    html = "".join(
+        rendered(part, file) for part in ("counts", "causes", "mismatches", "table", "found")
+    )
     assert not re.search(r"(?:src|href)=\"(?:https?:)?//", html)
 
 

@@ -1,12 +1,13 @@
 """Show what the sweep found: ``.. scoreboard:: PART`` renders the kept results by a template.
 
-The parts are the templates in ``_templates/scoreboard``: counts, causes, table, found.
+The parts are the templates in ``_templates/scoreboard``: counts, causes, mismatches, table, found.
 
 All of it is in the page: the script beside it only sorts and searches.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parents[2] / "src" / "smallport" / "measured" / "sweep.json"
 COOKBOOK = "gallery/export/plot_20_export_error_cookbook"
+LIVE = "gallery/export/plot_40_scoreboard_live"
 CAUSES_SHOWN = 10
 GLYPHS = {"passed": "✓", "failed": "✗", "not reached": "·"}
 TEMPLATES = Path(__file__).parents[1] / "_templates" / "scoreboard"
@@ -37,26 +39,31 @@ class Scoreboard(SphinxDirective):
             raise self.error(f"the scoreboard has no part {self.arguments[0]!r}: see {TEMPLATES}")
         for dependency in (RESULTS, template):
             self.env.note_dependency(str(dependency))
-        cookbook = self.env.app.builder.get_relative_uri(self.env.docname, COOKBOOK)
-        html = render(template.name, cookbook)
+        pages = {
+            name: self.env.app.builder.get_relative_uri(self.env.docname, page)
+            for name, page in (("cookbook", COOKBOOK), ("live", LIVE))
+        }
+        html = render(template.name, pages)
         return [nodes.raw("", html, format="html")]
 
 
-def render(template: str, cookbook: str, results: Path = RESULTS) -> str:
+def render(template: str, pages: Mapping[str, str], results: Path = RESULTS) -> str:
     """Write one part of the scoreboard in HTML.
 
     Parameters
     ----------
     template
         The part.
-    cookbook
-        The address of the page that explains errors.
+    pages
+        The addresses of the pages ``cookbook``, which explains errors, and ``live``, which explains
+        differences.
     results
         The kept results.
     """
     # The extension is loaded for each page that runs, and importing these takes seconds.
     from smallport.export.report import STAGES  # noqa: PLC0415
     from smallport.sweep.counts import frequent_causes  # noqa: PLC0415
+    from smallport.sweep.mismatches import EXPLANATIONS, mismatches  # noqa: PLC0415
     from smallport.sweep.scoreboard import read_scoreboard  # noqa: PLC0415
 
     kept = read_scoreboard(results)
@@ -78,7 +85,9 @@ def render(template: str, cookbook: str, results: Path = RESULTS) -> str:
         missing=[one for one in kept.registered if one not in kept.reports],
         provenance=kept.provenance,
         largest=largest_difference,
-        cookbook=cookbook,
+        mismatches=mismatches(kept.reports.values()),
+        explanations=EXPLANATIONS,
+        **pages,
     )
 
 

@@ -13,8 +13,10 @@ A whole sweep takes too long for a page. This one
 - takes eight architectures through the first stages, one that is known to fail among
   them;
 - counts what they passed, stage by stage;
-- and compares each verdict with the one that the scoreboard shows. If the versions are
-  the same and the verdicts are not, this page goes red.
+- compares each verdict with the one that the scoreboard shows. If the versions are
+  the same and the verdicts are not, this page goes red;
+- shows, in modules of a few lines, why some architectures compute other numbers once
+  they are exported.
 """
 
 # %%
@@ -151,6 +153,99 @@ assert passing == sorted(passing, reverse=True)
 assert {count.of for count in kept.counts()} == {len(kept.registered)}
 
 # %%
+# Where the numbers differ
+# ------------------------
+#
+# Some architectures run to the end and compute other numbers than the model. A large
+# difference need not be a mistake, so each one was traced to its cause, and the cause
+# cut down to a module of a few lines. The :doc:`scoreboard </scoreboard>` says which
+# architecture it explains. No difference may stay unexplained.
+
+from smallport.sweep.mismatches import mismatches, unexplained
+
+for name, kept_report in mismatches(kept.reports.values()).items():
+    stage = kept_report.failure()
+    print(f"{name}, in {stage.stage}: {stage.largest_difference:.2g}")
+
+assert not unexplained(kept.reports.values())
+
+# %%
+# .. _equal-scores:
+#
+# Equal scores
+# ------------
+#
+# Models with sparse attention read only the keys with the highest scores, and experts
+# are chosen the same way. Two scores can be equal to the last bit. In Doge, a score
+# depends on nothing but the token, so a token that occurs twice has the same score
+# twice. Others pass scores through a ReLU, which turns many of them into zeros. Which
+# of equal ones come first? Export the choice alone, and see.
+
+import torch
+
+from smallport.quantize.onnx import export_messages_hidden
+
+
+class Choice(torch.nn.Module):
+    """Choose the two highest scores."""
+
+    def forward(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return their places."""
+        return scores.topk(2).indices
+
+
+different = torch.tensor([5.0, 1.0, 4.0, 2.0, 0.0, 3.0])
+equal = torch.tensor([5.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+choice = Choice().eval()
+with export_messages_hidden():
+    in_onnx = torch.onnx.export(choice, (different,), dynamo=True, verbose=False)
+
+for scores in (different, equal):
+    print("PyTorch", choice(scores).tolist(), "ONNX", in_onnx(scores)[0].tolist())
+
+# %%
+# `ONNX <https://onnx.ai/onnx/operators/onnx__TopK.html>`_ picks the one on the left.
+# PyTorch does not say which, and picks another. Both keep their promises, and yet the
+# model reads other keys, and every number after that is another. A model of your own
+# gets the same keys everywhere if no two scores can be equal.
+
+assert choice(different).tolist() == in_onnx(different)[0].tolist() == [0, 2]
+assert in_onnx(equal)[0].tolist() == [0, 1], "ONNX no longer picks the first"
+assert choice(equal).tolist() != [0, 1], "PyTorch picks the first, too: sweep again"
+
+# %%
+# .. _branch-on-length:
+#
+# A branch on the length of the cache
+# -----------------------------------
+#
+# GIT widens its attention mask if there is something in the cache. An export follows
+# one side of such a branch, the one that its example took, and takes for granted that
+# no dynamic size is 0 or 1. Nothing checks that when the program runs. With an empty
+# cache, the program is on the wrong side, and says nothing.
+
+
+class Branch(torch.nn.Module):
+    """Add one if the cache holds something."""
+
+    def forward(self, cache: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+        """Return the new tokens, or those plus one."""
+        return new + 1 if cache.shape[0] > 0 else new
+
+
+dynamic = {0: torch.export.Dim.DYNAMIC}
+branch, new = Branch(), torch.zeros(3)
+program = torch.export.export(
+    branch, (torch.zeros(30), new), dynamic_shapes=(dynamic, dynamic)
+).module()
+
+for length in (30, 2, 1, 0):
+    cache = torch.zeros(length)
+    agree = torch.equal(program(cache, new), branch(cache, new))
+    print(f"{length} tokens in the cache:", "agrees" if agree else "differs")
+    assert agree == (length > 0), "the export heeds an empty cache now: sweep again"
+
+# %%
 # What to take away
 # -----------------
 #
@@ -159,6 +254,7 @@ assert {count.of for count in kept.counts()} == {len(kept.registered)}
 # - Count against all that there are. What was left out did not pass.
 # - Results that take long are kept with their versions, and a few of them are measured
 #   again by each build.
+# - Trace a difference to its cause before you call it a mistake, or rounding.
 #
 # For a model of your own, ``smallport check`` does the same, as the end of
 # :doc:`plot_10_tiny_llm_export` shows.

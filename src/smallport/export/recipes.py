@@ -54,7 +54,7 @@ def error_text(error: BaseException) -> str:
     """Write an error down, type and message, without what changes from one machine to the next.
 
     Folders in front of installed packages and addresses in memory say nothing about the error, and
-    would make the same error look like another.
+    would make the same error look like another. Colours are for a terminal.
 
     Parameters
     ----------
@@ -71,4 +71,5 @@ def error_text(error: BaseException) -> str:
     folders = {str(here), *sysconfig.get_paths().values(), sys.prefix, tempfile.gettempdir()}
     for folder in sorted(folders, key=len, reverse=True):
         text = text.replace(folder.rstrip("/") + "/", "")
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     return re.sub(r"\b0x[0-9a-f]{6,}", "0x...", text)

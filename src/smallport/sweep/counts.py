@@ -14,6 +14,15 @@ from smallport.export.report import STAGES, ExportReport, StageReport
 LONGEST_CAUSE = 160
 """Characters of an error that are enough to tell its cause."""
 
+TELLING = (
+    r"Guard failed",
+    r"Constraints violated",
+    r"Could not guard on data-dependent expression",
+    r"No ONNX function found for .*",
+)
+"""What tells the cause of an error whose first line is about a model's own dimensions, or about
+nothing: the first that fits."""
+
 VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.]*(?:e[+-]?\d+)?")
 """What differs between two errors of one cause: names in quotes, and numbers."""
 
@@ -131,6 +140,9 @@ def frequent_causes(reports: Iterable[ExportReport]) -> list[Cause]:
 
 def _what(failure: StageReport) -> str:
     """Say what an error has in common with others of its cause."""
+    for telling in TELLING:
+        if found := re.search(telling, failure.error):
+            return f"{failure.error.partition(':')[0]}: {found[0]}"
     said = next(iter((failure.error or failure.found).splitlines()), "")
     common = VARYING.sub("…", said)
     return common if len(common) <= LONGEST_CAUSE else f"{common[: LONGEST_CAUSE - 1]}…"

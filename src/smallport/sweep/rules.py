@@ -22,7 +22,7 @@ LAYERS, HEADS, KEY_VALUE_HEADS, HEAD_SIZE, ROTARY_SIZE = 2, 4, 2, 16, 8
 VOCABULARY, POSITIONS, WINDOW, SELECTED = 512, 256, 16, 4
 STATE_HEADS = 2 * WIDTH // HEAD_SIZE  # a state space layer is twice as wide as the model
 EXPERTS, EXPERTS_PER_TOKEN = 8, 2
-INDEX_HEADS = 16  # scores of fewer heads are often exactly 0, and of equal ones any is the largest
+INDEX_HEADS = 64  # scores of few heads are often exactly 0, and of equal ones any is the largest
 
 _SIZES: tuple[tuple[int, str], ...] = (
     (

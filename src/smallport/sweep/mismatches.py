@@ -1,0 +1,103 @@
+"""Numbers that differ from the model's, each traced to its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from smallport.export.report import ExportReport
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an exported program computes other numbers than the model.
+
+    Parameters
+    ----------
+    cause
+        What was found, in a sentence or two.
+    whose
+        Whether it is a mistake, and if so, whose.
+    reduced
+        The anchor, on the page that checks some architectures live, of the smallest model that
+        shows it.
+    """
+
+    cause: str
+    whose: str
+    reduced: str
+
+
+EQUAL_SCORES = (
+    "Of equal scores PyTorch and ONNX Runtime pick different ones. That is nobody's mistake: "
+    "PyTorch does not say which it picks, and ONNX says the first."
+)
+
+EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
+    {
+        "doge": Explanation(
+            "Its queries attend to the keys with the highest scores. A score depends on nothing "
+            "but the token, so a token that occurs twice has the same score twice.",
+            EQUAL_SCORES,
+            "equal-scores",
+        ),
+        "git": Explanation(
+            "If its cache holds something, it widens its attention mask. The export followed this "
+            "branch, so the program widens the mask of a padded text although the cache is empty.",
+            "It is upstream's: torch.export takes for granted that no dynamic size is 0 or 1, and "
+            "the program does not check it.",
+            "branch-on-length",
+        ),
+        "hy_v4": Explanation(
+            "Its queries attend to the keys with the highest scores. These come out of a ReLU, and "
+            "several can be exactly 0.",
+            EQUAL_SCORES,
+            "equal-scores",
+        ),
+    }
+)
+"""By architecture, what stands behind a difference that rounding does not explain."""
+
+
+def mismatches(reports: Iterable[ExportReport]) -> dict[str, ExportReport]:
+    """Choose the reports of architectures that ran to the end of a comparison, and differed.
+
+    Parameters
+    ----------
+    reports
+        Of any architectures.
+
+    Returns
+    -------
+    dict
+        The reports by architecture.
+    """
+    return {
+        report.name: report
+        for report in reports
+        if (failure := report.failure())
+        and failure.largest_difference is not None
+        and not failure.error
+    }
+
+
+def unexplained(reports: Iterable[ExportReport]) -> list[str]:
+    """Compare mismatches with their explanations.
+
+    Parameters
+    ----------
+    reports
+        Of all architectures.
+
+    Returns
+    -------
+    list of str
+        A sentence for each mismatch without an explanation, and for each explanation without a
+        mismatch; empty where they fit.
+    """
+    found = mismatches(reports)
+    return [
+        *(f"{name} differs, and nothing explains it" for name in found.keys() - EXPLANATIONS),
+        *(f"{name} is explained, and does not differ" for name in EXPLANATIONS.keys() - found),
+    ]
