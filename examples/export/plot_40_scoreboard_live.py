@@ -176,10 +176,9 @@ assert not unexplained(kept.reports.values())
 # ------------
 #
 # Models with sparse attention read only the keys with the highest scores, and experts
-# are chosen the same way. Two scores can be equal to the last bit. In Doge, a score
+# are chosen the same way. Two scores can be equal to the last bit: in Doge, a score
 # depends on nothing but the token, so a token that occurs twice has the same score
-# twice. Others pass scores through a ReLU, which turns many of them into zeros. Which
-# of equal ones come first? Export the choice alone, and see.
+# twice. Which of equal ones come first? Export the choice alone, and see.
 
 import torch
 

@@ -29,17 +29,13 @@ class Explanation:
     reduced: str
 
 
-EQUAL_SCORES = (
-    "Of equal scores PyTorch and ONNX Runtime pick different ones. That is nobody's mistake: "
-    "PyTorch does not say which it picks, and ONNX says the first."
-)
-
 EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
     {
         "doge": Explanation(
             "Its queries attend to the keys with the highest scores. A score depends on nothing "
             "but the token, so a token that occurs twice has the same score twice.",
-            EQUAL_SCORES,
+            "Of equal scores PyTorch and ONNX Runtime pick different ones. That is nobody's "
+            "mistake: PyTorch does not say which it picks, and ONNX says the first.",
             "equal-scores",
         ),
         "git": Explanation(
@@ -48,12 +44,6 @@ EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
             "It is upstream's: torch.export takes for granted that no dynamic size is 0 or 1, and "
             "the program does not check it.",
             "branch-on-length",
-        ),
-        "hy_v4": Explanation(
-            "Its queries attend to the keys with the highest scores. These come out of a ReLU, and "
-            "several can be exactly 0.",
-            EQUAL_SCORES,
-            "equal-scores",
         ),
     }
 )

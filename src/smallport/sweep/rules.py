@@ -22,7 +22,6 @@ LAYERS, HEADS, KEY_VALUE_HEADS, HEAD_SIZE, ROTARY_SIZE = 2, 4, 2, 16, 8
 VOCABULARY, POSITIONS, WINDOW, SELECTED = 512, 256, 16, 4
 STATE_HEADS = 2 * WIDTH // HEAD_SIZE  # a state space layer is twice as wide as the model
 EXPERTS, EXPERTS_PER_TOKEN = 8, 2
-INDEX_HEADS = 64  # scores of few heads are often exactly 0, and of equal ones any is the largest
 
 _SIZES: tuple[tuple[int, str], ...] = (
     (
@@ -121,7 +120,6 @@ _SIZES: tuple[tuple[int, str], ...] = (
         local_attention_window_len rel_extent sliding_window sliding_window_size window_size
         """,
     ),
-    (INDEX_HEADS, "index_n_heads"),
     (SELECTED, "index_topk"),
     (0, "pad_token_id"),
     (1, "bos_token_id decoder_start_token_id"),

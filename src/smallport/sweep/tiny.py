@@ -136,14 +136,15 @@ def tiny_model(model_type: str, *, seed: int = 0) -> transformers.PreTrainedMode
 
 
 def _vary_constants(model: nn.Module) -> None:
-    """Add noise to weights that begin all alike: biases, norms, the gates of some routers.
+    """Add noise to rows of weights that begin all alike: biases, norms, the gates of some routers.
 
-    Experts that a gate of zeros rates alike are chosen by chance, and a bias of zeros that an
-    exported program leaves out is missed by nobody.
+    Experts that a gate of zeros rates alike are chosen by chance, as are the keys that a padding
+    token of zeros attends to. A bias of zeros that a program leaves out is missed by nobody.
     """
     for weight in model.state_dict().values():
-        if weight.is_floating_point() and weight.numel() > 1 and weight.min() == weight.max():
-            weight.add_(torch.randn_like(weight), alpha=NOISE)
+        if weight.is_floating_point() and weight.dim() > 0:
+            constant = (weight == weight[..., :1]).all(dim=-1, keepdim=True)
+            weight.add_(constant * torch.randn_like(weight), alpha=NOISE)
 
 
 def _shrunk(
