@@ -167,7 +167,7 @@ for name, kept_report in mismatches(kept.reports.values()).items():
     stage = kept_report.failure()
     print(f"{name}, in {stage.stage}: {stage.largest_difference:.2g}")
 
-assert not unexplained(kept.reports.values())
+assert not unexplained(kept.reports.values()), unexplained(kept.reports.values())
 
 # %%
 # .. _equal-scores:

@@ -37,6 +37,8 @@ CLOCKED_TEXT = [
     r"(?<= times as fast as float32 )\([\d.]+ to [\d.]+\)(?:, kept .*)?$",
     r"(?<=contradict the kept grid: ).*$",
     r"(?<=: )[\d.]+(?= times its limit$)",
+    r"(?<=: )[\d.]+ ms(?= for a token of each text$)",
+    r"(?<=: )[\d.]+(?= times the time of eager$)",
     r"(?<=\*\*Total running time of the script:\*\* )\(.*\)$",
 ]
 CLOCKED_UNITS = {"s", "×", "GB/s", "billion/s"}
