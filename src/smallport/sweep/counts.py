@@ -23,7 +23,7 @@ TELLING = (
 """What tells the cause of an error whose first line is about a model's own dimensions, or about
 nothing: the first that fits."""
 
-VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.]*(?:e[+-]?\d+)?")
+VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d[\d.]*(?:e[+-]?\d+)?")
 """What differs between two errors of one cause: names in quotes, and numbers."""
 
 
