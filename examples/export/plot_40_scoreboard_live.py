@@ -204,9 +204,10 @@ for scores in (different, equal):
 
 # %%
 # `ONNX <https://onnx.ai/onnx/operators/onnx__TopK.html>`_ picks the one on the left.
-# PyTorch does not say which, and picks another. Both keep their promises, and yet the
-# model reads other keys, and every number after that is another. A model of your own
-# gets the same keys everywhere if no two scores can be equal.
+# The documentation of :func:`torch.topk` leaves it open, and another one is picked.
+# Both keep their promises, and yet the model reads other keys, and every number after
+# that is another. A model reads the same keys everywhere only if no two scores are
+# equal.
 
 assert choice(different).tolist() == in_onnx(different)[0].tolist() == [0, 2]
 assert in_onnx(equal)[0].tolist() == [0, 1], "ONNX no longer picks the first"

@@ -34,15 +34,15 @@ EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
         "doge": Explanation(
             "Its queries attend to the keys with the highest scores. A score depends on nothing "
             "but the token, so a token that occurs twice has the same score twice.",
-            "Of equal scores PyTorch and ONNX Runtime pick different ones. That is nobody's "
-            "mistake: PyTorch does not say which it picks, and ONNX says the first.",
+            "Nobody's mistake: of equal scores ONNX picks the first, PyTorch does not say which it "
+            "picks, and they pick different ones.",
             "equal-scores",
         ),
         "git": Explanation(
             "If its cache holds something, it widens its attention mask. The export followed this "
             "branch, so the program widens the mask of a padded text although the cache is empty.",
-            "It is upstream's: torch.export takes for granted that no dynamic size is 0 or 1, and "
-            "the program does not check it.",
+            "Upstream's: torch.export takes for granted that no dynamic size is 0 or 1, and the "
+            "program does not check it.",
             "branch-on-length",
         ),
     }
