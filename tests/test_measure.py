@@ -73,7 +73,7 @@ def test_the_machine_is_described():
 
 
 def test_a_machine_without_int8_instructions_says_so():
-    assert str(Machine("Z80", (), 1, 1)) == "Z80, 1 cores, 1 threads, int8 dot products: none"
+    assert str(Machine("Z80", (), 1, 2)) == "Z80, 1 core, 2 threads, int8 dot products: none"
 
 
 def test_only_int8_dot_products_are_named(monkeypatch):

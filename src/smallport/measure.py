@@ -178,9 +178,14 @@ class Machine:
     def __str__(self) -> str:
         dot_products = ", ".join(self.int8_dot_products) or "none"
         return (
-            f"{self.processor}, {self.cores} cores, {self.threads} threads, "
+            f"{self.processor}, {_counted(self.cores, 'core')}, "
+            f"{_counted(self.threads, 'thread')}, "
             f"int8 dot products: {dot_products}"
         )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def this_machine() -> Machine:
