@@ -5,6 +5,7 @@ beside it, ``ran.txt`` lists the architectures of which a process was started.
 """
 
 import ctypes
+import functools
 import json
 import os
 import sys
@@ -13,22 +14,64 @@ from pathlib import Path
 
 from smallport.sweep.limits import end_with_parent
 
-_, TEMPLATE, NAME, FILE, _, UNTIL = sys.argv
+
+def main(template, name, file, until):  # noqa: C901 - a case for each name
+    """Do what the name says."""
+    ran = template.with_name("ran.txt")
+    with ran.open("a", encoding="utf-8") as stream:
+        stream.write(f"{name}\n")
+    report = functools.partial(write_report, template, name, file)
+    match name.partition("-")[0]:
+        case "good":
+            report(until)
+        case "slow":
+            time.sleep(float(name.rpartition("-")[2]))
+            report(until)
+        case "meets":
+            others = int(name.split("-")[1])
+            while len(ran.read_text().split()) < others:
+                time.sleep(0.05)
+            report(until)
+        case "bad":
+            report("ran", failed="exported")
+        case "hangs":
+            report("built")
+            hang()
+        case "segfaults":
+            report("ran")
+            ctypes.string_at(0)
+        case "eats":
+            report("exported")
+            eat()
+        case "exits":
+            sys.exit(3)
+        case "silent":
+            report("built")
+        case "late":
+            report(until)
+            os.abort()
+        case "skips":
+            report("matches", failed=None)
 
 
-def report(last, failed=None):
+def write_report(template, name, file, last, failed=None):
     """Write a report of which the stages up to one passed, and at most one failed."""
-    data = json.loads(Path(TEMPLATE).read_text(encoding="utf-8")) | {"name": NAME}
+    data = json.loads(template.read_text(encoding="utf-8")) | {"name": name}
     names = [stage["stage"] for stage in data["stages"]]
     passed = names[: names.index(last) + 1] if last else []
     for stage in data["stages"]:
         if stage["stage"] == failed:
-            stage |= {"status": "failed", "error": f"ValueError: {NAME} cannot do that"}
+            stage |= {"status": "failed", "error": f"ValueError: {name} cannot do that"}
         elif stage["stage"] not in passed:
             stage |= {"status": "not reached"}
-    partial = Path(f"{FILE}.part")
+    partial = Path(f"{file}.part")
     partial.write_text(json.dumps(data), encoding="utf-8")
-    partial.replace(FILE)
+    partial.replace(file)
+
+
+def eat():
+    """Take two gigabytes."""
+    return [bytearray(os.urandom(1_000_000)) for _ in range(2000)]
 
 
 def hang():
@@ -37,37 +80,7 @@ def hang():
         time.sleep(60)
 
 
-end_with_parent()
-with Path(TEMPLATE).with_name("ran.txt").open("a", encoding="utf-8") as stream:
-    stream.write(f"{NAME}\n")
-match NAME.partition("-")[0]:
-    case "good":
-        report(UNTIL)
-    case "slow":
-        time.sleep(float(NAME.rpartition("-")[2]))
-        report(UNTIL)
-    case "meets":
-        others = int(NAME.split("-")[1])
-        while len(Path(TEMPLATE).with_name("ran.txt").read_text().split()) < others:
-            time.sleep(0.05)
-        report(UNTIL)
-    case "bad":
-        report("ran", failed="exported")
-    case "hangs":
-        report("built")
-        hang()
-    case "segfaults":
-        report("ran")
-        ctypes.string_at(0)
-    case "eats":
-        report("exported")
-        eaten = [bytearray(os.urandom(1_000_000)) for _ in range(2000)]
-    case "exits":
-        sys.exit(3)
-    case "silent":
-        report("built")
-    case "late":
-        report(UNTIL)
-        os.abort()
-    case "skips":
-        report("matches", failed=None)
+if __name__ == "__main__":
+    end_with_parent()
+    _, template, name, file, _, until = sys.argv
+    main(Path(template), name, file, until)
