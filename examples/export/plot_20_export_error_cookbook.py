@@ -46,11 +46,13 @@ The models are an untrained Tiny-LLM, as on :doc:`the page on its export
 #
 # From here to the last cell, PyTorch's loggers report errors only, and no cache class
 # is registered as a pytree. PyTorch keeps its registry for the whole process, so
-# something that ran earlier may have added to it.
+# something that ran earlier may have added to it. Random numbers are seeded, so that
+# the differences below are the same on each run.
 
 import textwrap
 from contextlib import ExitStack
 
+import torch
 from transformers import DynamicCache
 
 from smallport.display import errors_only
@@ -62,6 +64,7 @@ restored_at_the_end.enter_context(
     errors_only("torch.export", "torch._export", "torch.fx")
 )
 restored_at_the_end.enter_context(caches_unregistered())
+torch.manual_seed(0)
 
 
 def show(message: str) -> None:
@@ -76,7 +79,6 @@ def show(message: str) -> None:
 # flat list, as the second recipe will show, so make one now. The reference is another
 # model with the same weights.
 
-import torch
 from torch.export import Dim, export
 
 from smallport.export import InputShape, copy_inputs, untrained_tiny_llm

@@ -738,7 +738,7 @@ FAULTS += [
         "difference_unexplained",
         SCOREBOARD,
         "assert not unexplained(",
-        "AssertionError: phi differs, and nothing explains it",
+        "AssertionError: ['phi differs, and nothing explains it']",
     ),
     Fault(
         "topk_stable",
