@@ -46,7 +46,7 @@ def test_a_script_that_merely_imports_ipython_prints(capsys, monkeypatch):
 def test_the_html_is_rounded_and_escaped_and_has_no_index(capsys):
     html = show_table(FRAME)._repr_html_()
     capsys.readouterr()
-    assert "1.23e-07" in html
+    assert "1.2\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10⁻⁷" in html
     assert "&lt;eager&gt;" in html
     assert html.count("<td>") == FRAME.size
     assert "border" not in html

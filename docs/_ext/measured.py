@@ -8,6 +8,7 @@
 """
 
 import tomllib
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from smallport.records import Result, with_unit
+from smallport import quantities
+from smallport.records import Result
 from tools.gallery import lint, project, runs
 
 PUBLISHED = project.DOCS / "published.toml"
@@ -31,12 +33,41 @@ def published_role(
     return [node], []
 
 
+@dataclass(frozen=True)
+class Published:
+    """What a published tutorial says.
+
+    Parameters
+    ----------
+    value
+        In its own words.
+    number
+        The number among them, in the unit of the check that measures the same here.
+    why
+        Why ours may be another.
+    source
+        Where it stands.
+    """
+
+    value: str
+    number: float
+    why: str
+    source: str
+
+    def beside(self, ours: Result) -> str:
+        """Write it as it stands beside our figure, with a sentence where the two differ."""
+        theirs = quantities.quantity(self.number, ours.unit)
+        same = theirs == quantities.quantity(ours.value, ours.unit)
+        text = self.value.replace(" MB", f"{quantities.SPACE}MB")
+        return f"{text} (`source <{self.source}>`__)" + ("" if same else f". {self.why}")
+
+
 @cache
-def published_figures() -> dict[tuple[str, str], str]:
+def published_figures() -> dict[tuple[str, str], Published]:
     """Read what the published tutorials say, by page and name of the figure."""
     figures = tomllib.loads(PUBLISHED.read_text(encoding="utf-8"))
     return {
-        (page, name): f"{figure['value']} (`source <{figure['source']}>`__)"
+        (page, name): Published(**figure)
         for page, named in figures.items()
         for name, figure in named.items()
     }
@@ -64,20 +95,23 @@ class Measured(SphinxDirective):
         )
 
     def everything(self) -> list[str]:
-        """List every check of every page, and the rules that it lifts."""
+        """List every check of every page in reading order, and the rules that it lifts."""
         lines: list[str] = []
-        for script in project.scripts():
+        for script in project.in_reading_order():
             page = project.docname(script)
-            rows = [
-                (
-                    result.name,
-                    with_unit(result.value, result.unit),
-                    result.claim or "reported, nothing claimed",
-                    published_figures().get((page, result.name), ""),
+            heading = f":doc:`{project.title(script)} </gallery/{page}>`"
+            lines += [heading, "^" * len(heading), ""]
+            rows = []
+            for result in measured(script).values():
+                published = published_figures().get((page, result.name))
+                rows.append(
+                    (
+                        result.name,
+                        quantities.measured(result),
+                        quantities.claimed(result) or "reported, nothing claimed",
+                        published.beside(result) if published else "",
+                    )
                 )
-                for result in measured(script).values()
-            ]
-            lines += [f".. rubric:: :doc:`/gallery/{page}`", ""]
             lines += table(("figure", "measured", "claimed", "published"), rows)
             if lifted := [(f"{rule.line}", rule.rule, rule.reason) for rule in lint.lifted(script)]:
                 lines += table(("line", "rule lifted", "why"), lifted)
@@ -94,7 +128,7 @@ class Measured(SphinxDirective):
                 raise self.error(
                     f"{page} measured nothing of the name {name!r}: see the names of its checks"
                 )
-            value = f"{result.value:.3g} {result.unit}".rstrip()
+            value = quantities.measured(result)
             rows.append((label, f"**{value}**", f":doc:`/gallery/{page}`"))
         return table(("", "measured", "on the page"), rows)
 

@@ -13,6 +13,8 @@ from typing import TypeVar
 import pandas as pd
 from tqdm import tqdm
 
+from smallport.quantities import written
+
 T = TypeVar("T")
 
 NOTEBOOK_INTERVAL = 5.0
@@ -26,7 +28,8 @@ class Table:
     Parameters
     ----------
     frame
-        What to show. Numbers are rounded to three significant digits, the index is left out.
+        What to show. Numbers are rounded to three significant digits, and written with powers of
+        ten in HTML; the index is left out.
     """
 
     frame: pd.DataFrame
@@ -35,7 +38,7 @@ class Table:
         return self.frame.to_string(index=False, float_format=_three_digits)
 
     def _repr_html_(self) -> str:
-        return self.frame.to_html(index=False, border=0, justify="left", float_format=_three_digits)
+        return self.frame.to_html(index=False, border=0, justify="left", float_format=written)
 
 
 def _three_digits(number: float) -> str:

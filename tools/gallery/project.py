@@ -1,5 +1,6 @@
 """Where the project's pages lie, and how findings about them are written."""
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ EXAMPLES = ROOT / "examples"
 DOCS = ROOT / "docs"
 BUILD = DOCS / "_build"
 GALLERY = DOCS / "gallery"
+
+SECTIONS = ("quantization", "export")
+"""The folders of pages in the order in which they are read; others come after them."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,18 @@ class Finding:
 def scripts() -> Iterator[Path]:
     """List every Python file below ``examples/``, whatever the gallery makes of it."""
     yield from sorted(EXAMPLES.rglob("*.py"))
+
+
+def in_reading_order() -> list[Path]:
+    """List the pages as the gallery does: by section, and in a section by name."""
+    places = {name: place for place, name in enumerate(SECTIONS)}
+    return sorted(scripts(), key=lambda page: (places.get(page.parent.name, len(places)), page))
+
+
+def title(script: Path) -> str:
+    """Read a page's title, which is the first line of its docstring."""
+    text = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or script.stem
+    return text.partition("\n")[0]
 
 
 def name_of(file: Path) -> str:
