@@ -4,9 +4,12 @@ import importlib.metadata
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
+
+from tools.gallery import project as sources  # noqa: E402 - found on the path above
 
 project = "Smallport"
 author = "The Smallport developers"
@@ -18,15 +21,21 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
     "sphinx.ext.viewcode",
+    "notfound.extension",
     "numpydoc",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     # Our own, in docs/_ext.
+    "card",
+    "discovery",
+    "figures",
+    "folding",
     "inventories",
     "kept",
     "measured",
     "notebooks",
+    "order",
     "pages",
     "provenance",
     "scoreboard",
@@ -55,6 +64,10 @@ intersphinx_mapping = {
 # Where readers find the site, and so its wheel; by default, where `nox -s docs -- --serve` puts it.
 html_baseurl = os.environ.get("SMALLPORT_SITE_URL", "http://127.0.0.1:8000").rstrip("/") + "/"
 html_extra_path = ["_build/wheel"]
+notfound_urls_prefix = urlsplit(html_baseurl).path or "/"
+if address := os.environ.get("SMALLPORT_SITE_URL"):  # cards for social networks name the site
+    extensions.append("sphinxext.opengraph")
+    ogp_site_url = f"{address.rstrip('/')}/"
 wheel = f"smallport-{release}-py3-none-any.whl"
 
 # The pages: tools.gallery.execute runs each one in a process of its own, before they are rendered.
@@ -65,12 +78,14 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
     "within_subsection_order": "FileNameSortKey",
-    "subsection_order": ["../examples/quantization", "../examples/export", "*"],
+    "subsection_order": [*(f"../examples/{section}" for section in sources.SECTIONS), "*"],
     "capture_repr": ("_repr_html_",),
     "reset_modules": ("matplotlib", "pages.reset"),
     "reset_modules_order": "both",
     "image_srcset": ["2x"],
-    "thumbnail_size": (400, 280),
+    "image_scrapers": ("figures.scrape",),
+    "thumbnail_size": (800, 560),
+    "recommender": {"enable": True, "n_examples": 3, "rubric_header": "Related pages"},
     "doc_module": ("smallport",),
     "backreferences_dir": "gallery/backreferences",
     "inspect_global_variables": True,

@@ -8,7 +8,7 @@ import pytest
 
 from tools.gallery import handlers, lint, project
 
-PROSE = '"""\nTitle\n=====\n\n' + "word " * 100 + '\n"""\n\n'
+PROSE = '"""\nTitle\n=====\n\nWhat you will learn: ' + "word " * 100 + '\n"""\n\n'
 CLAIM = 'check("one", 1, at_most=1)\n'
 
 
@@ -178,7 +178,7 @@ def test_a_page_without_a_docstring_is_named(page):
 
 def test_prose_is_counted_and_cells_are_measured(page):
     short = page('"""\nTitle\n=====\n"""\n\n# %%\n# Look.\n\n' + CLAIM + "one = 1\n" * 40)
-    assert found(short) == [(9, "cell-length"), (None, "prose")]
+    assert found(short) == [(9, "cell-length"), (None, "prose"), (None, "learned")]
     assert found(page(PROSE + CLAIM + "one = 1\n" * 39)) == []
 
 

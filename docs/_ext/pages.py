@@ -39,12 +39,24 @@ def leave(app: Sphinx) -> None:
         "passed": memory.exists() and not app._warncount,  # noqa: SLF001 - nothing public counts them
         "seconds": _clock["after"] - _clock["before"],
         "threads": sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None,
+        "megabytes": most_memory(),
     }
     files.write_json(runs.ended_file(script), note)
     if not memory.exists():
         keep_traceback(memory)
     sys.stdout.flush()
     sys.exit(0)
+
+
+def most_memory() -> float | None:
+    """Measure how much memory the largest process of the page took at most, in MB."""
+    try:
+        import resource  # noqa: PLC0415 - not on every system
+    except ImportError:
+        return None
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    most = max(resource.getrusage(kind).ru_maxrss for kind in kinds)
+    return most / 1e6 if sys.platform == "darwin" else most * 1024 / 1e6
 
 
 def keep_traceback(memory: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
+import reports
 from smallport.records import Source
 from tools.gallery import files, install, project, runs
 
@@ -29,12 +30,18 @@ ENDING = """
       :widths: 22 78
 
 {rows}
+{report}"""
+
+REPORT = """
+.. container:: smallport-report
+
+   `Something wrong on this page? <{address}>`__
 """
 
 
 def add_ending(app: Sphinx, docname: str, source: list[str]) -> None:
     """Append to a page how to install what it needs, and the provenance of its output."""
-    script = _script(docname)
+    script = script_of(docname)
     run = runs.read(script) if script else None
     if script is None or run is None:
         return
@@ -43,7 +50,9 @@ def add_ending(app: Sphinx, docname: str, source: list[str]) -> None:
     arguments = install.arguments(script.read_text(encoding="utf-8"), wheel)
     description = described(run, runs.sources(script)).items()
     rows = [f"      * - {name}\n        - {value}" for name, value in description]
-    source[0] += ENDING.format(arguments=arguments, rows="\n".join(rows))
+    address = reports.issue_address(run, runs.checked(script))
+    report = REPORT.format(address=address) if address else ""
+    source[0] += ENDING.format(arguments=arguments, rows="\n".join(rows), report=report)
 
 
 def described(run: runs.Run, sources: list[Source]) -> dict[str, str]:
@@ -63,7 +72,8 @@ def described(run: runs.Run, sources: list[Source]) -> dict[str, str]:
     }
 
 
-def _script(docname: str) -> Path | None:
+def script_of(docname: str) -> Path | None:
+    """Find the script of a page; None for any other document."""
     if not docname.startswith(GALLERY):
         return None
     script = project.EXAMPLES / f"{docname.removeprefix(GALLERY)}.py"

@@ -30,6 +30,9 @@ of *experimental-experiment* by Xavier Dupré. Its successor in his *onnx-diagno
 `Steel method forward to guess the dynamic shapes
 <https://github.com/sdpython/onnx-diagnostic/blob/121daa9855d0f0c55e526684cc60c1a3bd1d93d0/_doc/examples/plot_export_tiny_llm.py>`_,
 is called *the published page* below. Helpers of that package do work here.
+
+What you will learn: how to find out which sizes change from call to call, how to tell
+the exporter, and how to check that what comes out computes the same.
 """
 
 # %%
@@ -264,6 +267,9 @@ assert set(axes["first size"][axes["axis"] == 0]) == {1}
 # %%
 # The same as a picture: what one call is given.
 
+# Drawing: stacked bars, one for each call of forward. The tokens in the cache grow by
+# one from bar to bar, and on top of each stands one new token; only the first bar is
+# all new, the prompt.
 import matplotlib.pyplot as plt
 
 numbers = range(1, len(calls) + 1)
@@ -1100,6 +1106,9 @@ assert torch.equal(
 # How large are the differences? The picture sets them beside the spacing of 32-bit
 # floats near one, the finest difference that such numbers can have there.
 
+# Drawing: a row for each shape of the inputs, with a dot for the logits and a square
+# for the worst tensor of the cache. All of them lie left of the claimed bound, a line
+# on the right of a logarithmic axis.
 labels = [str(shape) for shape in onnx_differences]
 positions = range(len(labels))
 spacing = torch.finfo(torch.float32).eps

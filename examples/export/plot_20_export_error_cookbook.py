@@ -38,6 +38,8 @@ Three mistakes have no message of their own:
 
 The models are an untrained Tiny-LLM, as on :doc:`the page on its export
 <plot_10_tiny_llm_export>`, and modules of a few lines.
+
+What you will learn: what ten common errors of the exporter mean, and how to fix each.
 """
 
 # %%
@@ -645,6 +647,9 @@ for tokens, apart in unscaled.items():
 # %%
 # The same as a picture:
 
+# Drawing: two lines over the length of the text. The one of the fixed program stays at
+# zero. The one that never rescales leaves zero at the trained length, a dashed vertical
+# line.
 import matplotlib.pyplot as plt
 
 figure, axis = plt.subplots(figsize=(7, 3.2), layout="constrained", facecolor="white")

@@ -17,6 +17,9 @@ A whole sweep takes too long for a page. This one
   the same and the verdicts are not, this page goes red;
 - shows, in modules of a few lines, why some architectures compute other numbers once
   they are exported.
+
+What you will learn: how to check many architectures at once, and how to trace a
+difference to its cause.
 """
 
 # %%
@@ -132,11 +135,19 @@ if same:
 # How far did they all get? Each bar counts every registered architecture. What was not
 # reached, or has no verdict, is left empty.
 
+stages = [count.stage for count in kept.counts()]
+passing = [count.passed for count in kept.counts()]
+assert passing == sorted(passing, reverse=True)
+assert {count.of for count in kept.counts()} == {len(kept.registered)}
+
+# %%
+# As a picture:
+
+# Drawing: a horizontal bar for each stage, the first stage on top. The part that passed
+# gets shorter from stage to stage; a hatched end is what failed in that stage.
 import matplotlib.pyplot as plt
 
 figure, axis = plt.subplots(figsize=(7, 3.6), layout="constrained", facecolor="white")
-stages = [count.stage for count in kept.counts()]
-passing = [count.passed for count in kept.counts()]
 failing = [count.failed for count in kept.counts()]
 axis.barh(stages, passing, color="#4c72b0", label="passed")
 axis.barh(
@@ -148,9 +159,6 @@ axis.set_xlabel("registered architectures")
 axis.set_title("How far architectures get")
 axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 axis.spines[["top", "right"]].set_visible(False)
-
-assert passing == sorted(passing, reverse=True)
-assert {count.of for count in kept.counts()} == {len(kept.registered)}
 
 # %%
 # Where the numbers differ

@@ -16,6 +16,9 @@ that even within the embedding they do not all cost the same.
 
 The page stands alone, but :doc:`the page on dynamic quantization
 <plot_20_lstm_dynamic_quantization>` is the easier beginning.
+
+What you will learn: which layers hold the megabytes, what becomes of a weight in 4 or 2
+bits, and what each bit less costs.
 """
 
 # %%
@@ -176,15 +179,22 @@ assert error <= scale / 2 * 1.001
 # that is up to the largest weight of the block. Hence the blocks: one outlier spoils
 # the scale of its block and of no other.
 #
-# The picture shows the block with its codes. Below it is what the same 32 weights
-# become if the whole table shares one scale.
-
-import matplotlib.pyplot as plt
+# What do the same 32 weights become if the whole table shares one scale? They move
+# further.
 
 table = model.encoder.weight.detach().numpy()
 coarse_scale = np.abs(table).max() / 7
 coarse = np.round(block / coarse_scale) * coarse_scale
 assert np.abs(coarse - block).mean() > np.abs(restored - block).mean()
+
+# %%
+# The picture shows the block with its codes, and below it the same weights under the
+# scale of the whole table.
+
+# Drawing: two panels with the same 32 weights as dots, and a dash where four bits put
+# each of them. In the upper panel the steps between the possible values are narrow and
+# the dashes sit on the dots; in the lower one the steps are wide and many dashes miss.
+import matplotlib.pyplot as plt
 
 figure, subplots = plt.subplots(
     2, 1, figsize=(7, 4.5), sharex=True, layout="constrained"
@@ -330,6 +340,9 @@ assert 1.4 < small / large < 1.6  # six bits a weight in place of four, and a li
 # The same as a picture: each point is a model that you could ship. Nobody needs the
 # ones above and to the right of another.
 
+# Drawing: a mark for each variant, its price on a logarithmic axis over its size. The
+# marks fall from the upper left, few bits at a high price, to the lower right, many
+# bits at hardly any. A dashed line marks a price that is small.
 figure, axes = plt.subplots(figsize=(7.5, 4.5), layout="constrained")
 markers = {8: "o", 4: "s", 3: "^", 2: "v"}
 for bits, marker in markers.items():

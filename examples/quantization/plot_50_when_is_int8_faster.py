@@ -18,6 +18,9 @@ Runtime, on the published architecture. You will
 - compare each time with what the machine could do at best.
 
 The page stands on its own. It needs ``onnx``, ``onnxruntime`` and ``onnxscript``.
+
+What you will learn: for which shapes, threads and layers 8-bit integers are faster than
+floats, and how to measure it so that the answer holds.
 """
 
 # %%
@@ -203,20 +206,21 @@ print(
     f"live cells that contradict the kept grid: {len(contradicted)} of {len(now)}, "
     f"{where}"
 )
+BATCHES = sorted({cell.batch for cell in kept}, reverse=True)
+LENGTHS = sorted({cell.length for cell in kept})
 
 # %%
 # Now the map. Each number says how many times faster int8 is: above 1, and purple, it
 # is faster; below 1, and orange, slower. Brackets mean that the interval holds both. A
-# black line is drawn where the two break even. Rows of a panel are texts side by side,
+# thick line is drawn where the two break even. Rows of a panel are texts side by side,
 # columns are words at a time. The left half is eager PyTorch, the right half ONNX
 # Runtime, each against *its own* floats.
 
+# Drawing: a panel has a cell for each batch and length, coloured by the ratio that is
+# written in it, and a thick line where the ratio passes one.
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LogNorm
-
-BATCHES = sorted({cell.batch for cell in kept}, reverse=True)
-LENGTHS = sorted({cell.length for cell in kept})
 
 
 def draw_panel(axes, route, part, threads):
@@ -248,6 +252,10 @@ def draw_panel(axes, route, part, threads):
 # First, everything on one thread.
 
 
+# Drawing: six panels of ratios on one thread, eager PyTorch on the left, ONNX Runtime
+# on the right; from the top: the whole model, the LSTM, the decoder. On the left the
+# colour changes from panel to panel and towards single words; on the right it hardly
+# does.
 def draw_grid(threads):
     """Draw all parts of both routes."""
     figure, panels = plt.subplots(3, 2, figsize=(5.4, 8), layout="constrained")
@@ -271,9 +279,14 @@ draw_grid(threads=1)
 # %%
 # And with as many threads as the machine had cores:
 
-THREADS = max(cell.threads for cell in kept)
-draw_grid(THREADS)
+# Drawing: the same six panels with more threads. The LSTM of eager PyTorch is paler
+# than on one thread.
+draw_grid(max(cell.threads for cell in kept))
 
+# %%
+# Counted:
+
+THREADS = max(cell.threads for cell in kept)
 faster = sum(cell.low > 1 for cell in kept)
 slower = sum(cell.high < 1 for cell in kept)
 print(f"of {len(kept)} kept cells, int8 is faster in {faster}, slower in {slower}, ")
@@ -495,6 +508,9 @@ check("eager float32: all scores, to the last word's", every / last, "×", at_le
 # The dots are single repeats, the lines their medians. Each word's share of the time is
 # what a user waits for.
 
+# Drawing: columns of dots with a line at each median, in milliseconds for each word,
+# for reading on the left and for writing on the right: eager float32 and int8, ONNX
+# Runtime float32 and int8.
 figure, panels = plt.subplots(1, 2, figsize=(5.4, 3.4), layout="constrained")
 for axes, (use, by_candidate) in zip(panels, fifty.items(), strict=True):
     for position, timing in enumerate(by_candidate.values()):
@@ -604,6 +620,13 @@ seconds = {
     for precision in roofs
     for case, shape in CASES.items()
 }
+
+# %%
+# The roofs are lines, the measured times are points.
+
+# Drawing: two roofs on logarithmic axes, one for floats and a higher one for 8-bit
+# integers. Each rises from the left and then runs level. The measured points lie at
+# various distances below the roof of their colour.
 MARKS = {"eager": "o", "ONNX": "s"}
 figure, axes = plt.subplots(figsize=(5.4, 4.4), layout="constrained")
 intensity = np.geomspace(0.1, 1000)

@@ -62,6 +62,7 @@ API
     "examples/small/GALLERY_HEADER.rst": "Small\n-----\n\nPages that take no time.\n",
 }
 PROSE = "This sentence takes ten words and says nothing at all. " * 12
+LEARNED = "What you will learn: nothing."
 CHECK = 'check("one", 1, at_most=1)'
 LAST_CELL = "# %%\n# Here it comes."
 DIARY = "PAGES_THAT_RAN"
@@ -151,7 +152,7 @@ class Project:
         script = self.page(name)
         script.parent.mkdir(exist_ok=True)
         script.write_text(
-            f'"""\nThe page {script.stem}\n{"=" * 60}\n\n{prose}\n"""\n\n'
+            f'"""\nThe page {script.stem}\n{"=" * 60}\n\n{prose}\n\n{LEARNED}\n"""\n\n'
             "import os\nfrom pathlib import Path\n\nfrom smallport.checks import check\n\n"
             f'with Path(os.environ["{DIARY}"]).open("a") as diary:\n'
             f'    print("{name}", file=diary)\n{check}\n'

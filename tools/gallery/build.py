@@ -166,15 +166,15 @@ def start_over_where_needed() -> bool:
 
 
 def what_green_means() -> str:
-    """List the address of the site, its pages, and what its API reference is made from."""
-    address = os.environ.get("SMALLPORT_SITE_URL", "")
+    """List the site's addresses, its pages, and what its API reference is made from."""
+    addresses = [os.environ.get(name, "") for name in settings.ADDRESSES]
     sources = [
         project.DOCS / "api.rst",
         *sorted((project.DOCS / "_templates").rglob("*.rst")),
         *sorted((project.ROOT / "src").rglob("*.py")),
     ]
     checksums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sources]
-    return "\n".join([address, *map(project.docname, project.scripts()), *checksums])
+    return "\n".join([*addresses, *map(project.docname, project.scripts()), *checksums])
 
 
 def is_busy() -> bool:

@@ -92,8 +92,8 @@ def run_page(script: Path, environment: runs.Environment) -> None:
     elif not note["passed"]:
         line, failure = gates.failure(script)
     name = script.relative_to(project.EXAMPLES).as_posix()
-    seconds, threads = note.get("seconds"), note.get("threads")
-    run = runs.Run(name, began, environment, seconds, failure, line, tuple(left), threads)
+    seen = {key: note.get(key) for key in ("seconds", "threads", "megabytes")}
+    run = runs.Run(name, began, environment, failure=failure, line=line, left=tuple(left), **seen)
     runs.write(script, run)
 
 
@@ -224,7 +224,9 @@ def remove_unfinished() -> None:
 
 def remove_page(script: Path) -> None:
     """Delete what the gallery and the site hold of a page, and its record."""
-    own = re.compile(rf"(sphx_glr_)?{re.escape(script.stem)}(_\d+|_thumb|_codeobj)*(_2_00x)?(\.|$)")
+    own = re.compile(
+        rf"(sphx_glr_)?{re.escape(script.stem)}(_\d+|_thumb|_small|_codeobj)*(_2_00x)?(_dark)?(\.|$)"
+    )
     for file in list(project.GALLERY.rglob(f"*{script.stem}*")):
         if own.match(file.name):
             file.unlink()

@@ -15,6 +15,7 @@ from tools.gallery.runs import Environment, checksum
 
 RUNNERS = (
     DOCS / "conf.py",
+    DOCS / "_ext" / "figures.py",
     DOCS / "_ext" / "notebooks.py",
     DOCS / "_ext" / "pages.py",
     Path(__file__).with_name("execute.py"),

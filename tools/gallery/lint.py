@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
-from tools.gallery import claims, handlers, project
+from tools.gallery import claims, drawing, handlers, opening, project
 from tools.gallery.project import Finding, finding
 
 HEADER = "GALLERY_HEADER.rst"
@@ -28,6 +28,7 @@ LEAST_WORDS = 100
 CELL_RULES = (
     "cell-length",
     "conditional",
+    "drawing",
     "exit",
     "filter",
     "finally",
@@ -152,6 +153,7 @@ def on_page(script: Path) -> list[Finding]:
         *claims.undeclared(script, text),
         *long_cells(script, cells),
         *tables_lost(script, cells),
+        *drawing.findings(script, cells),
     ]
     comments = list(lifted(script))
     allowed = {
@@ -163,7 +165,11 @@ def on_page(script: Path) -> list[Finding]:
         if not any(rule == one.rule and cell.holds(one.line) for cell, rule in allowed)
     ]
     prose = [cell for cell in cells if cell.kind == "text"]
-    kept += [*too_little_prose(script, prose), *bad_comments(script, text)]
+    kept += [
+        *too_little_prose(script, prose),
+        *nothing_learned(script, text),
+        *bad_comments(script, text),
+    ]
     for cell in prose:
         kept += figures(script, cell.line, "\n".join(cell.lines))
     return kept
@@ -214,6 +220,13 @@ def too_little_prose(script: Path, prose: list[Cell]) -> Iterator[Finding]:
             "how"
         )
         yield finding(script, None, "prose", message)
+
+
+def nothing_learned(script: Path, text: str) -> Iterator[Finding]:
+    """Find pages that do not say what one learns from them."""
+    if not opening.learned(text):
+        message = "does not say what one learns: end its docstring with 'What you will learn: …'"
+        yield finding(script, None, "learned", message)
 
 
 def long_cells(script: Path, cells: list[Cell]) -> Iterator[Finding]:

@@ -79,6 +79,8 @@ class Run:
         How many threads PyTorch used at its end; None where it did not use PyTorch.
     results
         SHA-256 of what it measured; empty where it measured nothing.
+    megabytes
+        The most memory that one of its processes took, in MB; None where the system cannot tell.
     """
 
     page: str
@@ -90,6 +92,7 @@ class Run:
     left: tuple[str, ...] = ()
     threads: int | None = None
     results: str = ""
+    megabytes: float | None = None
 
     @property
     def passed(self) -> bool:

@@ -1,0 +1,107 @@
+"""A page opens with a card from the records of its run."""
+
+from types import SimpleNamespace
+
+import pytest
+
+import card
+from tools.gallery import fingerprint, project, runs
+
+PAGE = """\
+.. only:: html
+
+    .. note::
+        :class: sphx-glr-download-link-note
+
+        :ref:`Go to the end <sphx_glr_download_gallery_small_page.py>`
+        to download the full example code.
+
+.. rst-class:: sphx-glr-example-title
+
+.. _sphx_glr_gallery_small_page.py:
+
+
+A page
+======
+
+An introduction.
+
+What you will learn: how ``a page``
+opens.
+
+.. GENERATED FROM PYTHON SOURCE LINES 9-12
+"""
+
+
+@pytest.fixture
+def environment():
+    return runs.Environment(
+        commit="0123",
+        date="2026-11-02T21:52:00+00:00",
+        processor="A processor",
+        int8_dot_products=(),
+        cores=1,
+        versions={"python": "3.11.7", "torch": "2.13.0"},
+        assets="embedded",
+        corpus="",
+        fingerprint="",
+    )
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch, environment):
+    """Give an application that has one page, which ran."""
+    monkeypatch.setattr(project, "EXAMPLES", tmp_path)
+    monkeypatch.setattr(runs, "FOLDER", tmp_path / "records")
+    script = tmp_path / "small" / "page.py"
+    script.parent.mkdir()
+    script.write_text('"""\nA page\n\nWhat you will learn: how ``a page``\nopens.\n"""\n')
+    runs.write(script, runs.Run("small/page.py", "", environment, seconds=92, megabytes=1315.1))
+    seen = []
+    downloads = SimpleNamespace(add_file=lambda _, file: f"0123/{file.rpartition('/')[2]}")
+    env = SimpleNamespace(dlfiles=downloads, note_dependency=seen.append)
+    return SimpleNamespace(env=env, seen=seen)
+
+
+def carded(app, docname="gallery/small/page"):
+    source = [PAGE]
+    card.add_card(app, docname, source)
+    return source[0].replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_the_card_stands_under_the_title_in_place_of_the_note(app):
+    text = carded(app)
+    assert "Go to the end" not in text
+    assert text.index("\nA page\n======\n") < text.index(".. container:: smallport-card")
+    assert text.index("smallport-card") < text.index("An introduction.")
+    assert text.count("What you will learn") == 1
+    assert ".. GENERATED FROM PYTHON SOURCE LINES 9-12" in text
+    assert len(app.seen) == 2
+
+
+def test_the_card_says_what_the_record_says(app):
+    text = carded(app)
+    assert "**What you will learn:** how ``a page`` opens." in text
+    assert ":description: how a page opens." in text
+    assert ":Takes: 1 min 32 s\n" in text
+    assert ":Needs: 1.32 GB of memory, no download but the packages, a processor and no GPU" in text
+    assert "2 November 2026 on A processor, 1 core, with python 3.11.7, torch 2.13.0" in text
+    assert "<page.py>`" in text
+    assert "<page.ipynb>`" in text
+
+
+def test_colab_is_offered_only_where_the_address_is_known(app, monkeypatch):
+    assert "Colab" not in carded(app)
+    monkeypatch.setenv(fingerprint.SITE_URL, "https://example.org/smallport/")
+    address = "https%3A%2F%2Fexample.org%2Fsmallport%2F_downloads%2F0123%2Fpage.ipynb"
+    assert f"`Open in Colab <{card.COLAB}{address}>`__" in carded(app)
+
+
+@pytest.mark.parametrize("docname", ["results", "gallery/index", "gallery/small/gone"])
+def test_other_documents_are_left_alone(app, docname):
+    assert carded(app, docname) == PAGE
+
+
+def test_memory_that_nobody_measured_is_not_named(environment):
+    run = runs.Run("small/page.py", "", environment, seconds=1)
+    assert ":Needs: no download but the packages" in card.rendered(run, "much")
