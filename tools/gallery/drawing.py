@@ -7,7 +7,7 @@ comment in the script and in the notebook.
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -55,7 +55,7 @@ def described(code: str) -> str | None:
     return " ".join(line.removeprefix("#").strip() for line in lines).strip()
 
 
-def findings(script: Path, cells: list[Cell]) -> Iterator[Finding]:
+def findings(script: Path, cells: Sequence[Cell]) -> Iterator[Finding]:
     """Find cells that draw and do not say what, and those that say so and do something else."""
     drawn: dict[str, int] = {}
     for cell in cells:

@@ -92,8 +92,17 @@ def run_page(script: Path, environment: runs.Environment) -> None:
     elif not note["passed"]:
         line, failure = gates.failure(script)
     name = script.relative_to(project.EXAMPLES).as_posix()
-    seen = {key: note.get(key) for key in ("seconds", "threads", "megabytes")}
-    run = runs.Run(name, began, environment, failure=failure, line=line, left=tuple(left), **seen)
+    run = runs.Run(
+        name,
+        began,
+        environment,
+        note.get("seconds"),
+        failure,
+        line,
+        tuple(left),
+        note.get("threads"),
+        megabytes=note.get("megabytes"),
+    )
     runs.write(script, run)
 
 
