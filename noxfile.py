@@ -81,11 +81,13 @@ def environment(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, dependencies, and the rules for pages that need no run; without PyTorch."""
+    """Check style, dependencies, workflows, and the pages' rules that need no run or PyTorch."""
     session.install("-q", "-c", "constraints.txt", *in_groups("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("deptry", "src", "examples")
+    session.run("actionlint")
+    session.run("zizmor", "--offline", "--quiet", ".github")
     session.run("python", "-m", "tools.gallery.lint")
 
 
