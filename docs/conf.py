@@ -107,6 +107,7 @@ alone = ("index", "results", "scoreboard", "assets", "contributing")
 html_sidebars = {name: [] for name in alone}
 html_copy_source = False
 html_show_sourcelink = False
+html_scaled_image_link = False  # a thumbnail leads to its page, not to itself
 html_theme_options = {
     "logo": {"image_light": "_static/logo.svg", "image_dark": "_static/logo.svg", "text": project},
     "navbar_align": "left",

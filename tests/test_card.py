@@ -84,7 +84,7 @@ def test_the_card_says_what_the_record_says(app):
     assert "**What you will learn:** how ``a page`` opens." in text
     assert ":description: how a page opens." in text
     assert ":Takes: 1 min 32 s\n" in text
-    assert ":Needs: 1.32 GB of memory, no download but the packages, a processor and no GPU" in text
+    assert ":Needs: 1.3 GB of memory, no download but the packages, a processor and no GPU" in text
     assert "2 November 2026 on A processor, 1 core, with python 3.11.7, torch 2.13.0" in text
     assert "<page.py>`" in text
     assert "<page.ipynb>`" in text

@@ -64,6 +64,16 @@ def test_the_thumbnail_is_drawn_in_its_own_size(tmp_path, block_vars):
         assert small.size == (800, 560)
 
 
+def test_the_first_panel_fills_the_thumbnail(tmp_path, block_vars):
+    scraped(tmp_path, block_vars, SAID)
+    with Image.open(block_vars["file_conf"]["thumbnail_path"]) as small:
+        rows, columns = np.nonzero(np.asarray(small.convert("L")) < 128)
+    assert rows.min() < 30
+    assert columns.min() < 30
+    assert rows.max() > 530
+    assert columns.max() > 770
+
+
 def test_the_page_chooses_its_thumbnail(tmp_path, block_vars):
     block_vars["file_conf"]["thumbnail_number"] = 2
     scraped(tmp_path, block_vars, SAID)

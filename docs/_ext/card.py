@@ -60,7 +60,7 @@ def rendered(run: runs.Run, learned: str, colab: str = "") -> str:
         The address that opens the notebook in Colab, if there is one.
     """
     ran = run.environment
-    memory = quantities.quantity(run.megabytes / 1000, "GB") if run.megabytes else ""
+    memory = quantities.quantity(round(run.megabytes / 1000, 1), "GB") if run.megabytes else ""
     needs = [f"{memory} of memory"] if memory else []
     cores = f"{ran.cores} {'core' if ran.cores == 1 else 'cores'}"
     return TEMPLATE.render(

@@ -27,6 +27,7 @@ NIGHT = (0x14, 0x18, 0x1E)
 
 DARK = "_dark"
 THUMBNAIL_INCHES = (4.0, 2.8)
+MARGIN = 0.02
 THUMBNAIL_DPI = 200
 
 
@@ -73,8 +74,19 @@ def draw_small(figure: Any, file: Path) -> None:
             figure.delaxes(axes)
     if legend := panels[0].get_legend():
         legend.remove()
+    figure.set_layout_engine("none")  # which would leave the room of the others empty
     figure.set_size_inches(*THUMBNAIL_INCHES)
+    fill(figure, panels[0])
     figure.savefig(file, dpi=THUMBNAIL_DPI)
+
+
+def fill(figure: Any, axes: Any) -> None:
+    """Give axes all of a figure, but for what their labels take and a small margin."""
+    axes.set_position([0, 0, 1, 1])
+    taken = axes.get_tightbbox().transformed(figure.transFigure.inverted())
+    left, bottom = MARGIN - min(taken.x0, 0), MARGIN - min(taken.y0, 0)
+    right, top = MARGIN + max(taken.x1 - 1, 0), MARGIN + max(taken.y1 - 1, 0)
+    axes.set_position([left, bottom, 1 - left - right, 1 - bottom - top])
 
 
 def in_the_dark(light: np.ndarray) -> np.ndarray:
