@@ -1,8 +1,10 @@
 """Look at every page of the site, and at pages that are wrong on purpose."""
 
+import re
+
 import pytest
 
-from tools.site import gate, server
+from tools.site import gate, ready, server
 
 pytestmark = pytest.mark.site
 
@@ -16,6 +18,14 @@ def visitor(browser, address):
 def test_a_page_is_sound_in_every_setting(visitor, every_page):
     problems = visitor.problems(every_page)
     assert not problems, "\n" + "\n".join(map(str, problems))
+
+
+def test_no_style_depends_on_how_a_screen_is_held():
+    """What axe would look for in the sheets themselves (WCAG 1.3.4)."""
+    sheets = list(ready.SITE.rglob("*.css"))
+    assert sheets
+    held = re.compile(r"@media[^{]*\borientation\b")
+    assert not [sheet for sheet in sheets if held.search(sheet.read_text("utf-8"))]
 
 
 SOUND = """<!doctype html>
@@ -39,11 +49,14 @@ addEventListener("load", async () => {
   late.style.height = "50vh";
 });
 """
+WORDS = "<span class=s>a</span> <span class=s>word</span> <span class=s>more</span>"
+CODE = f"<div class=highlight><pre>{WORDS}</pre></div>"
 FAULTS = {
     "console": ("<script>console.error('oh')</script>", "console error: oh"),
     "script": ("<script>nothing()</script>", "failed: nothing is not defined"),
     "not found": ("<img alt='' src='none.png'>", "request failed with status 404"),
     "srcset": (f"<img alt='' srcset='{ELSEWHERE} 2x'>", "asks another host for this image"),
+    "code": (f"<style>.s {{ color: #777; background: #888 }}</style>{CODE}", "color-contrast: "),
     "single quotes": (f"<script src='{ELSEWHERE}'></script>", "asks another host for this script"),
     "import": (f"<style>@import '{ELSEWHERE}';</style>", "asks another host for this stylesheet"),
     "preload": (f"<link rel=modulepreload href='{ELSEWHERE}'>", "asks another host for this"),
@@ -63,7 +76,16 @@ FAULTS = {
         f"<p id=late></p><p style='height: 50vh'>x</p><script>{LATE}</script>",
         "(light, 1280 px): moves by ",
     ),
+    "heavy": (
+        "<img alt='' src='heavy.svg'>",
+        "(light, 1280 px): weighs 1.60 MB, more than 1.5: 1.60",
+    ),
+    "alt": (
+        "<img src='data:image/svg+xml,<svg xmlns=%22http://www.w3.org/2000/svg%22/>'>",
+        "alt: ",
+    ),
 }
+HEAVY = f"<svg xmlns='http://www.w3.org/2000/svg'><!--{'x' * 1_600_000}--></svg>"
 
 
 @pytest.fixture
@@ -72,6 +94,7 @@ def look_at(browser, tmp_path):
 
     def problems(body):
         (tmp_path / "page.html").write_text(SOUND.replace("BODY", body), encoding="utf-8")
+        (tmp_path / "heavy.svg").write_text(HEAVY, encoding="utf-8")
         with server.serving(tmp_path) as root:
             visitor = gate.Visitor(browser, root)
             try:

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Browser
 
-from tools.site import axe, layout, visit
+from tools.site import axe, layout, visit, weight
 from tools.site.visit import Problem
 
 
@@ -24,6 +24,7 @@ class Visitor:
         self.log.listen(self.context)
         layout.note_shifts(self.context)
         self.page = self.context.new_page()
+        self.scale = weight.Scale(self.page)
 
     def problems(self, name: str) -> list[Problem]:
         """Open a page and look at it in every setting.
@@ -35,9 +36,12 @@ class Visitor:
         """
         first = visit.SETTINGS[0]
         visit.prepare(self.page, first)
+        self.scale.clear()
         self.page.goto(self.root + name)
         self.page.evaluate(layout.SETTLED)
         found = layout.shifts(self.page, name, first)
+        layout.load_figures(self.page)
+        found += self.scale.problems(name, first)
         axe.load(self.page)
         for setting in visit.SETTINGS:
             visit.switch(self.page, setting)

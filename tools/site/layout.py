@@ -34,6 +34,14 @@ STICKING_OUT = """
 }
 """
 
+LOAD_FIGURES = """
+async () => {
+  const shown = [...document.images].filter((one) => one.checkVisibility());
+  shown.forEach((one) => { one.loading = "eager"; });
+  await Promise.all(shown.map((one) => one.decode().catch(() => 0)));
+}
+"""
+
 NOTE_SHIFTS = """
 window.layoutShifts = [];
 new PerformanceObserver((list) => {
@@ -55,6 +63,11 @@ def sideways(page: Page, name: str, setting: Setting) -> list[Problem]:
 def note_shifts(context: BrowserContext) -> None:
     """Have every page that is opened from now on note what moves while it loads."""
     context.add_init_script(NOTE_SHIFTS)
+
+
+def load_figures(page: Page) -> None:
+    """Have an open page load the figures that a reader would come to by scrolling."""
+    page.evaluate(LOAD_FIGURES)
 
 
 def shifts(page: Page, name: str, setting: Setting) -> list[Problem]:
