@@ -27,6 +27,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     # Our own, in docs/_ext.
+    "accessible",
     "card",
     "discovery",
     "figures",
@@ -105,6 +106,7 @@ html_favicon = "_static/logo.svg"
 html_context = {"default_mode": "auto"}
 alone = ("index", "results", "scoreboard", "assets", "contributing")
 html_sidebars = {name: [] for name in alone}
+html_scaled_image_link = False  # thumbnails have a size and lead to their pages, not to images
 html_copy_source = False
 html_show_sourcelink = False
 html_scaled_image_link = False  # a thumbnail leads to its page, not to itself

@@ -170,31 +170,3 @@ def test_a_home_that_is_a_file_is_no_hindrance(tmp_path, monkeypatch):
         assert gates.junk_in(f"in {Path.home()}/model.pt") == "a path of the machine"
     finally:
         gates.machine_path.cache_clear()
-
-
-@pytest.mark.parametrize(
-    ("tag", "address"),
-    [
-        ('<script src="https://a.org/x.js"></script>', "https://a.org/x.js"),
-        ('<link rel="stylesheet" href="//a.org/x.css">', "//a.org/x.css"),
-        ('<link href="https://a.org/x.css" rel="stylesheet">', "https://a.org/x.css"),
-    ],
-)
-def test_what_another_host_would_serve_is_found(tmp_path, tag, address):
-    (tmp_path / "page.html").write_text(tag, encoding="utf-8")
-    (finding,) = gates.foreign_requests(tmp_path)
-    assert finding.place == "page.html"
-    assert address in finding.message
-
-
-@pytest.mark.parametrize(
-    "tag",
-    [
-        '<a href="https://a.org/">a link</a>',
-        '<img src="_static/logo.svg">',
-        '<link rel="canonical" href="http://127.0.0.1:8000/index.html">',
-    ],
-)
-def test_links_and_own_files_are_no_foreign_requests(tmp_path, tag):
-    (tmp_path / "page.html").write_text(tag, encoding="utf-8")
-    assert list(gates.foreign_requests(tmp_path)) == []

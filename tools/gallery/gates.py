@@ -22,12 +22,6 @@ SHOWN_AS = {".. code-block:: none", ".. code-block:: pytb"}
 OUTPUT_TABLE = '    <div class="output_subarea'
 LINES = re.compile(r"\.\. GENERATED FROM PYTHON SOURCE LINES (\d+)-(\d+)")
 
-FETCHED = re.compile(
-    r"""<(?:script|img|iframe|source)\b[^>]*\bsrc="(?P<address>(?:https?:)?//[^"]+)"
-    |<link\b(?=[^>]*\brel="(?:stylesheet|preload|icon)")[^>]*\bhref="(?P<sheet>(?:https?:)?//[^"]+)"
-    """,
-    re.VERBOSE,
-)
 TRACEBACK = re.compile(r"^[\s|+]*(?:Exception Group )?Traceback \(most recent call last\)")
 LOG_LINES = [
     r"\[?(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b[\]: ]",
@@ -81,7 +75,7 @@ def findings(site: Path, environment: runs.Environment) -> list[Finding]:
             found += left_behind(script, run)
             if run.passed:
                 found += [*unmet(script), *junk_in_output(script)]
-    return [*found, *unwritten(scripts, site), *foreign_requests(site)]
+    return [*found, *unwritten(scripts, site)]
 
 
 def first_line(script: Path, line: int) -> int:
@@ -169,15 +163,6 @@ def unwritten(scripts: list[Path], site: Path) -> Iterator[Finding]:
         if not page_in(site, script).exists():
             message = "has no page in the site: sphinx-build stopped before writing it"
             yield finding(script, None, "site", message)
-
-
-def foreign_requests(site: Path) -> Iterator[Finding]:
-    """Find what a browser would fetch from another host when somebody reads the site."""
-    for page in sorted(site.rglob("*.html")):
-        for tag in FETCHED.finditer(page.read_text(encoding="utf-8")):
-            address = tag["address"] or tag["sheet"]
-            message = f"asks another host for {address}: serve it with the site"
-            yield Finding(page.relative_to(site).as_posix(), None, "site", message)
 
 
 def junk_in_output(script: Path) -> Iterator[Finding]:

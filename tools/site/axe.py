@@ -1,0 +1,63 @@
+"""Find what axe-core can see of WCAG 2.1, levels A and AA."""
+
+from typing import Any
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page
+
+from tools.site.visit import Problem, Setting
+
+OPTIONS = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"],
+    "resultTypes": ["violations"],
+    # axe would fetch what a sheet imports from an address relative to the page, where nothing is.
+    "preload": False,
+}
+
+MERGE_WORDS = """
+() => document.querySelectorAll(".highlight pre").forEach((block) => {
+  const seen = new Set();
+  block.querySelectorAll("span[class]:not(:has(*))").forEach((word) => {
+    if (word.attributes.length > 1 || word.closest("a")) return;
+    if (seen.has(word.className)) word.replaceWith(word.textContent);
+    // axe judges no colour by a single character.
+    else if (word.textContent.trim().length > 1) seen.add(word.className);
+  });
+  block.normalize();
+})
+"""
+"""Keep one word of each colour in a block of code: highlighting makes thousands of elements."""
+
+
+def load(page: Page) -> None:
+    """Bring axe into an open page, once."""
+    page.evaluate(MERGE_WORDS)
+    page.evaluate(AXE_SCRIPT)
+
+
+def problems(page: Page, name: str, setting: Setting) -> list[Problem]:
+    """Run axe over an open page, with nothing excluded.
+
+    Parameters
+    ----------
+    page
+        The page, with axe loaded.
+    name
+        What to call it.
+    setting
+        What it is shown with.
+    """
+    result = page.evaluate("options => axe.run(document, options)", OPTIONS)
+    return [
+        Problem(name, f"{setting}, {_selector(node)}", f"{rule['id']}: {_summary(node)}")
+        for rule in result["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+def _selector(node: dict[str, Any]) -> str:
+    return " ".join(str(part) for part in node["target"])
+
+
+def _summary(node: dict[str, Any]) -> str:
+    return " ".join(node["failureSummary"].split()) + f" In: {node['html']}"
