@@ -33,7 +33,9 @@ extensions = [
     "folding",
     "inventories",
     "kept",
+    "markup",
     "measured",
+    "messages",
     "notebooks",
     "order",
     "pages",
@@ -100,11 +102,13 @@ html_theme = "pydata_sphinx_theme"
 html_title = "Smallport"
 html_static_path = ["_static"]
 html_css_files = ["smallport.css"]
-html_js_files = [("smallport.js", {"defer": "defer"})]
+html_js_files = [("smallport.js", {"defer": "defer"}), ("print_in_light.js", {"defer": "defer"})]
+html_search_scorer = str(HERE / "_static" / "search_scorer.js")
 html_favicon = "_static/logo.svg"
 html_context = {"default_mode": "auto"}
 alone = ("index", "results", "scoreboard", "assets", "contributing")
 html_sidebars = {name: [] for name in alone}
+html_scaled_image_link = False  # thumbnails have a size and lead to their pages, not to images
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
@@ -117,5 +121,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_selector = ":not(.sphx-glr-script-out) > div.highlight > pre"  # not what code printed
+copybutton_prompt_text = r">>> |\.\.\.(?: |$)|\$ "
 copybutton_prompt_is_regexp = True
+copybutton_copy_empty_lines = False
