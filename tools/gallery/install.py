@@ -163,4 +163,5 @@ def notebook_cell(code: str, wheel: Wheel) -> str:
 def described() -> dict[str, Any]:
     """Read what pyproject.toml says of the package."""
     text = (project.ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)["project"]
+    about: dict[str, Any] = tomllib.loads(text)["project"]
+    return about
