@@ -85,5 +85,5 @@ def printed_otherwise(page: list[str], run: list[str]) -> Iterator[str]:
 
 
 def lines(text: str) -> list[str]:
-    """Read the lines of an output as they look."""
-    return [line.rstrip() for line in clocked.masked(text) if line.strip()]
+    """Read the lines of an output; the site takes their common indentation away."""
+    return [line.strip() for line in clocked.masked(text) if line.strip()]

@@ -141,8 +141,8 @@ def execute(notebook: Path, landing: Landing, name: str) -> list[str]:
     first, *others = [cell for cell in content.cells if cell.cell_type == "code"]
     if "ERROR" in (said := "".join(streams(first, "stdout", "stderr"))):
         raise RunError(f"could not install what it needs:\n{said[-TAIL:]}")
-    said = [text for cell in others for text in streams(cell, "stderr")]
-    if warned := [text for text in said if "Warning" in text and WITHOUT_WIDGETS not in text]:
+    errors = [text for cell in others for text in streams(cell, "stderr")]
+    if warned := [text for text in errors if "Warning" in text and WITHOUT_WIDGETS not in text]:
         raise RunError(f"warned: {warned[0][-TAIL:]}")
     return [text for cell in others if (text := "".join(streams(cell, "stdout")))]
 
