@@ -140,6 +140,13 @@ def site(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def downloads(session: nox.Session) -> None:
+    """Run every script and notebook that the built site offers, and the bundle, as readers do."""
+    session.install("-q", "-c", "constraints.txt", *in_groups("downloads"))
+    session.run("python", "-m", "tools.downloads", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure every route, with all peers; with SMALLPORT_ASSETS=published, keep the results."""
     everything = ["-e", f".[{EXTRAS}]", *in_groups("peers")]

@@ -30,6 +30,7 @@ extensions = [
     "accessible",
     "card",
     "discovery",
+    "downloads",
     "figures",
     "folding",
     "inventories",
@@ -37,7 +38,6 @@ extensions = [
     "markup",
     "measured",
     "messages",
-    "notebooks",
     "order",
     "pages",
     "provenance",
@@ -64,14 +64,14 @@ intersphinx_mapping = {
     "torch": ("https://docs.pytorch.org/docs/stable", None),
 }
 
-# Where readers find the site, and so its wheel; by default, where `nox -s docs -- --serve` puts it.
-html_baseurl = os.environ.get("SMALLPORT_SITE_URL", "http://127.0.0.1:8000").rstrip("/") + "/"
+# Where readers find the site, and so its wheel; empty where whoever builds it does not say.
+address = os.environ.get("SMALLPORT_SITE_URL", "").rstrip("/")
+html_baseurl = address and f"{address}/"
 html_extra_path = ["_build/wheel"]
 notfound_urls_prefix = urlsplit(html_baseurl).path or "/"
-if address := os.environ.get("SMALLPORT_SITE_URL"):  # cards for social networks name the site
+if address:  # cards for social networks name the site
     extensions.append("sphinxext.opengraph")
-    ogp_site_url = f"{address.rstrip('/')}/"
-wheel = f"smallport-{release}-py3-none-any.whl"
+    ogp_site_url = html_baseurl
 
 # The pages: tools.gallery.execute runs each one in a process of its own, before they are rendered.
 plot_gallery = "False"
@@ -95,7 +95,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_signature": False,
     "write_computation_times": False,
-    "first_notebook_cell": f"%pip install {html_baseurl}{wheel}",
+    "download_all_examples": False,  # our own archive has the wheel, too
 }
 
 # Looks. Everything that a page needs is served with it.
@@ -103,7 +103,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "Smallport"
 html_static_path = ["_static"]
 html_css_files = ["smallport.css"]
-html_js_files = [("smallport.js", {"defer": "defer"}), ("print_in_light.js", {"defer": "defer"})]
+html_js_files = [("print_in_light.js", {"defer": "defer"})]
 html_search_scorer = str(HERE / "_static" / "search_scorer.js")
 html_favicon = "_static/logo.svg"
 html_context = {"default_mode": "auto"}

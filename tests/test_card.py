@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 import card
-from tools.gallery import fingerprint, project, runs
+from tools.gallery import project, runs, settings
 
 PAGE = """\
 .. only:: html
@@ -92,7 +92,7 @@ def test_the_card_says_what_the_record_says(app):
 
 def test_colab_is_offered_only_where_the_address_is_known(app, monkeypatch):
     assert "Colab" not in carded(app)
-    monkeypatch.setenv(fingerprint.SITE_URL, "https://example.org/smallport/")
+    monkeypatch.setenv(settings.SITE_URL, "https://example.org/smallport/")
     address = "https%3A%2F%2Fexample.org%2Fsmallport%2F_downloads%2F0123%2Fpage.ipynb"
     assert f"`Open in Colab <{card.COLAB}{address}>`__" in carded(app)
 

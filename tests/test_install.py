@@ -10,6 +10,8 @@ from tools.gallery import install, project
 
 PROJECT = tomllib.loads((project.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PAGES = list(project.scripts())
+PUBLISHED, UNPUBLISHED = install.Wheel("1.0", "https://example.org/"), install.Wheel("1.0")
+CODE = "import torch\n"
 
 
 def packages(requirements):
@@ -41,3 +43,51 @@ def test_the_extra_of_a_page_brings_what_it_imports(page):
 )
 def test_the_extra_is_chosen_by_what_is_imported(code, extra):
     assert install.extra_of(code) == extra
+
+
+def requirements(metadata):
+    """Read a script's metadata as uv and pipx do: PEP 723's own expression."""
+    pattern = r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$"
+    (found,) = re.finditer(pattern, metadata)
+    assert found["type"] == "script"
+    lines = found["content"].splitlines(keepends=True)
+    return tomllib.loads("".join(line.removeprefix("# ").removeprefix("#") for line in lines))
+
+
+def test_a_script_names_the_wheel_at_the_address_of_the_site():
+    read = requirements(install.script_metadata("import onnxruntime", PUBLISHED) + CODE)
+    assert read["requires-python"] == PROJECT["requires-python"]
+    assert read["dependencies"][0] == f"smallport[onnx] @ https://example.org/{PUBLISHED.name}"
+    assert read["tool"]["uv"]["sources"]["torch"]["index"] == read["tool"]["uv"]["index"][0]["name"]
+
+
+def test_a_script_names_the_wheel_beside_it_where_the_site_has_no_address():
+    metadata = install.script_metadata("import torch", UNPUBLISHED)
+    read = requirements(metadata + CODE)
+    assert read["dependencies"][0] == "smallport[quantization]==1.0"
+    assert read["tool"]["uv"] == {"sources": {"smallport": {"path": UNPUBLISHED.name}}}
+    assert "http" not in metadata
+
+
+@pytest.mark.parametrize("extra", ["quantization", "onnx", "export"])
+def test_what_the_pages_are_about_comes_in_the_versions_of_the_site(extra):
+    pinned = install.pins(extra)
+    lines = (project.ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert set(pinned) <= set(lines)
+    names = {pin.partition("==")[0] for pin in pinned}
+    assert "torch" in names
+    assert ("transformers" in names) == (extra == "export")
+
+
+def test_the_first_cell_of_a_notebook_says_what_to_do_and_installs_from_beside_it():
+    *sentence, command = install.notebook_cell("import torch", UNPUBLISHED).splitlines()
+    assert all(line.startswith("# ") for line in sentence)
+    assert UNPUBLISHED.name in sentence[0]
+    assert command.startswith(f'%pip install -q "./{UNPUBLISHED.name}[quantization]" torch==')
+    assert "http" not in command
+
+
+def test_the_first_cell_of_a_notebook_installs_without_cuda_where_the_site_has_an_address():
+    command = install.notebook_cell("import torch", PUBLISHED).splitlines()[-1]
+    assert f"--extra-index-url {install.CPU_INDEX}" in command
+    assert f'"smallport[quantization] @ https://example.org/{PUBLISHED.name}"' in command

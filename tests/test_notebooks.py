@@ -1,19 +1,27 @@
-"""Notebooks read well where there is no Sphinx."""
+"""Notebooks read well where there is no Sphinx, and begin with what installs their imports."""
 
 import json
-import zipfile
 
 import pytest
 
 import notebooks
+from tools.gallery.install import Wheel
 
-HERE, ROOT = "https://site/gallery/folder/", "https://site/"
+PAGE, SITE = "gallery/folder/plot_10", "https://site/"
+PUBLISHED, UNPUBLISHED = Wheel("1.0", SITE), Wheel("1.0")
 
 
-def text_of(source):
-    notebook = {"cells": [{"cell_type": "markdown", "metadata": {}, "source": [source]}]}
-    content = notebooks.converted(json.dumps(notebook).encode(), HERE, ROOT)
-    return "".join(json.loads(content)["cells"][0]["source"])
+def cells_of(*cells, wheel=PUBLISHED):
+    made = [
+        {"cell_type": kind, "metadata": {}, "source": [source], "outputs": []}
+        for kind, source in cells
+    ]
+
+    def link(page):
+        return wheel.site and f"{wheel.site}{page}.html"
+
+    content = notebooks.converted(json.dumps({"cells": made}).encode(), PAGE, wheel, link)
+    return ["".join(cell["source"]) for cell in json.loads(content)["cells"]]
 
 
 @pytest.mark.parametrize(
@@ -22,8 +30,13 @@ def text_of(source):
         ("see :func:`smallport.lstm.train` now", "see `smallport.lstm.train` now"),
         ("a :class:`~transformers.DynamicCache`.", "a `DynamicCache`."),
         ("took :published:`188.6 s`, then", "took 188.6 s, then"),
-        (":doc:`the next\npage <plot_20>`", f"[the next page]({HERE}plot_20.html)"),
-        (":doc:`assets </assets>`", f"[assets]({ROOT}assets.html)"),
+        ("two in 2\\ :sup:`7`; H\\ :sub:`2`\\ O", "two in 2<sup>7</sup>; H<sub>2</sub>O"),
+        (
+            ":doc:`the next\npage <plot_20>`",
+            "[the next page](https://site/gallery/folder/plot_20.html)",
+        ),
+        (":doc:`up <../other/plot_20>`", "[up](https://site/gallery/other/plot_20.html)"),
+        (":doc:`assets </assets>`", "[assets](https://site/assets.html)"),
         ("no role: ``a:b`` and 12:30", "no role: ``a:b`` and 12:30"),
         (
             "as the gallery leaves it: `the\nfirst <recipe-one>`",
@@ -33,51 +46,18 @@ def text_of(source):
     ],
 )
 def test_roles_become_markdown(source, expected):
-    assert text_of(source) == expected
+    assert cells_of(("markdown", source))[1] == expected
+
+
+def test_without_an_address_a_reference_is_its_label():
+    text = cells_of(("markdown", "see :doc:`the next page <plot_20>`"), wheel=UNPUBLISHED)[1]
+    assert text == "see the next page"
 
 
 def test_code_is_left_alone():
-    notebook = {"cells": [{"cell_type": "code", "source": ["x = ':func:`y`'"]}]}
-    content = notebooks.converted(json.dumps(notebook).encode(), HERE, ROOT)
-    assert json.loads(content) == notebook
+    assert cells_of(("code", "x = ':func:`y`'"))[1] == "x = ':func:`y`'"
 
 
-def test_archives_get_the_converted_notebook_and_keep_the_rest(tmp_path):
-    (tmp_path / "page.ipynb").write_bytes(b"converted")
-    archive = tmp_path / "page.zip"
-    with zipfile.ZipFile(archive, "w") as old:
-        old.writestr("page.py", b"script")
-        old.writestr("page.ipynb", b"as the gallery made it")
-    notebooks.refresh(archive)
-    with zipfile.ZipFile(archive) as new:
-        assert {name: new.read(name) for name in new.namelist()} == {
-            "page.py": b"script",
-            "page.ipynb": b"converted",
-        }
-
-
-def first_cell(first, code):
-    cells = [
-        {"cell_type": "code", "metadata": {}, "source": [source], "outputs": []}
-        for source in (first, code)
-    ]
-    content = notebooks.converted(json.dumps({"cells": cells}).encode(), HERE, ROOT)
-    return "".join(json.loads(content)["cells"][0]["source"])
-
-
-@pytest.mark.parametrize(
-    ("code", "extra"),
-    [
-        ("import torch", "quantization"),
-        ("import onnxruntime as ort", "onnx"),
-        ("import onnxruntime\nfrom transformers import DynamicCache", "export"),
-    ],
-)
-def test_the_first_cell_installs_what_the_others_import_without_cuda(code, extra):
-    wheel = "https://site/smallport-0-py3-none-any.whl"
-    cell = first_cell(f"%pip install {wheel}", code)
-    assert cell == (
-        "%pip install --extra-index-url https://download.pytorch.org/whl/cpu "
-        f'"smallport[{extra}] @ {wheel}"'
-    )
-    assert first_cell(cell, code) == cell
+def test_the_first_cell_installs_what_the_others_import():
+    (first, *_) = cells_of(("markdown", "import transformers"), ("code", "import onnxruntime"))
+    assert "smallport[onnx] @ https://site/smallport-1.0-py3-none-any.whl" in first

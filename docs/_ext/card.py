@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 
 import provenance
 from smallport import quantities
-from tools.gallery import fingerprint, opening, runs
+from tools.gallery import opening, runs, settings
 
 TEMPLATES = Path(__file__).parents[1] / "_templates" / "page"
 TEMPLATE = Template((TEMPLATES / "card.rst").read_text("utf-8"), undefined=StrictUndefined)
@@ -89,7 +89,7 @@ def in_words(date: str) -> str:
 
 def colab_address(app: Sphinx, docname: str) -> str:
     """Write the address that opens a page's notebook in Colab; empty without one of the site."""
-    if not (site := os.environ.get(fingerprint.SITE_URL)):
+    if not (site := os.environ.get(settings.SITE_URL)):
         return ""
     place = app.env.dlfiles.add_file(docname, f"{docname}.ipynb")
     return COLAB + quote(f"{site.rstrip('/')}/_downloads/{place}", safe="")

@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 
 import order
 import provenance
-from tools.gallery import files, fingerprint, opening
+from tools.gallery import files, opening, settings
 
 LISTED = (("Tutorials", "gallery/"), ("API", "api"), ("About", ""))
 """The sections of ``llms.txt``, each with how the names of its documents begin."""
@@ -98,7 +98,7 @@ def write_lists(app: Sphinx, exception: Exception | None) -> None:
     """Write ``llms.txt``, and ``sitemap.xml`` where the site's address is known."""
     if exception is not None or app.builder.name != "html":
         return
-    site = os.environ.get(fingerprint.SITE_URL, "").rstrip("/")
+    site = os.environ.get(settings.SITE_URL, "").rstrip("/")
     pages = [name for name in reading_order(app) if name != UNLISTED]
     about = {name: described(app, name) for name in pages}
     text = llms(app.config.project, site, about)

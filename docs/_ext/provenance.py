@@ -2,12 +2,13 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import indent
 
 from sphinx.application import Sphinx
 
 import reports
 from smallport.records import Source
-from tools.gallery import files, install, project, runs
+from tools.gallery import bundle, files, install, project, runs
 
 GALLERY = "gallery/"
 
@@ -15,13 +16,7 @@ ENDING = """
 
 .. container:: smallport-install
 
-   To run the downloaded file, install what it imports:
-
-   .. code-block:: console
-
-      $ python -m pip install {arguments}
-
-   The extra index has a build of PyTorch without gigabytes of CUDA; leave it out if you want those.
+{running}
 
 .. admonition:: What this page ran on
    :class: smallport-provenance note
@@ -38,6 +33,40 @@ REPORT = """
 
    `Something wrong on this page? <{address}>`__
 """
+PUBLISHED = """\
+The script names what it needs. `uv <https://docs.astral.sh/uv/>`__ or
+`pipx <https://pipx.pypa.io/>`__ installs that and runs it:
+
+.. code-block:: console
+
+   $ uv run {name}
+   $ pipx run {name}
+
+The first cell of the notebook installs the same. With pip:
+
+.. code-block:: console
+
+   $ python -m pip install {arguments}
+
+The extra index, which uv knows from the script, has a build of PyTorch without gigabytes of CUDA.
+"""
+UNPUBLISHED = """\
+To run the script, put `{wheel} <{root}{wheel}>`__ into the same folder. The script names what it
+needs, and `uv <https://docs.astral.sh/uv/>`__ installs that and runs it:
+
+.. code-block:: console
+
+   $ uv run {name}
+
+The first cell of the notebook installs the same, from the same file. With pip:
+
+.. code-block:: console
+
+   $ python -m pip install {arguments}
+   $ python {name}
+
+`One archive <{root}{bundle}>`__ holds all pages with all that they need but the package registry.
+"""
 
 
 def add_ending(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -47,13 +76,24 @@ def add_ending(app: Sphinx, docname: str, source: list[str]) -> None:
     if script is None or run is None:
         return
     app.env.note_dependency(str(runs.record_file(script)))
-    wheel = f"{app.config.html_baseurl}smallport-{app.config.release}-py3-none-any.whl"
-    arguments = install.arguments(script.read_text(encoding="utf-8"), wheel)
     description = described(run, runs.sources(script)).items()
     rows = [f"      * - {name}\n        - {value}" for name, value in description]
+    wheel = install.Wheel(app.config.release, app.config.html_baseurl)
+    running = indent(how_to_run(script, wheel, "../" * docname.count("/")), "   ")
     address = reports.issue_address(run, runs.checked(script))
     report = REPORT.format(address=address) if address else ""
-    source[0] += ENDING.format(arguments=arguments, rows="\n".join(rows), report=report)
+    source[0] += ENDING.format(running=running, rows="\n".join(rows), report=report)
+
+
+def how_to_run(script: Path, wheel: install.Wheel, root: str) -> str:
+    """Say how a downloaded page is run, where the site has an address and where it has none."""
+    return (PUBLISHED if wheel.site else UNPUBLISHED).format(
+        name=script.name,
+        arguments=install.arguments(script.read_text(encoding="utf-8"), wheel),
+        wheel=wheel.name,
+        root=root,
+        bundle=bundle.NAME,
+    )
 
 
 def described(run: runs.Run, sources: list[Source]) -> dict[str, str]:

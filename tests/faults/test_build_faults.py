@@ -7,6 +7,7 @@ import signal
 import time
 import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -599,13 +600,31 @@ def test_a_project_builds_whose_path_has_a_space_and_whose_home_is_a_file(projec
     assert "a folder" not in (moved.site / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_site_at_another_address_says_so_in_its_notebooks(project):
+def test_a_site_at_another_address_says_so_in_its_downloads_and_runs_no_page_for_it(project):
     build = project.build(SMALLPORT_SITE_URL="https://example.org/smallport")
     build.assert_green()
-    notebook = project.root / "docs" / "gallery" / f"{FIRST}.ipynb"
+    assert build.ran == []
+    (notebook,) = (project.site / "_downloads").rglob(f"{Path(FIRST).name}.ipynb")
     assert "https://example.org/smallport/smallport-" in notebook.read_text(encoding="utf-8")
     page = (project.site / "gallery" / f"{FIRST}.html").read_text(encoding="utf-8")
     assert "https://example.org/smallport/smallport-" in page
+    assert 'rel="canonical"' in page
+
+
+def test_a_site_without_an_address_names_none(project):
+    (notebook,) = (project.site / "_downloads").rglob(f"{Path(FIRST).name}.ipynb")
+    assert "http" not in notebook.read_text(encoding="utf-8")
+    page = (project.site / "gallery" / f"{FIRST}.html").read_text(encoding="utf-8")
+    assert 'rel="canonical"' not in page
+    assert "127.0.0.1" not in page
+
+
+def test_sphinx_syntax_that_stays_in_a_notebook_is_named(project):
+    project.write_page(
+        FIRST,
+        prose="Ten words of this sentence say nothing at all here. " * 12 + "\n\n.. tip:: Read on.",
+    )
+    project.build().assert_red("plot_10_first.ipynb", "a directive", "[gallery.notebook]")
 
 
 def test_a_cache_that_cannot_be_written_is_a_sentence(project, tmp_path):

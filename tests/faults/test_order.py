@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.gallery import clocked
+
 # The pages run with the cache of whoever runs the tests, hence the second mark.
 pytestmark = [pytest.mark.fault, pytest.mark.page]
 
@@ -30,18 +32,7 @@ COPIED = [
 ]
 GENERATED = ["__pycache__", "_build", "api", "gallery", "sg_execution_times.rst"]
 
-# What a clock measured is all that may differ.
-CLOCKED_TEXT = [
-    r"(?<=: median )[\d.e+-]+ s \([\d.e+-]+ to [\d.e+-]+\)$",
-    r"(?<=: )[\d.]+(?= times as fast as float32)",
-    r"(?<= times as fast as float32 )\([\d.]+ to [\d.]+\)(?:, kept .*)?$",
-    r"(?<=contradict the kept grid: ).*$",
-    r"(?<=: )[\d.]+(?= times its limit$)",
-    r"(?<=: )[\d.]+ ms(?= for a token of each text$)",
-    r"(?<=: )[\d.]+(?= times the time of eager$)",
-    r"(?<=\*\*Total running time of the script:\*\* )\(.*\)$",
-]
-CLOCKED_UNITS = {"s", "×", "GB/s", "billion/s"}
+# What a clock measured is all that may differ; tools.gallery.clocked tells it in texts.
 CLOCKED_FIGURES = {
     "sphx_glr_plot_20_lstm_dynamic_quantization_002",
     "sphx_glr_plot_20_lstm_dynamic_quantization_003",
@@ -70,12 +61,6 @@ class Output:
     figures: dict[str, bytes]
 
 
-def masked(text):
-    for pattern in CLOCKED_TEXT:
-        text = re.sub(pattern, "…", text, flags=re.MULTILINE)
-    return text.splitlines()
-
-
 def build(project, *arguments):
     """Build the site; return the names of the pages as they ran, and what came of each."""
     done = subprocess.run(
@@ -99,8 +84,8 @@ def build(project, *arguments):
     for name, run in provenance["pages"].items():
         page = docs / "gallery" / name
         outputs[page.stem] = Output(
-            text=masked(page.with_suffix(".rst").read_text(encoding="utf-8")),
-            checked=[check for check in run["results"] if check["unit"] not in CLOCKED_UNITS],
+            text=clocked.masked(page.with_suffix(".rst").read_text(encoding="utf-8")),
+            checked=[check for check in run["results"] if check["unit"] not in clocked.UNITS],
             figures={
                 figure.name: figure.read_bytes()
                 for figure in (page.parent / "images").glob(f"sphx_glr_{page.stem}_*.png")
@@ -135,27 +120,3 @@ def test_the_order_of_the_pages_does_not_matter(project):
         assert backwards[name].text == forwards[name].text, f"{name} prints something else"
         assert backwards[name].checked == forwards[name].checked, f"{name} measures something else"
         assert backwards[name].figures == forwards[name].figures, f"{name} draws something else"
-
-
-def test_only_what_a_clock_measured_is_masked():
-    text = """\
-float32: 3.2825 nats, int8: 3.2822 nats, difference -0.0003
-trained model, int8: median 0.0498 s (0.0458 to 0.0555)
-published architecture, int8: 79.740 MB
-published architecture, int8: 3.28 times as fast as float32
-hidden size 32: 0.51 times as fast as float32 (0.45 to 0.58)
-eager LSTM, 1 × 1 words, 1 thread: 9.9 times as fast as float32 (9.1 to 10.2), kept 8.8: agrees
-live cells that contradict the kept grid: 3 of 24, measured alike
-eager int8, writing: 17.8 times its limit
-   **Total running time of the script:** (0 minutes 15.240 seconds)"""
-    assert masked(text) == [
-        "float32: 3.2825 nats, int8: 3.2822 nats, difference -0.0003",
-        "trained model, int8: median …",
-        "published architecture, int8: 79.740 MB",
-        "published architecture, int8: … times as fast as float32",
-        "hidden size 32: … times as fast as float32 …",
-        "eager LSTM, 1 × 1 words, 1 thread: … times as fast as float32 …",
-        "live cells that contradict the kept grid: …",
-        "eager int8, writing: … times its limit",
-        "   **Total running time of the script:** …",
-    ]

@@ -16,13 +16,11 @@ from tools.gallery.runs import Environment, checksum
 RUNNERS = (
     DOCS / "conf.py",
     DOCS / "_ext" / "figures.py",
-    DOCS / "_ext" / "notebooks.py",
     DOCS / "_ext" / "pages.py",
     Path(__file__).with_name("execute.py"),
 )
-"""What a page's output and notebook are made by, besides the page and the package."""
+"""What a page's output is made by, besides the page and the package."""
 
-SITE_URL = "SMALLPORT_SITE_URL"
 SHOWN_VERSIONS = ("torch", "transformers", "onnx-diagnostic", "onnxruntime")
 
 
@@ -38,8 +36,7 @@ def describe() -> Environment:
         for file in (*sorted(package.rglob("*.py")), *kept, *RUNNERS)
     }
     published = _published_files() if profile == "published" else []
-    address = os.environ.get(SITE_URL, "").rstrip("/")  # stands in the notebooks
-    state = [sources, installed, profile, corpus, published, machine.int8_dot_products, address]
+    state = [sources, installed, profile, corpus, published, machine.int8_dot_products]
     fingerprint = hashlib.sha256(json.dumps(state).encode())
     return Environment(
         commit=_commit(),

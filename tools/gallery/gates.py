@@ -15,7 +15,7 @@ from pathlib import Path
 
 import platformdirs
 
-from tools.gallery import claims, project, runs
+from tools.gallery import claims, leftovers, project, runs
 from tools.gallery.project import Finding, finding
 
 SHOWN_AS = {".. code-block:: none", ".. code-block:: pytb"}
@@ -75,7 +75,7 @@ def findings(site: Path, environment: runs.Environment) -> list[Finding]:
             found += left_behind(script, run)
             if run.passed:
                 found += [*unmet(script), *junk_in_output(script)]
-    return [*found, *unwritten(scripts, site)]
+    return [*found, *unwritten(scripts, site), *leftovers.findings(site)]
 
 
 def first_line(script: Path, line: int) -> int:

@@ -1,6 +1,16 @@
-"""How to install what a downloaded page imports."""
+"""How a page that somebody took away gets what it imports, wherever it lands.
+
+Where the site's address is known, scripts and notebooks name the wheel there. Where it is not, they
+name the wheel in the folder that they lie in, and whoever takes them away has to take it along.
+"""
 
 import ast
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import Any
+
+from tools.gallery import project, versions
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """PyTorch's builds for processors, without gigabytes of CUDA."""
@@ -9,6 +19,35 @@ EXTRAS = {"transformers": "export", "onnxruntime": "onnx", "onnx": "onnx"}
 """The extra that brings a package; the first that a page imports decides."""
 
 DEFAULT_EXTRA = "quantization"
+
+ABOUT = {"torch", "transformers", "onnx", "onnxruntime", "onnxscript", "onnx-diagnostic"}
+"""What the pages are about: a download asks for the versions that the site was built with."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """Smallport's wheel, as the site offers it.
+
+    Parameters
+    ----------
+    version
+        Of the package.
+    site
+        The address of the site, with a slash at its end; empty where nobody knows it.
+
+    Examples
+    --------
+    >>> Wheel("1.0").name
+    'smallport-1.0-py3-none-any.whl'
+    """
+
+    version: str
+    site: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the file, at the root of the site."""
+        return f"smallport-{self.version}-py3-none-any.whl"
 
 
 def extra_of(code: str) -> str:
@@ -26,7 +65,64 @@ def extra_of(code: str) -> str:
     return next((EXTRAS[name] for name in EXTRAS if name in imported), DEFAULT_EXTRA)
 
 
-def arguments(code: str, wheel: str) -> str:
+def pins(extra: str) -> list[str]:
+    """List the packages that the pages of an extra are about, in the versions of the site.
+
+    Examples
+    --------
+    >>> [pin.partition("==")[0] for pin in pins("onnx")]
+    ['onnx', 'onnxruntime', 'onnxscript', 'torch']
+    """
+    about = described()
+    required = [*about["dependencies"], *about["optional-dependencies"][extra]]
+    names = {re.split(r"[^\w-]", requirement)[0] for requirement in required}
+    return [f"{name}=={versions.pinned()[name]}" for name in sorted(names & ABOUT)]
+
+
+def script_metadata(code: str, wheel: Wheel) -> str:
+    """Write the comment that tells uv and pipx what a script needs (PEP 723).
+
+    A path of a file cannot be named in the standard part of it: where the site has no address, the
+    wheel is named for uv alone.
+
+    Parameters
+    ----------
+    code
+        The script.
+    wheel
+        Smallport's wheel.
+    """
+    extra = extra_of(code)
+    if wheel.site:
+        smallport = f"smallport[{extra}] @ {wheel.site}{wheel.name}"
+        for_uv = [
+            "[[tool.uv.index]] # builds of PyTorch without gigabytes of CUDA",
+            'name = "pytorch-cpu"',
+            f'url = "{CPU_INDEX}"',
+            "explicit = true",
+            "",
+            "[tool.uv.sources]",
+            """torch = { index = "pytorch-cpu", marker = "sys_platform == 'linux'" }""",
+        ]
+    else:
+        smallport = f"smallport[{extra}]=={wheel.version}"
+        for_uv = [
+            "[tool.uv.sources] # the site offers this file, too: put it beside the script",
+            f'smallport = {{ path = "{wheel.name}" }}',
+        ]
+    lines = [
+        f'requires-python = "{described()["requires-python"]}"',
+        "dependencies = [",
+        *(f'    "{requirement}",' for requirement in (smallport, *pins(extra))),
+        "]",
+        "",
+        *for_uv,
+    ]
+    body = "\n".join(f"# {line}".rstrip() for line in lines)
+    return f"# /// script\n{body}\n# ///\n"
+
+
+def arguments(code: str, wheel: Wheel) -> str:
     """Write the arguments with which pip installs what a page imports.
 
     Parameters
@@ -34,11 +130,38 @@ def arguments(code: str, wheel: str) -> str:
     code
         The page.
     wheel
-        The address of smallport's wheel.
+        Smallport's wheel.
 
     Examples
     --------
-    >>> print(arguments("import torch", "https://example.org/smallport.whl"))
-    --extra-index-url https://download.pytorch.org/whl/cpu "smallport[quantization] @ https://example.org/smallport.whl"
+    >>> print(arguments("import torch", Wheel("1.0")))  # doctest: +ELLIPSIS
+    "./smallport-1.0-py3-none-any.whl[quantization]" torch==...
     """
-    return f'--extra-index-url {CPU_INDEX} "smallport[{extra_of(code)}] @ {wheel}"'
+    extra = extra_of(code)
+    return " ".join([*from_where(wheel, extra), *pins(extra)])
+
+
+def from_where(wheel: Wheel, extras: str) -> list[str]:
+    """Name the wheel for pip: at the site's address, or in the current folder."""
+    if wheel.site:
+        smallport = f'"smallport[{extras}] @ {wheel.site}{wheel.name}"'
+        return ["--extra-index-url", CPU_INDEX, smallport]
+    return [f'"./{wheel.name}[{extras}]"']
+
+
+def notebook_cell(code: str, wheel: Wheel) -> str:
+    """Write the cell with which a notebook begins, which installs what the others import."""
+    sentence = (
+        "# Run this cell first: it installs what the others import."
+        if wheel.site
+        else f"# First put {wheel.name}, which the site\n"
+        "# offers, into this notebook's folder: this cell installs it, and what it needs."
+    )
+    return f"{sentence}\n%pip install -q {arguments(code, wheel)}"
+
+
+def described() -> dict[str, Any]:
+    """Read what pyproject.toml says of the package."""
+    text = (project.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    about: dict[str, Any] = tomllib.loads(text)["project"]
+    return about

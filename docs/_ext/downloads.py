@@ -1,0 +1,78 @@
+"""Complete what the site offers for download, once the site is written.
+
+The gallery copies a page's script as it stands in ``examples/``, and converts its text for the
+notebook in part. What else they need to run elsewhere is known to the build alone (the address of
+the wheel, the versions), so it is added to the copies that the site offers: the script gets inline
+metadata, the notebook a first cell that installs the same, and archives hold what is complete.
+"""
+
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+from notebooks import Link, converted
+from tools.gallery import bundle, files, install, project
+
+GALLERY = "gallery/"
+
+
+def complete(app: Sphinx, exception: Exception | None) -> None:
+    """Write every download of the gallery again, complete, and the archive of all of them."""
+    if exception is not None or app.builder.name != "html":
+        return
+    site = Path(app.outdir)
+    wheel = install.Wheel(app.config.release, app.config.html_baseurl)
+    for source, (_, name) in app.env.dlfiles.items():
+        file = Path(app.srcdir, source)
+        if project.GALLERY in file.parents:
+            files.write_bytes(site / "_downloads" / name, completed(file, wheel, site))
+    files.write_bytes(site / bundle.NAME, everything(Path(app.srcdir), wheel, site))
+
+
+def completed(file: Path, wheel: install.Wheel, site: Path) -> bytes:
+    """Complete one download: a script, a notebook, or the archive of both."""
+    if file.suffix == ".zip":
+        members = [file.with_suffix(".py"), file.with_suffix(".ipynb")]
+        packed = {member.name: completed(member, wheel, site) for member in members}
+        if not wheel.site:
+            packed[wheel.name] = (site / wheel.name).read_bytes()
+        return bundle.archive(packed)
+    if file.suffix == ".ipynb":
+        return notebook(file, wheel, lambda page: wheel.site and f"{wheel.site}{page}.html")
+    return script(file, wheel)
+
+
+def script(file: Path, wheel: install.Wheel) -> bytes:
+    """Let a script begin with what it needs."""
+    code = file.read_text(encoding="utf-8")
+    return (install.script_metadata(code, wheel) + code).encode()
+
+
+def notebook(file: Path, wheel: install.Wheel, link: Link) -> bytes:
+    """Complete a notebook of the gallery."""
+    page = GALLERY + file.relative_to(file.parents[1]).with_suffix("").as_posix()
+    return converted(file.read_bytes(), page, wheel, link)
+
+
+def everything(docs: Path, wheel: install.Wheel, site: Path) -> bytes:
+    """Pack all pages, which find the wheel and each other beside them."""
+    beside = install.Wheel(wheel.version)
+    made = {docs / GALLERY / f"{project.docname(page)}.py": page for page in project.scripts()}
+    names = {file.stem: f"{file.stem}.ipynb" for file in made}
+
+    def link(page: str) -> str | None:
+        return names.get(page.removeprefix(GALLERY).rpartition("/")[2])
+
+    pages, titles = {}, {}
+    for file in made:
+        titles[file.name] = project.title(file)
+        pages[file.name] = script(file, beside)
+        other = file.with_suffix(".ipynb")
+        pages[other.name] = notebook(other, beside, link)
+    return bundle.pack(pages, titles, beside, (site / wheel.name).read_bytes())
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to the end of the build."""
+    app.connect("build-finished", complete)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,120 @@
+"""Downloads are looked into before any of them runs."""
+
+import io
+import json
+import zipfile
+
+import pytest
+
+from tools.downloads import contents, offered
+from tools.gallery import bundle, install, project
+
+WHEEL = install.Wheel("1.0")
+CODE = "import onnxruntime\n"
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """Write a site with the downloads of one page, all as they should be."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    files = {
+        "plot_10.py": (install.script_metadata(CODE, WHEEL) + CODE).encode(),
+        "plot_10.ipynb": notebook(install.notebook_cell(CODE, WHEEL)),
+        WHEEL.name: b"wheel",
+    }
+    for name, content in (files | {"plot_10.zip": bundle.archive(files)}).items():
+        (tmp_path / name).write_bytes(content)
+    write_bundle(tmp_path, files)
+    return offered.Page(
+        name="plot_10",
+        script=tmp_path / "plot_10.py",
+        notebook=tmp_path / "plot_10.ipynb",
+        archive=tmp_path / "plot_10.zip",
+        beside=(tmp_path / WHEEL.name,),
+        results={},
+        printed=[],
+        seconds=1,
+    )
+
+
+def notebook(first, text="A page"):
+    cells = [{"cell_type": "code", "source": [first]}, {"cell_type": "markdown", "source": [text]}]
+    return json.dumps({"cells": cells}).encode()
+
+
+def write_bundle(site, files):
+    pages = {name: content for name, content in files.items() if name.startswith("plot")}
+    packed = bundle.pack(pages, {"plot_10.py": "A page"}, WHEEL, b"wheel")
+    (site / bundle.NAME).write_bytes(packed)
+
+
+def messages(page):
+    return [str(finding) for finding in contents.findings(page.script.parent, [page])]
+
+
+def repacked(file, change):
+    with zipfile.ZipFile(file) as packed:
+        members = {name: packed.read(name) for name in packed.namelist()}
+    change(members)
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as packed:
+        for name, member in members.items():
+            packed.writestr(zipfile.ZipInfo(name, (2023, 11, 14, 22, 13, 20)), member)
+    file.write_bytes(content.getvalue())
+
+
+def test_downloads_as_they_should_be_pass(page):
+    assert messages(page) == []
+
+
+def test_a_script_that_asks_for_less_than_the_notebook_is_named(page):
+    text = page.script.read_text()
+    page.script.write_text(
+        "".join(line for line in text.splitlines(keepends=True) if "onnxscr" not in line)
+    )
+    found = messages(page)
+    assert found[0].startswith("plot_10: the script asks for onnx==")
+    assert any(message.startswith("plot_10.zip: ") for message in found)
+
+
+def test_a_script_without_metadata_is_named(page):
+    page.script.write_text(CODE)
+    assert "plot_10: begins with no metadata (PEP 723)" in messages(page)
+
+
+def test_a_role_in_the_text_is_named_with_its_cell(page):
+    page.notebook.write_bytes(notebook(install.notebook_cell(CODE, WHEEL), "see :func:`x`"))
+    assert messages(page)[0].startswith("plot_10.ipynb: cell 2 shows a role")
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "smallport-offline/../up", "elsewhere"])
+def test_a_path_that_leads_out_of_the_bundle_is_named(page, name):
+    repacked(page.script.with_name(bundle.NAME), lambda members: members.update({name: b""}))
+    assert any(f"{name!r} leads out of the folder" in message for message in messages(page))
+
+
+def test_a_path_of_the_building_machine_in_the_bundle_is_named(page):
+    text = f"open('{project.ROOT}/data')".encode()
+    name = f"{bundle.FOLDER}/plot_10.py"
+    repacked(page.script.with_name(bundle.NAME), lambda members: members.update({name: text}))
+    assert any("a folder of the machine" in message for message in messages(page))
+
+
+def test_a_bundle_whose_bytes_depend_on_something_else_is_named(page):
+    repacked(page.script.with_name(bundle.NAME), lambda _: None)
+    (found,) = messages(page)
+    assert "bytes depend on something else" in found
+
+
+def test_a_bundle_without_a_page_is_named(page):
+    repacked(
+        page.script.with_name(bundle.NAME),
+        lambda members: members.pop(f"{bundle.FOLDER}/plot_10.ipynb"),
+    )
+    assert any("lacks plot_10.ipynb" in message for message in messages(page))
+
+
+def test_the_two_commands_are_those_of_the_readme(page, tmp_path):
+    installing, running = contents.commands(contents.unpack(page.script.parent, tmp_path / "there"))
+    assert installing[:5] == ["-m", "pip", "install", "-c", "constraints.txt"]
+    assert running == ["plot_10.py"]

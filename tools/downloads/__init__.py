@@ -1,0 +1,1 @@
+"""Take what the built site offers, and nothing else, and run it where a reader would."""

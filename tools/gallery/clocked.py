@@ -1,0 +1,29 @@
+"""Tell what a clock measured from what is the same in every run of a page."""
+
+import re
+
+TEXT = (
+    r"(?<=: median )[\d.e+-]+ s \([\d.e+-]+ to [\d.e+-]+\)$",
+    r"(?<=: )[\d.]+(?= times as fast as float32)",
+    r"(?<= times as fast as float32 )\([\d.]+ to [\d.]+\)(?:, kept .*)?$",
+    r"(?<=contradict the kept grid: ).*$",
+    r"(?<=: )[\d.]+(?= times its limit$)",
+    r"(?<=: )[\d.]+ ms(?= for a token of each text$)",
+    r"(?<=: )[\d.]+(?= times the time of eager$)",
+    r"(?<=\*\*Total running time of the script:\*\* )\(.*\)$",
+)
+UNITS = {"s", "×", "GB/s", "billion/s"}
+"""The units of numbers that a clock measured."""
+
+
+def masked(text: str) -> list[str]:
+    r"""Read the lines of a text, with an ellipsis in place of what a clock measured.
+
+    Examples
+    --------
+    >>> masked("size: 79.740 MB\nint8: median 0.0498 s (0.0458 to 0.0555)")
+    ['size: 79.740 MB', 'int8: median …']
+    """
+    for pattern in TEXT:
+        text = re.sub(pattern, "…", text, flags=re.MULTILINE)
+    return text.splitlines()
