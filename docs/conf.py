@@ -28,6 +28,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     # Our own, in docs/_ext.
     "card",
+    "demo",
     "discovery",
     "figures",
     "folding",
@@ -63,7 +64,7 @@ intersphinx_mapping = {
 
 # Where readers find the site, and so its wheel; by default, where `nox -s docs -- --serve` puts it.
 html_baseurl = os.environ.get("SMALLPORT_SITE_URL", "http://127.0.0.1:8000").rstrip("/") + "/"
-html_extra_path = ["_build/wheel"]
+html_extra_path = ["_build/wheel", "_build/demo/site"]
 notfound_urls_prefix = urlsplit(html_baseurl).path or "/"
 if address := os.environ.get("SMALLPORT_SITE_URL"):  # cards for social networks name the site
     extensions.append("sphinxext.opengraph")
@@ -103,7 +104,7 @@ html_css_files = ["smallport.css"]
 html_js_files = [("smallport.js", {"defer": "defer"})]
 html_favicon = "_static/logo.svg"
 html_context = {"default_mode": "auto"}
-alone = ("index", "results", "scoreboard", "assets", "contributing")
+alone = ("index", "in_the_page", "results", "scoreboard", "assets", "contributing")
 html_sidebars = {name: [] for name in alone}
 html_copy_source = False
 html_show_sourcelink = False
