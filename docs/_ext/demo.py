@@ -15,6 +15,8 @@ TEMPLATES = Path(__file__).parents[1] / "_templates" / "demo"
 MADE = Path(__file__).parents[1] / "_build" / "demo"
 PAGE = "in_the_page"
 SCRIPT = "demo.js"
+SMALLEST = 0.0005
+"""A smaller probability would be shown as nothing."""
 
 
 class Demo(SphinxDirective):
@@ -53,7 +55,7 @@ def rendered(description: dict[str, Any], expected: dict[str, Any]) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters["megabytes"] = megabytes
+    environment.filters.update(megabytes=megabytes, percentage=percentage)
     if reason := description.get("missing"):
         return environment.get_template("missing.html").render(reason=reason)
     return environment.get_template("demo.html").render(
@@ -89,6 +91,17 @@ def megabytes(size: int) -> str:
     '6.5 MB'
     """
     return f"{size / 1e6:.1f}\N{NO-BREAK SPACE}MB"
+
+
+def percentage(share: float) -> str:
+    """Write a probability in per cent.
+
+    Examples
+    --------
+    >>> percentage(0.2113), percentage(0.0002)
+    ('21.1 %', '< 0.1 %')
+    """
+    return "< 0.1 %" if share < SMALLEST else f"{100 * share:.1f} %"
 
 
 def add_script(

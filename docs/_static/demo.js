@@ -115,8 +115,8 @@ function addRow(word, probability, milliseconds) {
   header.scope = "row";
   header.textContent = word;
   row.append(header);
-  row.insertCell().textContent = `${(100 * probability).toFixed(1)} %`;
-  row.insertCell().textContent = milliseconds.toFixed(1);
+  row.insertCell().textContent = probability < 0.0005 ? "< 0.1 %" : `${(100 * probability).toFixed(1)} %`;
+  row.insertCell().textContent = `${milliseconds.toFixed(1)} ms`;
 }
 
 function drawBar(place, probability) {
@@ -162,9 +162,15 @@ function compare(written, expected) {
     : `From word ${other + 1} on they are others than Python’s ONNX Runtime wrote when this site was built.`;
 }
 
+let model = null;
+let isBusy = false;
 let draws = 0;
 
-async function respond(model) {
+async function respond() {
+  if (!model) {
+    say("The model is not loaded yet: press the button first.");
+    return;
+  }
   const beginning = split(part("beginning").value, model.index);
   const unknown = beginning.find((word) => !model.index.has(word));
   if (unknown !== undefined || !beginning.length) {
@@ -181,11 +187,8 @@ async function respond(model) {
   const number = isDrawn && draws++ === 0 ? (place) => expected.numbers[place] : () => Math.random();
   const isKnown = beginning.join(" ") === expected.beginning.join(" ") && (!isDrawn || draws === 1);
   const choose = isDrawn ? (found, place) => drawn(found, number(place)) : mostProbable;
-  part("fields").disabled = true;
   say("Writing…");
-  const written = await write(model, beginning, choose).finally(() => {
-    part("fields").disabled = false;
-  });
+  const written = await write(model, beginning, choose);
   demo.written = written; // for those who look with the browser's own tools
   const times = written.map(({ milliseconds }) => milliseconds).sort((one, other) => one - other);
   const median = times[Math.floor(times.length / 2)].toFixed(1);
@@ -195,28 +198,37 @@ async function respond(model) {
 }
 
 async function start() {
-  part("load").disabled = true;
   part("progress").hidden = false;
   part("progress").value = 0;
   say("Loading…");
   try {
-    const model = await loadModel();
-    demo.querySelector("form").addEventListener("submit", () => respond(model).catch(fail));
+    model = await loadModel();
     part("load").hidden = true;
-    part("fields").disabled = false;
+    part("write").hidden = false;
+    part("write").focus();
     say("The model is ready.");
-    part("beginning").focus();
-  } catch (error) {
-    part("load").disabled = false;
-    fail(error);
   } finally {
     part("progress").hidden = true;
   }
 }
 
-const fail = (error) => say(`That did not work: ${error.message}. Check the connection, and try again.`);
+// One thing at a time. Buttons stay enabled: a disabled one would lose the keyboard's focus.
+async function alone(work) {
+  if (isBusy) return;
+  isBusy = true;
+  try {
+    await work();
+  } catch (error) {
+    say(`That did not work: ${error.message}. Check the connection, and try again.`);
+  } finally {
+    isBusy = false;
+  }
+}
 
 if (demo) {
-  demo.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
-  part("load").addEventListener("click", start);
+  part("load").addEventListener("click", () => alone(start));
+  demo.querySelector("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    alone(respond);
+  });
 }
