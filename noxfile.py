@@ -61,7 +61,7 @@ def run(session: nox.Session, *command: str, **variables: str) -> None:
 def environment(session: nox.Session) -> None:
     """Install what the other sessions share, as constraints.txt has it; --latest: the newest."""
     SHARED["python"] = os.path.join(session.bin, "python")  # noqa: PTH118 - nox speaks strings
-    groups = "test", "docs", "types"
+    groups = "test", "docs", "types", "site"
     versions = "python", "-m", "tools.gallery.versions"
     package = "-e", f".[{EXTRAS}]"
     latest = ["--latest"] if "--latest" in session.posargs else []
@@ -126,6 +126,15 @@ def cluster(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the site into docs/_build/html and check it; --help names the options."""
     run(session, "tools.gallery.build", *session.posargs)
+
+
+@nox.session(requires=["environment"], venv_backend="none", default=False)
+def site(session: nox.Session) -> None:
+    """Try every page of the built site in Chromium, which has to be installed."""
+    run(session, "tools.site.ready")
+    command = ["pytest", "-m", "site", "--numprocesses=2", "--dist=worksteal", "tests/site"]
+    run(session, *command, *arguments(session))
+    run(session, "tools.site.screenshots")
 
 
 @nox.session(default=False)

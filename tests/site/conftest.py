@@ -1,0 +1,51 @@
+"""What the browser tests share: one server and one browser for each worker."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext
+
+from tools.site import ready, server, visit
+from tools.site.visit import Setting
+
+LIGHT = Setting(visit.WIDE, "light")
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test that takes the name of a page on every page of the site."""
+    if "every_page" in metafunc.fixturenames:
+        try:
+            names = ready.pages()
+        except ready.MissingError:
+            names = []  # what the session says before it comes here
+        metafunc.parametrize("every_page", names)
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """Serve the built site."""
+    ready.pages()
+    with server.serving(ready.SITE) as root:
+        yield root
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Start Chromium."""
+    with visit.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def window(browser):
+    """Open windows that are closed with the test."""
+    opened: list[BrowserContext] = []
+
+    def open_window(setting=LIGHT, *, touch=False):
+        context = visit.context(browser, setting, touch=touch)
+        opened.append(context)
+        return context
+
+    yield open_window
+    for context in opened:
+        context.close()

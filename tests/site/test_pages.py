@@ -1,0 +1,94 @@
+"""Look at every page of the site, and at pages that are wrong on purpose."""
+
+import pytest
+
+from tools.site import gate, server
+
+pytestmark = pytest.mark.site
+
+
+@pytest.fixture(scope="session")
+def visitor(browser, address):
+    """Open one window for all pages."""
+    return gate.Visitor(browser, address)
+
+
+def test_a_page_is_sound_in_every_setting(visitor, every_page):
+    problems = visitor.problems(every_page)
+    assert not problems, "\n" + "\n".join(map(str, problems))
+
+
+SOUND = """<!doctype html>
+<html lang="en" data-theme="light"><head><title>A page</title>
+<link rel="icon" href="data:,">
+<script>
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const follow = () => { document.documentElement.dataset.theme = dark.matches ? "dark" : "light"; };
+dark.addEventListener("change", follow);
+follow();
+</script>
+<style>
+[data-theme="dark"] { background: #000; color: #fff; }
+</style>
+</head><body><main><h1>A page</h1>BODY</main></body></html>
+"""
+ELSEWHERE = "http://127.0.0.2:9/x"
+LATE = """
+addEventListener("load", async () => {
+  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+  late.style.height = "50vh";
+});
+"""
+FAULTS = {
+    "console": ("<script>console.error('oh')</script>", "console error: oh"),
+    "script": ("<script>nothing()</script>", "failed: nothing is not defined"),
+    "not found": ("<img alt='' src='none.png'>", "request failed with status 404"),
+    "srcset": (f"<img alt='' srcset='{ELSEWHERE} 2x'>", "asks another host for this image"),
+    "single quotes": (f"<script src='{ELSEWHERE}'></script>", "asks another host for this script"),
+    "import": (f"<style>@import '{ELSEWHERE}';</style>", "asks another host for this stylesheet"),
+    "preload": (f"<link rel=modulepreload href='{ELSEWHERE}'>", "asks another host for this"),
+    "fetch": (f"<script>fetch('{ELSEWHERE}').catch(() => 0)</script>", "another host for this"),
+    "link name": ("<a href='#'><span style='display: none'>x</span></a>", "link-name: "),
+    "contrast": ("<p style='color: #777; background: #888'>A text</p>", "color-contrast: "),
+    "contrast in the dark": (
+        "<style>[data-theme=dark] p { color: #333 }</style><p>A text</p>",
+        "(dark, 1280 px, p): color-contrast: ",
+    ),
+    "wide": ("<div id=wide style='width: 1300px'>x</div>", "wider than the screen: div"),
+    "wide on a phone": (
+        "<div class=bar style='width: 400px'>x</div>",
+        "(light, 390 px): is 18 px wider than the screen: div.bar",
+    ),
+    "shift": (
+        f"<p id=late></p><p style='height: 50vh'>x</p><script>{LATE}</script>",
+        "(light, 1280 px): moves by ",
+    ),
+}
+
+
+@pytest.fixture
+def look_at(browser, tmp_path):
+    """Serve one page and look at it."""
+
+    def problems(body):
+        (tmp_path / "page.html").write_text(SOUND.replace("BODY", body), encoding="utf-8")
+        with server.serving(tmp_path) as root:
+            visitor = gate.Visitor(browser, root)
+            try:
+                return [str(one) for one in visitor.problems("page.html")]
+            finally:
+                visitor.context.close()
+
+    return problems
+
+
+def test_a_sound_page_has_no_problems(look_at):
+    assert look_at("<p>x</p>") == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_wrong_with_a_page_is_found(look_at, fault):
+    body, message = FAULTS[fault]
+    found = look_at(body)
+    assert any(message in one for one in found), found
+    assert all(one.startswith("page.html (") for one in found)
