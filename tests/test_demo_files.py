@@ -41,18 +41,18 @@ def made(tmp_path, monkeypatch, models):
         name = "a text"
         vocabulary = VOCABULARY
 
-    def copy(corpus, target):
+    def copy(_, target):
         times.append(target)
         target.write_bytes((models / "int8.onnx").read_bytes())
         return (models / "float.onnx").stat().st_size
 
-    def unpack(archive, pin, folder):
+    def unpack(_, __, folder):
         for name in (runtime.SCRIPT, runtime.BINARY):
             (folder / name).write_bytes(b"runtime")
 
     monkeypatch.setattr(files.assets, "corpus", TinyCorpus)
     monkeypatch.setattr(files, "make_model", copy)
-    monkeypatch.setattr(files.runtime, "fetch", lambda pin: tmp_path)
+    monkeypatch.setattr(files.runtime, "fetch", lambda _: tmp_path)
     monkeypatch.setattr(files.runtime, "unpack", unpack)
     return times
 
@@ -69,7 +69,8 @@ def test_the_files_are_made_again_only_when_something_changed(made):
     assert sorted(file.name for file in files.SERVED.iterdir()) == sorted(files.LOADED)
 
 
-def test_what_python_wrote_is_written_down_with_its_words(made):
+@pytest.mark.usefixtures("made")
+def test_what_python_wrote_is_written_down_with_its_words():
     files.make("one")
     words = json.loads((files.SERVED / files.VOCABULARY).read_text())
     assert tuple(words) == VOCABULARY.words
@@ -94,7 +95,8 @@ def test_where_something_is_missing_nothing_old_is_served_and_the_page_says_why(
     assert len(made) == 2
 
 
-def test_the_page_says_how_much_it_loads_and_shows_what_python_wrote(made):
+@pytest.mark.usefixtures("made")
+def test_the_page_says_how_much_it_loads_and_shows_what_python_wrote():
     files.make("one")
     expected = json.loads((files.SERVED / files.EXPECTED).read_text())
     html = extension.rendered(json.loads(files.DESCRIPTION.read_text()), expected)
@@ -120,29 +122,20 @@ def test_the_state_is_carried_from_word_to_word(models):
     assert agreeing.float().mean() > 0.9  # int8 scales a whole chunk's activations together
 
 
-def lacking_build(monkeypatch, *, ci):
-    """Build where there is no runtime, until the pages would run."""
-    monkeypatch.setattr(build.settings, "problems", lambda *_, **__: [])
+@pytest.mark.parametrize("ci", ["true", ""])
+def test_ci_takes_a_missing_runtime_for_an_error_and_nobody_else_does(ci, monkeypatch, capsys):
+    def first_step_of_the_build():
+        raise KeyboardInterrupt
+
     monkeypatch.setattr(build.lint, "findings", list)
     monkeypatch.setattr("tools.demo.files.lacking", lambda: "It cannot be had")
-    monkeypatch.setattr("tools.gallery.fingerprint.describe", lambda: pytest.skip.Exception)
-    monkeypatch.delenv("CI", raising=False)
-    if ci:
-        monkeypatch.setenv("CI", "true")
-    reached = []
-    monkeypatch.setattr(build, "build_wheel", lambda: reached.append(1) or (_ for _ in ()).throw(
-        KeyboardInterrupt))
-    status = build.main([])
-    return status, reached
-
-
-def test_ci_takes_a_missing_runtime_for_an_error_and_nobody_else_does(monkeypatch, capsys):
-    status, reached = lacking_build(monkeypatch, ci=True)
-    assert (status, reached) == (1, [])
-    assert "It cannot be had. In CI that is an error" in " ".join(capsys.readouterr().err.split("\n"))
-    status, reached = lacking_build(monkeypatch, ci=False)
-    assert (status, reached) == (build.INTERRUPTED, [1])
-    assert "built without the model that runs in a page. It cannot be had." in capsys.readouterr().err
+    monkeypatch.setattr("tools.gallery.fingerprint.describe", dict)
+    monkeypatch.setattr(build, "build_wheel", first_step_of_the_build)
+    monkeypatch.setenv("CI", ci)
+    assert build.main([]) == (1 if ci else build.INTERRUPTED)
+    said = capsys.readouterr().err
+    assert "built without the model that runs in a page. It cannot be had." in said
+    assert ("In CI that is an error" in said) == bool(ci)
 
 
 def test_an_archive_with_a_wrong_checksum_stops_every_build(monkeypatch, capsys):

@@ -57,7 +57,8 @@ def test_a_kept_archive_that_was_changed_is_downloaded_again(registry, pin, arch
     assert len(registry.requests) == 2
 
 
-def test_a_wrong_checksum_is_named_and_nothing_is_kept(registry, pin, isolated):
+@pytest.mark.usefixtures("registry")
+def test_a_wrong_checksum_is_named_and_nothing_is_kept(isolated):
     wrong = runtime.Pin("9.9.9", "sha512-" + base64.b64encode(bytes(64)).decode(), *FILES)
     with pytest.raises(ChecksumError, match=r"is not the archive that runtime\.toml pins: SHA512"):
         runtime.fetch(wrong)

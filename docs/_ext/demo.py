@@ -71,24 +71,24 @@ def rendered(description: dict[str, Any], expected: dict[str, Any]) -> str:
 
 
 def as_text(beginning: list[str], written: list[dict[str, Any]]) -> str:
-    """Join words to lines, as the script does.
+    r"""Join words to lines, as the script does.
 
     Examples
     --------
     >>> as_text(["The", "list"], [{"word": "ends"}, {"word": "<eos>"}, {"word": "Next"}])
-    'The list ends\\nNext'
+    'The list ends\nNext'
     """
     words = [*beginning, *(word["word"] for word in written)]
     return "\n".join(line.strip() for line in " ".join(words).split(END_OF_LINE))
 
 
 def megabytes(size: int) -> str:
-    """Write a size in bytes as people say it.
+    r"""Write a size in bytes as people say it.
 
     Examples
     --------
     >>> megabytes(6_531_234)
-    '6.5 MB'
+    '6.5\xa0MB'
     """
     return f"{size / 1e6:.1f}\N{NO-BREAK SPACE}MB"
 

@@ -37,8 +37,8 @@ class Reader:
         self.log.listen(window)
         self.requests = []
         window.on("request", lambda request: self.requests.append(request.url))
-        window.on("response", lambda response: self.sizes.append(response))
-        self.sizes = []
+        self.responses = []
+        window.on("response", self.responses.append)
         self.page = window.new_page()
         self.page.goto(address + PAGE, wait_until="networkidle")
 
@@ -49,6 +49,7 @@ class Reader:
         return status.first.text_content()
 
     def load(self):
+        """Press the button, and wait for the model."""
         self.page.get_by_role("button", name="Load the model").click()
         self.status("The model is ready.")
 
@@ -68,7 +69,8 @@ class Reader:
 
 @pytest.fixture
 def reader(expected, window, address):
-    """Open the page."""
+    """Open the page, where there is a demo on it."""
+    assert expected
     return Reader(window(), address)
 
 
@@ -108,7 +110,8 @@ def test_the_browser_writes_what_python_writes(reader, expected, choice):
     assert not reader.log.problems(PAGE)
 
 
-def test_the_served_model_is_the_int8_one(expected):
+@pytest.mark.usefixtures("expected")
+def test_the_served_model_is_the_int8_one():
     operators = operator_counts(SERVED / files.MODEL)
     assert set(operators) >= files.INTEGER_OPERATORS
     assert not set(operators) & files.FLOAT_OPERATORS
@@ -131,7 +134,7 @@ def test_nothing_is_loaded_before_the_reader_asks(reader):
 
 
 def test_the_page_is_light_before_the_model_is_loaded(reader):
-    weight = sum(len(response.body()) for response in reader.sizes if response.status == 200)
+    weight = sum(len(response.body()) for response in reader.responses if response.status == 200)
     assert 0 < weight / MEGABYTE <= 1.5
 
 
@@ -189,7 +192,8 @@ def test_a_file_that_does_not_come_is_named_and_can_be_tried_again(reader):
     reader.load()
 
 
-def test_a_phone_shows_the_page_without_sideways_scrolling(expected, window, address):
+@pytest.mark.usefixtures("expected")
+def test_a_phone_shows_the_page_without_sideways_scrolling(window, address):
     reader = Reader(window(PHONE_IN_THE_DARK, touch=True), address)
     reader.load()
     reader.write("drawn")

@@ -107,7 +107,9 @@ def build(options: argparse.Namespace) -> int:
     start = time.perf_counter()
     download.cache_folder()  # which pages could not do without
     if missing := demo.lacking():
-        print(f"The site is built without the model that runs in a page. {missing}.", file=sys.stderr)
+        print(
+            f"The site is built without the model that runs in a page. {missing}.", file=sys.stderr
+        )
         if os.environ.get("CI"):
             print("In CI that is an error: nothing was built.", file=sys.stderr)
             return 1
