@@ -35,12 +35,19 @@ class Reader:
     def __init__(self, window, address):
         self.log = visit.Log(address)
         self.log.listen(window)
-        self.requests = []
-        window.on("request", lambda request: self.requests.append(request.url))
         self.responses = []
-        window.on("response", self.responses.append)
+        window.on("response", self.note)
         self.page = window.new_page()
         self.page.goto(address + PAGE, wait_until="networkidle")
+
+    def note(self, response):
+        """Keep what came; Playwright takes no method of a list."""
+        self.responses.append(response)
+
+    @property
+    def requests(self):
+        """The addresses that were asked for."""
+        return [response.url for response in self.responses]
 
     def status(self, text):
         """Wait until the page says something."""
