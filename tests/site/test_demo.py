@@ -8,14 +8,12 @@ import pytest
 
 from smallport.quantize.onnx import operator_counts
 from tools.demo import files
-from tools.site import ready, visit
-from tools.site.visit import Setting
+from tools.site import axe, layout, ready, visit
 
 pytestmark = pytest.mark.site
 
 PAGE = "in_the_page.html"
 SERVED = ready.SITE / "in_the_page"
-PHONE_IN_THE_DARK = Setting(visit.PHONE, "dark")
 CHOICES = {"drawn": "drawn at random", "probable": "the most probable one"}
 MEGABYTE = 1e6
 
@@ -199,12 +197,22 @@ def test_a_file_that_does_not_come_is_named_and_can_be_tried_again(reader):
     reader.load()
 
 
+@pytest.mark.parametrize("setting", visit.SETTINGS, ids=str)
 @pytest.mark.usefixtures("expected")
-def test_a_phone_shows_the_page_without_sideways_scrolling(window, address):
-    reader = Reader(window(PHONE_IN_THE_DARK, touch=True), address)
+def test_the_page_is_sound_when_the_model_has_written(setting, window, address):
+    opened = window(setting)
+    layout.note_shifts(opened)
+    reader = Reader(opened, address)
     reader.load()
     reader.write("drawn")
-    assert reader.page.evaluate("document.documentElement.scrollWidth") <= visit.PHONE
+    axe.load(reader.page)
+    problems = [
+        *reader.log.problems(PAGE),
+        *layout.shifts(reader.page, PAGE, setting),
+        *layout.sideways(reader.page, PAGE, setting),
+        *axe.problems(reader.page, PAGE, setting),
+    ]
+    assert not problems, "\n" + "\n".join(map(str, problems))
 
 
 def test_without_javascript_the_page_shows_what_the_build_wrote(expected, browser, address):
