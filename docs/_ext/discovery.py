@@ -79,10 +79,17 @@ def write_texts(app: Sphinx, exception: Exception | None) -> None:
     builder.prepare_writing(set(app.env.found_docs))
     for docname in sorted(app.env.found_docs):
         doctree = app.env.get_and_resolve_doctree(docname, builder)
+        for code in list(doctree.findall(links_in_code)):
+            code.replace_self(nodes.literal_block(code.astext(), code.astext()))
         for raw in list(doctree.findall(nodes.raw)):
             text = text_of(raw.astext()) if raw.get("format") == "html" else ""
             raw.replace_self(nodes.literal_block(text, text) if text else [])
         builder.write_doc(docname, doctree)
+
+
+def links_in_code(node: nodes.Node) -> bool:
+    """Tell whether a node is a cell with links, which the gallery writes as HTML only."""
+    return node.__class__.__name__ == "code_links_block"
 
 
 def write_lists(app: Sphinx, exception: Exception | None) -> None:
