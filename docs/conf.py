@@ -29,6 +29,7 @@ extensions = [
     # Our own, in docs/_ext.
     "accessible",
     "card",
+    "demo",
     "discovery",
     "downloads",
     "figures",
@@ -67,7 +68,7 @@ intersphinx_mapping = {
 # Where readers find the site, and so its wheel; empty where whoever builds it does not say.
 address = os.environ.get("SMALLPORT_SITE_URL", "").rstrip("/")
 html_baseurl = address and f"{address}/"
-html_extra_path = ["_build/wheel"]
+html_extra_path = ["_build/wheel", "_build/demo/site"]
 notfound_urls_prefix = urlsplit(html_baseurl).path or "/"
 if address:  # cards for social networks name the site
     extensions.append("sphinxext.opengraph")
@@ -107,12 +108,11 @@ html_js_files = [("print_in_light.js", {"defer": "defer"})]
 html_search_scorer = str(HERE / "_static" / "search_scorer.js")
 html_favicon = "_static/logo.svg"
 html_context = {"default_mode": "auto"}
-alone = ("index", "results", "scoreboard", "assets", "contributing")
+alone = ("index", "in_the_page", "results", "scoreboard", "assets", "contributing")
 html_sidebars = {name: [] for name in alone}
 html_scaled_image_link = False  # thumbnails have a size and lead to their pages, not to images
 html_copy_source = False
 html_show_sourcelink = False
-html_scaled_image_link = False  # a thumbnail leads to its page, not to itself
 html_theme_options = {
     "logo": {"image_light": "_static/logo.svg", "image_dark": "_static/logo.svg", "text": project},
     "navbar_align": "left",

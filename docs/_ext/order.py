@@ -8,6 +8,9 @@ from sphinx.application import Sphinx
 PREVIOUS, NEXT = 1, 2
 """Where Sphinx keeps them beside a document's parent."""
 
+READ_AFTER = {"in_the_page": "gallery/quantization/plot_40_lstm_through_onnx"}
+"""Documents outside of the gallery that continue one of its pages."""
+
 
 def is_section_index(docname: str) -> bool:
     """Tell whether a document only lists the pages of a section of the gallery.
@@ -20,12 +23,34 @@ def is_section_index(docname: str) -> bool:
     return docname.startswith("gallery/") and docname.endswith("/index") and docname.count("/") > 1
 
 
-def neighbour(relations: dict[str, list[str | None]], docname: str, way: int) -> str | None:
-    """Find the document before or after another, section indexes left out."""
-    other = relations[docname][way] if docname in relations else None
-    while other and is_section_index(other):
-        other = relations[other][way]
-    return other
+def reading_order(relations: dict[str, list[str | None]], root: str) -> list[str]:
+    """List the documents in the order in which they are read, section indexes left out.
+
+    Parameters
+    ----------
+    relations
+        The parent, the previous and the next document of each, as Sphinx has them.
+    root
+        The first document.
+    """
+    names = []
+    name: str | None = root
+    while name:
+        names.append(name)
+        name = relations[name][NEXT]
+    for moved, before in READ_AFTER.items():
+        if {moved, before} <= set(names):
+            names.remove(moved)
+            names.insert(names.index(before) + 1, moved)
+    return [name for name in names if not is_section_index(name)]
+
+
+def neighbour(names: list[str], docname: str, way: int) -> str | None:
+    """Find the document before or after another in reading order."""
+    if docname not in names:
+        return None
+    place = names.index(docname) + (1 if way == NEXT else -1)
+    return names[place] if 0 <= place < len(names) else None
 
 
 def lead_on(
@@ -33,8 +58,9 @@ def lead_on(
 ) -> None:
     """Have a page name its neighbours in reading order."""
     relations = app.builder.relations  # type: ignore[attr-defined]
+    names = reading_order(relations, app.config.root_doc) if relations else []
     for name, way in (("prev", PREVIOUS), ("next", NEXT)):
-        other = neighbour(relations, pagename, way)
+        other = neighbour(names, pagename, way)
         context[name] = other and {
             "link": app.builder.get_relative_uri(pagename, other),
             "title": app.builder.render_partial(app.env.titles[other])["title"],  # type: ignore[attr-defined]

@@ -703,6 +703,8 @@ assert not folder.exists()
 # What to read next
 # -----------------
 #
+# - :doc:`The model runs in the page </in_the_page>`: the file from section 6 in your
+#   browser, where you can let it write.
 # - :doc:`Dynamic quantization in eager PyTorch <plot_20_lstm_dynamic_quantization>`:
 #   the same in one call, if you stay in Python.
 # - :doc:`Check the exporter on Tiny-LLM </gallery/export/plot_10_tiny_llm_export>`:

@@ -101,15 +101,24 @@ def main(arguments: list[str]) -> int:
 def build(options: argparse.Namespace) -> int:
     """Run the pages that have to run, render all of them, and apply the gates."""
     from smallport.assets import download  # noqa: PLC0415 - these import torch
+    from tools.demo import files as demo  # noqa: PLC0415
     from tools.gallery import execute, fingerprint, gates  # noqa: PLC0415
 
     start = time.perf_counter()
     download.cache_folder()  # which pages could not do without
+    if missing := demo.lacking():
+        print(
+            f"The site is built without the model that runs in a page. {missing}.", file=sys.stderr
+        )
+        if os.environ.get("CI"):
+            print("In CI that is an error: nothing was built.", file=sys.stderr)
+            return 1
     environment = fingerprint.describe()
     build_wheel()
     remove_stale_stubs()
     variables = {settings.STUBS_CURRENT: "1"} if start_over_where_needed() else {}
     execute.run_stale(environment, fresh="*" if options.fresh else options.page or "")
+    demo.make(environment.fingerprint, missing)
     if options.serve:
         return serve()
     site = project.BUILD / options.builder

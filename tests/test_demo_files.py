@@ -1,0 +1,149 @@
+"""The files of the demo are made once, are what they are called, and say why there are none."""
+
+import json
+
+import pytest
+import torch
+
+import demo as extension
+from smallport.assets.download import ChecksumError
+from smallport.lstm import LSTMConfig, Vocabulary, WordLanguageModel
+from smallport.quantize import onnx as onnx_route
+from tools.demo import files, runtime, writing
+from tools.gallery import build
+
+VOCABULARY = Vocabulary.from_tokens([*writing.BEGINNING, "list", "<eos>", "of", "tuple"])
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Export a small model, in floats and in int8."""
+    folder = tmp_path_factory.mktemp("demo")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = WordLanguageModel(len(VOCABULARY), LSTMConfig(16, 8, 1)).eval()
+        torch.nn.init.normal_(model.decoder.weight, std=3)
+    onnx_route.export_lstm(model, folder / "exported.onnx")
+    onnx_route.fold_constants(folder / "exported.onnx", folder / "float.onnx")
+    onnx_route.dynamic_int8(folder / "float.onnx", folder / "int8.onnx")
+    return folder
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch, models):
+    """Make the demo of a small model into a folder of the test's own; count how often."""
+    monkeypatch.setattr(files, "SITE", tmp_path / "site")
+    monkeypatch.setattr(files, "SERVED", tmp_path / "site" / "in_the_page")
+    monkeypatch.setattr(files, "DESCRIPTION", tmp_path / "demo.json")
+    times = []
+
+    class TinyCorpus:
+        name = "a text"
+        vocabulary = VOCABULARY
+
+    def copy(_, target):
+        times.append(target)
+        target.write_bytes((models / "int8.onnx").read_bytes())
+        return (models / "float.onnx").stat().st_size
+
+    def unpack(_, __, folder):
+        for name in (runtime.SCRIPT, runtime.BINARY):
+            (folder / name).write_bytes(b"runtime")
+
+    monkeypatch.setattr(files.assets, "corpus", TinyCorpus)
+    monkeypatch.setattr(files, "make_model", copy)
+    monkeypatch.setattr(files.runtime, "fetch", lambda _: tmp_path)
+    monkeypatch.setattr(files.runtime, "unpack", unpack)
+    return times
+
+
+def test_the_files_are_made_again_only_when_something_changed(made):
+    files.make("one")
+    files.make("one")
+    assert len(made) == 1
+    files.make("two")
+    assert len(made) == 2
+    (files.SERVED / files.VOCABULARY).write_text("[]")
+    files.make("two")
+    assert len(made) == 3
+    assert sorted(file.name for file in files.SERVED.iterdir()) == sorted(files.LOADED)
+
+
+@pytest.mark.usefixtures("made")
+def test_what_python_wrote_is_written_down_with_its_words():
+    files.make("one")
+    words = json.loads((files.SERVED / files.VOCABULARY).read_text())
+    assert tuple(words) == VOCABULARY.words
+    expected = json.loads((files.SERVED / files.EXPECTED).read_text())
+    for choice in ("drawn", "probable"):
+        assert len(expected[choice]) == writing.WORDS
+        assert all(words[word["token"]] == word["word"] for word in expected[choice])
+        assert all(0 < word["probability"] <= 1 for word in expected[choice])
+    assert expected["drawn"] != expected["probable"]
+
+
+def test_where_something_is_missing_nothing_old_is_served_and_the_page_says_why(made):
+    files.make("one")
+    files.make("one", "The registry could not be reached (ConnectionError)")
+    assert not files.SERVED.exists()
+    assert files.SITE.is_dir()
+    html = extension.rendered(json.loads(files.DESCRIPTION.read_text()), {})
+    assert "does not run in this build" in html
+    assert "The registry could not be reached (ConnectionError)" in html
+    assert "<form" not in html
+    files.make("one")
+    assert len(made) == 2
+
+
+@pytest.mark.usefixtures("made")
+def test_the_page_says_how_much_it_loads_and_shows_what_python_wrote():
+    files.make("one")
+    expected = json.loads((files.SERVED / files.EXPECTED).read_text())
+    html = extension.rendered(json.loads(files.DESCRIPTION.read_text()), expected)
+    loaded = sum((files.SERVED / name).stat().st_size for name in files.LOADED)
+    assert f"Load the model ({extension.megabytes(loaded)})" in html
+    assert html.count('<th scope="row">') == writing.WORDS
+    assert html.count("<rect") == writing.WORDS
+    assert "&lt;eos&gt;" in html
+
+
+def test_a_model_in_floats_is_refused_under_the_name_of_int8(models):
+    files.assert_int8(models / "int8.onnx")
+    with pytest.raises(AssertionError, match="DynamicQuantizeLSTM, MatMulInteger is missing"):
+        files.assert_int8(models / "float.onnx")
+
+
+def test_the_state_is_carried_from_word_to_word(models):
+    model = onnx_route.ONNXLanguageModel(models / "int8.onnx", threads=1)
+    written = [word.token for word in writing.write(model, VOCABULARY, None)]
+    text = torch.cat([VOCABULARY.encode(writing.BEGINNING), torch.tensor(written[:-1])])
+    at_once, _ = model(text[:, None], model.initial_state(1))
+    agreeing = at_once[len(writing.BEGINNING) - 1 :, 0].argmax(-1) == torch.tensor(written)
+    assert agreeing.float().mean() > 0.9  # int8 scales a whole chunk's activations together
+
+
+@pytest.mark.parametrize("ci", ["true", ""])
+def test_ci_takes_a_missing_runtime_for_an_error_and_nobody_else_does(ci, monkeypatch, capsys):
+    def first_step_of_the_build():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build.lint, "findings", list)
+    monkeypatch.setattr("tools.demo.files.lacking", lambda: "It cannot be had")
+    monkeypatch.setattr("tools.gallery.fingerprint.describe", dict)
+    monkeypatch.setattr(build, "build_wheel", first_step_of_the_build)
+    monkeypatch.setenv("CI", ci)
+    assert build.main([]) == (1 if ci else build.INTERRUPTED)
+    said = capsys.readouterr().err
+    assert "built without the model that runs in a page. It cannot be had." in said
+    assert ("In CI that is an error" in said) == bool(ci)
+
+
+def test_an_archive_with_a_wrong_checksum_stops_every_build(monkeypatch, capsys):
+    def wrong():
+        raise ChecksumError("the archive is another")
+
+    monkeypatch.setattr(build.lint, "findings", list)
+    monkeypatch.setattr("tools.demo.files.lacking", wrong)
+    monkeypatch.delenv("CI", raising=False)
+    assert build.main([]) == 1
+    assert capsys.readouterr().err == "the archive is another\n"
