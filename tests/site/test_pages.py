@@ -62,6 +62,7 @@ FAULTS = {
     "preload": (f"<link rel=modulepreload href='{ELSEWHERE}'>", "asks another host for this"),
     "fetch": (f"<script>fetch('{ELSEWHERE}').catch(() => 0)</script>", "another host for this"),
     "link name": ("<a href='#'><span style='display: none'>x</span></a>", "link-name: "),
+    "label": ("<button aria-label=Find>Search</button>", "label-content-name-mismatch: "),
     "contrast": ("<p style='color: #777; background: #888'>A text</p>", "color-contrast: "),
     "contrast in the dark": (
         "<style>[data-theme=dark] p { color: #333 }</style><p>A text</p>",

@@ -94,6 +94,8 @@ def context(browser: Browser, setting: Setting, *, touch: bool = False) -> Brows
     return browser.new_context(
         viewport={"width": setting.width, "height": HEIGHT},
         color_scheme="dark" if setting.theme == "dark" else "light",
+        # Colours that fade from light to dark would be judged halfway.
+        reduced_motion="reduce",
         has_touch=touch,
         is_mobile=touch,
     )
