@@ -9,15 +9,16 @@ import pandas as pd
 import pytest
 from torch import nn
 
-from smallport.display import errors_only, show_table, source_of
+from smallport.display import Table, errors_only, show_table, source_of
 from smallport.lstm import WordLanguageModel
 
 FRAME = pd.DataFrame({"route": ["<eager>", "ONNX"], "difference": [0.0, 1.23456e-7]})
-TEXT = "  route  difference\n<eager>           0\n   ONNX    1.23e-07\n"
+CAPTION = "Difference <to eager>"
+TEXT = f"{CAPTION}:\n  route  difference\n<eager>           0\n   ONNX    1.23e-07\n"
 
 
 def test_a_script_prints_the_table(capsys):
-    show_table(FRAME)
+    show_table(FRAME, CAPTION)
     assert capsys.readouterr().out == TEXT
 
 
@@ -32,24 +33,32 @@ def test_where_the_value_of_a_cell_is_shown_nothing_is_printed(
     capsys, monkeypatch, module, stand_in
 ):
     monkeypatch.setitem(sys.modules, module, stand_in)
-    table = show_table(FRAME)
+    table = show_table(FRAME, CAPTION)
     assert capsys.readouterr().out == ""
     assert repr(table) + "\n" == TEXT
 
 
 def test_a_script_that_merely_imports_ipython_prints(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
-    show_table(FRAME)
+    show_table(FRAME, CAPTION)
     assert capsys.readouterr().out == TEXT
 
 
 def test_the_html_is_rounded_and_escaped_and_has_no_index(capsys):
-    html = show_table(FRAME)._repr_html_()
+    html = show_table(FRAME, CAPTION)._repr_html_()
     capsys.readouterr()
     assert "1.2\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}10⁻⁷" in html
     assert "&lt;eager&gt;" in html
     assert html.count("<td>") == FRAME.size
     assert "border" not in html
+
+
+def test_the_html_has_a_caption_and_headers_and_a_box_that_the_keyboard_reaches():
+    html = Table(FRAME, CAPTION)._repr_html_()
+    caption = "Difference &lt;to eager&gt;"
+    assert html.startswith(f'<div role="region" aria-label="{caption}" tabindex="0">\n<table')
+    assert f"<caption>{caption}</caption>\n  <thead>" in html
+    assert html.count('<th scope="col">') == html.count("<th") - html.count("<thead") == 2
 
 
 def test_loggers_are_quiet_and_loud_again_even_after_an_error(caplog):

@@ -248,7 +248,7 @@ for name, shape in calls[-1].items():
             }
         )
 axes = pd.DataFrame(axes)
-show_table(axes)
+show_table(axes, "The size of each axis of the inputs, from call to call")
 
 # %%
 # So the third axis of every cache tensor grows, by one a call. The number of new tokens
@@ -974,7 +974,7 @@ onnx_tensors = pd.DataFrame(
         for value in tensors
     ]
 )
-show_table(onnx_tensors)
+show_table(onnx_tensors, "Inputs and outputs of the ONNX file")
 
 # %%
 # The axes that we declared dynamic have a symbol for a size, and the others a number.
@@ -1039,7 +1039,10 @@ onnx_differences = compare(
     [seen, *unseen, smallest],
     make_inputs=inputs_like,
 )
-show_table(discrepancies_table(onnx_differences))
+show_table(
+    discrepancies_table(onnx_differences),
+    "Largest differences between ONNX Runtime and the model, by shape of the inputs",
+)
 
 # %%
 # Here the differences are not zero. ONNX Runtime has its own kernels, which add numbers

@@ -624,7 +624,7 @@ for kind, step in wrong_steps.items():
         }
     )
 table = pd.DataFrame(rows).set_index("program", drop=False)
-show_table(table)
+show_table(table, "Where the decoding of each wrong program leaves the model's")
 
 # %%
 # All three are found, far beyond the tolerance. For two of them, the logits of the
@@ -646,7 +646,10 @@ prompt_step = {
     kind.__name__: {"program": kind.__name__, **differences[0].by_tensor}
     for kind, differences in found.items()
 }
-show_table(pd.DataFrame(prompt_step.values()))
+show_table(
+    pd.DataFrame(prompt_step.values()),
+    "Largest difference in each tensor after the first step",
+)
 
 # %%
 # Two layers that changed places are wrong in all four tensors of the cache. With

@@ -92,7 +92,7 @@ from smallport.display import show_table
 from smallport.sweep.counts import count_stages, counts_table
 
 counts = count_stages(reports.values(), len(chosen))
-show_table(counts_table(counts))
+show_table(counts_table(counts), "The chosen architectures, counted at each stage")
 
 # %%
 # The failure stands in the stage in which it happened, with the error in full.

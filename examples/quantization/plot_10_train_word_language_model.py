@@ -62,7 +62,8 @@ show_table(
             "tokens": [f"{len(part):,}" for part in splits.values()],
             "begins with": [" ".join(words) for words in excerpts.values()],
         }
-    )
+    ),
+    "The three parts of the text",
 )
 
 # %%
@@ -196,7 +197,8 @@ show_table(
             "parameters": [f"{count:,}" for count in parameters.values()],
             "share": [f"{count / total:.0%}" for count in parameters.values()],
         }
-    )
+    ),
+    "Parameters of the model, by layer",
 )
 
 # %%
@@ -358,7 +360,8 @@ show_table(
             "loss, nats": [f"{loss:.2f}" for loss in measured.values()],
             "perplexity": [f"{math.exp(loss):,.0f}" for loss in measured.values()],
         }
-    )
+    ),
+    "Loss and perplexity on the test part, beside those of simpler models",
 )
 
 # %%

@@ -54,7 +54,8 @@ show_table(
             "MB": [f"{size:.2f}" for size in megabytes.values()],
             "share": [f"{size / total:.0%}" for size in megabytes.values()],
         }
-    )
+    ),
+    "Size of the published architecture, by layer",
 )
 
 # %%
@@ -314,7 +315,7 @@ for bits, size in ((4, 128), (4, 32), (4, 16), (3, 32), (2, 32)):
 float_size = state_dict_megabytes(model)
 ladder = pd.DataFrame(variants).sort_values("MB", ascending=False)
 ladder.insert(1, "times smaller", float_size / ladder["MB"])
-show_table(ladder)
+show_table(ladder, "Size and price of each way to round, the largest first")
 
 # %%
 # Read it from the top. Eight bits are free, whatever shares a scale. At four bits it
@@ -387,7 +388,7 @@ by_layer = pd.DataFrame(
         for layer, label in LAYERS.items()
     ]
 )
-show_table(by_layer)
+show_table(by_layer, "Price in nats when one layer alone is rounded")
 
 # %%
 # The embedding, where most of the published model's bytes are, is the cheapest to

@@ -187,7 +187,10 @@ def first_axes(
 
 
 plain_axes = first_axes(plain.exported_program, lstm_output="getitem")
-show_table(pd.DataFrame(plain_axes.items(), columns=["output of", "first axis"]))
+show_table(
+    pd.DataFrame(plain_axes.items(), columns=["output of", "first axis"]),
+    "First axis after each layer, as the plain export has it",
+)
 
 # %%
 # The embedding still has a length that may vary; the LSTM and the decoder have 25. To
@@ -237,7 +240,10 @@ program = torch.export.export(
 )
 
 axes = first_axes(program, lstm_output="squeeze")
-show_table(pd.DataFrame(axes.items(), columns=["output of", "first axis"]))
+show_table(
+    pd.DataFrame(axes.items(), columns=["output of", "first axis"]),
+    "First axis after each layer, with the LSTM as an operator",
+)
 
 # %%
 # The same symbol from the tokens to the logits. A program like this can go to ONNX.
@@ -290,7 +296,7 @@ table = pd.DataFrame(
     {"length": length, "batch": batch, **differences(onnx_model, length, batch)}
     for length, batch in shapes
 )
-show_table(table)
+show_table(table, "Largest differences between ONNX and eager, by shape of the input")
 
 # %%
 # Nothing but rounding is left.
@@ -351,7 +357,7 @@ with errors_only("root"):  # it logs that one should consider "pre-processing"
 from smallport.quantize.onnx import operator_counts, weight_types
 
 forgotten = weight_types(folder / "forgotten.onnx")
-show_table(pd.DataFrame(forgotten[:6]))
+show_table(pd.DataFrame(forgotten[:6]), "The largest tensors of the quantized file")
 
 # %%
 # Embedding and decoder are integers. The LSTM is still an ``LSTM``, and its weights are
@@ -403,7 +409,9 @@ assert quantized["MatMulInteger"] == 1
 # of 8-bit integers. What is left in floats is biases and scales, one number for a row.
 
 int8 = weight_types(folder / "int8.onnx")
-show_table(pd.DataFrame(int8[:6]))
+show_table(
+    pd.DataFrame(int8[:6]), "The largest tensors, with the constants folded first"
+)
 
 # %%
 # Nearly the whole file is integers, and each kind of layer has some.

@@ -561,7 +561,8 @@ show_table(
             "multiplications a byte": one.intensity,
         }
         for (case, precision), one in work.items()
-    )
+    ),
+    "What the published architecture has to read, write and multiply",
 )
 
 # %%

@@ -61,7 +61,8 @@ show_table(
             "future": route.outlook,
         }
         for route in ROUTES
-    )
+    ),
+    "All routes, and what keeps each from running here",
 )
 
 # %%
@@ -128,7 +129,7 @@ assert operators.get("GatherBlockQuantized") == 1, "the embedding is still in fl
 assert operators["DynamicQuantizeLSTM"] == pretrained.config.layers
 
 by_hand = onnx_route.weight_types(folder / "by_hand.onnx")
-show_table(pd.DataFrame(by_hand[:4]))
+show_table(pd.DataFrame(by_hand[:4]), "The largest tensors of the file made by hand")
 
 # %%
 # So the embedding is integers of four bits, and the rest of eight.
@@ -210,7 +211,8 @@ show_table(
     pd.DataFrame(
         {"route": name, "MB": round(route.megabytes, 3), **route.stored}
         for name, route in live.items()
-    )
+    ),
+    "Size of each route, and the types of its weights",
 )
 
 # %%
@@ -318,7 +320,10 @@ for name in ("ONNX int8, loss inside", "ONNX 4-bit embedding"):
 from smallport.quantize.route_results import as_table, read_results
 
 provenance, kept = read_results()
-show_table(as_table(kept).drop(columns="outlook"))
+show_table(
+    as_table(kept).drop(columns="outlook"),
+    "The published architecture on WikiText-2, as it was kept",
+)
 
 # %%
 # Here is where they come from, and in what this build differs.
@@ -416,7 +421,10 @@ plt.show()
 # %%
 # Which number is which route:
 
-show_table(pd.DataFrame({"number": NUMBERS.values(), "route": NUMBERS.keys()}))
+show_table(
+    pd.DataFrame({"number": NUMBERS.values(), "route": NUMBERS.keys()}),
+    "The numbers of the routes in the figure",
+)
 
 # %%
 # 5. Plain advice
@@ -497,7 +505,10 @@ mine = measure_routes(
     timed_tokens=101,
     single_words=10,
 )
-show_table(as_table(mine)[["route", "embedding", "MB", "loss", "change"]])
+show_table(
+    as_table(mine)[["route", "embedding", "MB", "loss", "change"]],
+    "The route of our own, beside the model in floats",
+)
 
 # %%
 # Half the size, and next to no change of the loss.

@@ -1,6 +1,7 @@
 """Show tables, code and progress to readers, and hide log lines that tell them nothing."""
 
 import ast
+import html
 import inspect
 import logging
 import sys
@@ -30,22 +31,31 @@ class Table:
     frame
         What to show. Numbers are rounded to three significant digits, and written with powers of
         ten in HTML; the index is left out.
+    caption
+        What it shows, in a line.
     """
 
     frame: pd.DataFrame
+    caption: str
 
     def __repr__(self) -> str:
-        return self.frame.to_string(index=False, float_format=_three_digits)
+        text = self.frame.to_string(index=False, float_format=_three_digits)
+        return f"{self.caption}:\n{text}"
 
     def _repr_html_(self) -> str:
-        return self.frame.to_html(index=False, border=0, justify="left", float_format=written)
+        """Write a table that scrolls in a box of its own, which the keyboard reaches."""
+        table = self.frame.to_html(index=False, border=0, justify="left", float_format=written)
+        caption = html.escape(self.caption)
+        table = table.replace("<thead>", f"<caption>{caption}</caption>\n  <thead>", 1)
+        table = table.replace("<th>", '<th scope="col">')  # pandas escapes what cells hold
+        return f'<div role="region" aria-label="{caption}" tabindex="0">\n{table}\n</div>'
 
 
 def _three_digits(number: float) -> str:
     return f"{number:.3g}"
 
 
-def show_table(frame: pd.DataFrame) -> Table:
+def show_table(frame: pd.DataFrame, caption: str) -> Table:
     """Show a data frame at the end of a cell.
 
     In the site and in a notebook the returned object is the cell's value and is shown as an HTML
@@ -55,15 +65,19 @@ def show_table(frame: pd.DataFrame) -> Table:
     ----------
     frame
         What to show, without its index.
+    caption
+        What it shows, in a line.
 
     Examples
     --------
-    >>> table = show_table(pd.DataFrame({"route": ["eager", "ONNX"], "difference": [0, 1.234e-7]}))
+    >>> found = pd.DataFrame({"route": ["eager", "ONNX"], "difference": [0, 1.234e-7]})
+    >>> table = show_table(found, "Largest differences")
+    Largest differences:
     route  difference
     eager           0
      ONNX    1.23e-07
     """
-    table = Table(frame)
+    table = Table(frame, caption)
     if not _values_are_shown():
         print(table)  # noqa: T201 - it is what a script shows
     return table
