@@ -25,7 +25,9 @@ UNLISTED = "404"
 class Lines(HTMLParser):
     """Reads HTML as lines of text: a row of a table is a line."""
 
-    BREAKS = frozenset({"tr", "p", "li", "div", "dt", "dd", "summary", "pre", "figcaption"})
+    BREAKS = frozenset(
+        {"tr", "p", "li", "div", "dt", "dd", "summary", "pre", "figcaption", "caption"}
+    )
 
     def __init__(self) -> None:
         super().__init__()

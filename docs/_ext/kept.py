@@ -53,7 +53,7 @@ def written(provenance: Provenance, results: Results) -> list[str]:
         + f", by ``{provenance.command}`` at commit ``{provenance.commit or 'unknown'}``: "
         f"losses over {reference.tokens + 1:,} tokens of test text, times by one thread.",
         "",
-        *table(HEADER, rows),
+        *table(HEADER, rows, "Every route on WikiText-2"),
     ]
 
 

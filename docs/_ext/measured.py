@@ -99,7 +99,8 @@ class Measured(SphinxDirective):
         lines: list[str] = []
         for script in project.in_reading_order():
             page = project.docname(script)
-            heading = f":doc:`{project.title(script)} </gallery/{page}>`"
+            title = project.title(script)
+            heading = f":doc:`{title} </gallery/{page}>`"
             lines += [heading, "^" * len(heading), ""]
             rows = []
             for result in measured(script).values():
@@ -112,9 +113,11 @@ class Measured(SphinxDirective):
                         published.beside(result) if published else "",
                     )
                 )
-            lines += table(("figure", "measured", "claimed", "published"), rows)
+            header = ("figure", "measured", "claimed", "published")
+            lines += table(header, rows, f"Measured by “{title}”")
             if lifted := [(f"{rule.line}", rule.rule, rule.reason) for rule in lint.lifted(script)]:
-                lines += table(("line", "rule lifted", "why"), lifted)
+                caption = f"Rules that “{title}” lifts"
+                lines += table(("line", "rule lifted", "why"), lifted, caption)
         return lines
 
     def chosen(self) -> list[str]:
@@ -130,12 +133,18 @@ class Measured(SphinxDirective):
                 )
             value = quantities.measured(result)
             rows.append((label, f"**{value}**", f":doc:`/gallery/{page}`"))
-        return table(("", "measured", "on the page"), rows)
+        return table(("what", "measured", "on the page"), rows, "What the pages measured")
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    """Write a table in reStructuredText."""
-    lines = [".. list-table::", "   :header-rows: 1", "   :class: smallport-figures", ""]
+def table(header: tuple[str, ...], rows: list[tuple[str, ...]], caption: str) -> list[str]:
+    """Write a table in reStructuredText, with what a row is about in its first column."""
+    lines = [
+        f".. list-table:: {caption}",
+        "   :stub-columns: 1",
+        "   :header-rows: 1",
+        "   :class: smallport-figures",
+        "",
+    ]
     for row in [header, *rows]:
         lines += [f"   {'* -' if column == 0 else '  -'} {cell}" for column, cell in enumerate(row)]
     return [*lines, ""]

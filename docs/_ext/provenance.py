@@ -26,7 +26,8 @@ ENDING = """
 .. admonition:: What this page ran on
    :class: smallport-provenance note
 
-   .. list-table::
+   .. list-table:: Machine, versions and assets of its last run
+      :stub-columns: 1
       :widths: 22 78
 
 {rows}
