@@ -1,0 +1,49 @@
+"""Tests of the index entries of error messages."""
+
+import pytest
+from docutils import nodes
+from sphinx import addnodes
+
+from messages import entries
+
+
+def item(*parts):
+    """Make an item of a list."""
+    return nodes.list_item("", nodes.paragraph("", "", *parts))
+
+
+def literal(text):
+    return nodes.literal(text, text)
+
+
+def leading_to(label):
+    return addnodes.pending_xref("", nodes.inline("", "a recipe"), reftype="ref", reftarget=label)
+
+
+def test_each_message_leads_to_the_first_place():
+    messages = item(
+        literal("Guard failed"),
+        nodes.Text(" or "),
+        literal("Node arity mismatch"),
+        nodes.Text(": "),
+        leading_to("recipe-one"),
+        leading_to("recipe-two"),
+    )
+    assert entries(messages) == [
+        ("single", "Guard failed", "recipe-one", "main", None),
+        ("single", "Node arity mismatch", "recipe-one", "main", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        item(nodes.Text("see "), literal("Guard failed"), leading_to("recipe")),
+        item(literal("Guard failed"), nodes.Text(", of which nothing is said")),
+        item(literal("assets"), leading_to("recipe")),
+        nodes.list_item(""),
+    ],
+    ids=["no message", "no place", "a name", "empty"],
+)
+def test_other_items_are_not_indexed(other):
+    assert entries(other) == []
