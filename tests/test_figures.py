@@ -64,6 +64,27 @@ def test_the_thumbnail_is_drawn_in_its_own_size(tmp_path, block_vars):
         assert small.size == (800, 560)
 
 
+def test_nothing_in_a_thumbnail_is_cut_off(tmp_path):
+    figure, panels = plt.subplots(1, 2, layout="constrained")
+    panels[0].set(
+        title="A title of a panel " * 3, xlabel="what varies " * 4, ylabel="how much " * 4
+    )
+    panels[0].set_yticks([0.5], ["a name of a row that takes much room"])
+    figures.draw_small(figure, tmp_path / "small.png")
+    plt.close(figure)
+    with Image.open(tmp_path / "small.png") as small:
+        pixels = np.asarray(small.convert("L"))
+    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        assert edge.min() == 255
+
+
+def test_the_panel_of_a_thumbnail_takes_the_place_of_all(tmp_path):
+    figure, panels = plt.subplots(1, 2, layout="constrained")
+    figures.draw_small(figure, tmp_path / "small.png")
+    plt.close(figure)
+    assert panels[0].get_position().width > 0.8
+
+
 def test_the_page_chooses_its_thumbnail(tmp_path, block_vars):
     block_vars["file_conf"]["thumbnail_number"] = 2
     scraped(tmp_path, block_vars, SAID)

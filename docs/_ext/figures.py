@@ -9,6 +9,7 @@ them. The thumbnail is drawn again in the size in which it is shown, with letter
 import html
 import re
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ NIGHT = (0x14, 0x18, 0x1E)
 DARK = "_dark"
 THUMBNAIL_INCHES = (4.0, 2.8)
 THUMBNAIL_DPI = 200
+LONGEST_TITLE, LONGEST_LABEL = 34, 30
+"""How many letters of the usual sizes a thumbnail has room for in a line."""
 
 
 def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
@@ -65,14 +68,21 @@ def keep_thumbnail(figures: list[Any], block_vars: dict[str, Any]) -> None:
 
 
 def draw_small(figure: Any, file: Path) -> None:
-    """Draw the first panel of a figure, without a legend, in the size of a thumbnail."""
-    figure.suptitle("")
-    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    """Draw the first panel of a figure, without a legend, in the size of a thumbnail.
+
+    It takes the place of all panels, and what is written around it the width of the figure.
+    """
+    panel = next(axes for axes in figure.axes if axes.get_label() != "<colorbar>")
     for axes in figure.axes:
-        if axes is not panels[0]:
+        if axes is not panel:
             figure.delaxes(axes)
-    if legend := panels[0].get_legend():
+    if legend := panel.get_legend():
         legend.remove()
+    panel.set_subplotspec(figure.add_gridspec(1, 1)[0])
+    figure.suptitle(textwrap.fill(panel.get_title(), LONGEST_TITLE))
+    figure.supxlabel(textwrap.fill(panel.get_xlabel(), LONGEST_LABEL), fontsize="medium")
+    figure.supylabel(textwrap.fill(panel.get_ylabel(), LONGEST_LABEL), fontsize="medium")
+    panel.set(title="", xlabel="", ylabel="")
     figure.set_size_inches(*THUMBNAIL_INCHES)
     figure.savefig(file, dpi=THUMBNAIL_DPI)
 
