@@ -34,7 +34,9 @@ extensions = [
     "folding",
     "inventories",
     "kept",
+    "markup",
     "measured",
+    "messages",
     "notebooks",
     "order",
     "pages",
@@ -101,7 +103,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = "Smallport"
 html_static_path = ["_static"]
 html_css_files = ["smallport.css"]
-html_js_files = [("smallport.js", {"defer": "defer"})]
+html_js_files = [("smallport.js", {"defer": "defer"}), ("print_in_light.js", {"defer": "defer"})]
+html_search_scorer = str(HERE / "_static" / "search_scorer.js")
 html_favicon = "_static/logo.svg"
 html_context = {"default_mode": "auto"}
 alone = ("index", "results", "scoreboard", "assets", "contributing")
@@ -119,5 +122,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_selector = ":not(.sphx-glr-script-out) > div.highlight > pre"  # not what code printed
+copybutton_prompt_text = r">>> |\.\.\.(?: |$)|\$ "
 copybutton_prompt_is_regexp = True
+copybutton_copy_empty_lines = False
