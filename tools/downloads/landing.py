@@ -125,7 +125,8 @@ def execute(notebook: Path, landing: Landing, name: str) -> list[str]:
     import nbformat  # noqa: PLC0415 - only the session that needs them has these
     from nbclient import NotebookClient, exceptions  # noqa: PLC0415
 
-    content = nbformat.reads(notebook.read_text(encoding="utf-8"), as_version=4)
+    text = notebook.read_text(encoding="utf-8")
+    content = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(
         content,
         kernel_name=name,

@@ -15,6 +15,10 @@ OPTIONS = {
     # axe would fetch what a sheet imports from an address relative to the page, where nothing is.
     "preload": False,
 }
+IN_THE_DARK = OPTIONS | {
+    "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
+}
+"""What depends on colours; the rest is the same in the light, where it is looked at."""
 
 MERGE_WORDS = """
 () => document.querySelectorAll(".highlight pre").forEach((block) => {
@@ -49,7 +53,8 @@ def problems(page: Page, name: str, setting: Setting) -> list[Problem]:
     setting
         What it is shown with.
     """
-    result = page.evaluate("options => axe.run(document, options)", OPTIONS)
+    options = IN_THE_DARK if setting.theme == "dark" else OPTIONS
+    result = page.evaluate("options => axe.run(document, options)", options)
     return [
         Problem(name, f"{setting}, {_selector(node)}", f"{rule['id']}: {_summary(node)}")
         for rule in result["violations"]

@@ -14,6 +14,7 @@ KINDS = {
     "front": "index.html",
     "section": "gallery/quantization/index.html",
     "tutorial": "gallery/quantization/plot_20_lstm_dynamic_quantization.html",
+    "demo": "in_the_page.html",
     "results": "results.html",
     "scoreboard": "scoreboard.html",
     "api": "api/smallport.checks.check.html",
