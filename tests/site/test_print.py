@@ -9,7 +9,13 @@ from tools.site.visit import Setting
 pytestmark = pytest.mark.site
 
 TUTORIALS = [f"gallery/{project.docname(script)}.html" for script in project.scripts()]
-KINDS = ["index.html", "results.html", "api/smallport.checks.check.html", *TUTORIALS]
+KINDS = [
+    "index.html",
+    "results.html",
+    "api/smallport.checks.check.html",
+    TUTORIALS[0],
+    TUTORIALS[-1],
+]
 PAPER = 700
 """The width of a sheet of A4 without its margins, in CSS pixels."""
 

@@ -15,10 +15,10 @@ OPTIONS = {
     # axe would fetch what a sheet imports from an address relative to the page, where nothing is.
     "preload": False,
 }
-IN_THE_DARK = OPTIONS | {
+COLOURS = OPTIONS | {
     "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 }
-"""What depends on colours; the rest is the same in the light, where it is looked at."""
+"""What depends on the theme."""
 
 MERGE_WORDS = """
 () => document.querySelectorAll(".highlight pre").forEach((block) => {
@@ -41,7 +41,9 @@ def load(page: Page) -> None:
     page.evaluate(AXE_SCRIPT)
 
 
-def problems(page: Page, name: str, setting: Setting) -> list[Problem]:
+def problems(
+    page: Page, name: str, setting: Setting, *, colours_only: bool = False
+) -> list[Problem]:
     """Run axe over an open page, with nothing excluded.
 
     Parameters
@@ -52,8 +54,10 @@ def problems(page: Page, name: str, setting: Setting) -> list[Problem]:
         What to call it.
     setting
         What it is shown with.
+    colours_only
+        Whether all else has been looked at in the same width.
     """
-    options = IN_THE_DARK if setting.theme == "dark" else OPTIONS
+    options = COLOURS if colours_only else OPTIONS
     result = page.evaluate("options => axe.run(document, options)", options)
     return [
         Problem(name, f"{setting}, {_selector(node)}", f"{rule['id']}: {_summary(node)}")

@@ -5,6 +5,12 @@ from playwright.sync_api import Browser
 from tools.site import axe, layout, visit, weight
 from tools.site.visit import Problem
 
+WHOLLY = (visit.SETTINGS[0], visit.SETTINGS[2])
+"""Settings in which axe looks at everything, one in each width and theme; in others, at colours."""
+
+GENERATED = ("api/", "_modules/")
+"""Folders of pages that Sphinx makes by the hundred from one template: these two settings do."""
+
 
 class Visitor:
     """A window in which page after page is opened and looked at.
@@ -27,7 +33,7 @@ class Visitor:
         self.scale = weight.Scale(self.page)
 
     def problems(self, name: str) -> list[Problem]:
-        """Open a page and look at it in every setting.
+        """Open a page and look at it in every setting, or in two where it is generated.
 
         Parameters
         ----------
@@ -43,8 +49,9 @@ class Visitor:
         layout.load_figures(self.page)
         found += self.scale.problems(name, first)
         axe.load(self.page)
-        for setting in visit.SETTINGS:
+        for setting in WHOLLY if name.startswith(GENERATED) else visit.SETTINGS:
             visit.switch(self.page, setting)
             found += layout.sideways(self.page, name, setting)
-            found += axe.problems(self.page, name, setting)
+            colours_only = setting not in WHOLLY
+            found += axe.problems(self.page, name, setting, colours_only=colours_only)
         return [*self.log.problems(name), *found]

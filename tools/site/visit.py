@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from playwright import sync_api
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -35,7 +36,21 @@ class Setting:
 
 
 WIDE, PHONE = 1280, 390
-SETTINGS = [Setting(width, theme) for width in (WIDE, PHONE) for theme in ("light", "dark")]
+SETTINGS = [
+    Setting(WIDE, "light"),
+    Setting(WIDE, "dark"),
+    Setting(PHONE, "dark"),
+    Setting(PHONE, "light"),
+]
+"""In an order in which the width changes once."""
+
+ALL_REACHABLE = """
+() => [...document.querySelectorAll("pre, [class*='scroll']")].every(
+  (one) => one.scrollWidth <= one.clientWidth || one.tabIndex >= 0
+)
+"""
+MOMENT = 600
+"""How long the theme may take to let the keyboard into what scrolls in another width, in ms."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +129,8 @@ def switch(page: Page, setting: Setting) -> None:
     page.wait_for_function(
         "theme => document.documentElement.dataset.theme === theme", arg=setting.theme
     )
+    with suppress(sync_api.TimeoutError):  # axe then says what cannot be reached
+        page.wait_for_function(ALL_REACHABLE, timeout=MOMENT)
 
 
 @dataclass
