@@ -126,7 +126,7 @@ def execute(notebook: Path, landing: Landing, name: str) -> list[str]:
     from nbclient import NotebookClient, exceptions  # noqa: PLC0415
 
     text = notebook.read_text(encoding="utf-8")
-    content = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
+    content = nbformat.reads(text, as_version=4)
     client = NotebookClient(
         content,
         kernel_name=name,
