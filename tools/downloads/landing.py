@@ -102,15 +102,14 @@ def environment(folder: Path) -> Path:
 def kernel(folder: Path, landing: Landing) -> str:
     """Make an environment that holds nothing but Jupyter's kernel; return the kernel's name.
 
-    The kernel is registered where the process that starts it looks first.
+    The kernel is registered beside the cache, where this process looks for all of them.
     """
     python = environment(folder)
+    kernels = landing.cache.with_name("jupyter")
     landing.run(python, "-m", "pip", "install", "-q", "-c", versions.CONSTRAINTS, "ipykernel")
     name = f"{KERNEL}-{folder.name}"
-    landing.run(
-        python, "-m", "ipykernel", "install", "--prefix", folder.parent / "jupyter", "--name", name
-    )
-    os.environ["JUPYTER_PATH"] = str(folder.parent / "jupyter" / "share" / "jupyter")
+    landing.run(python, "-m", "ipykernel", "install", "--prefix", kernels, "--name", name)
+    os.environ["JUPYTER_PATH"] = str(kernels / "share" / "jupyter")
     return name
 
 
