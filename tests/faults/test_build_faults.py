@@ -686,10 +686,3 @@ def test_a_profile_that_does_not_exist_is_named_at_once(project):
     project.build(SMALLPORT_ASSETS="publishd").assert_red(
         "SMALLPORT_ASSETS='publishd'", "'embedded'", "did you mean 'published'?"
     )
-
-
-def test_a_page_that_makes_readers_ask_another_host_is_named(project):
-    text = '.. raw:: html\n\n   <img src="https://example.org/spy.png" alt="">\n'
-    index = project.root / "docs" / "index.rst"
-    index.write_text(index.read_text(encoding="utf-8") + f"\n{text}", encoding="utf-8")
-    project.build().assert_red("index.html: WARNING: ", "https://example.org/spy.png")

@@ -39,6 +39,7 @@ CLOCKED_FIGURES = {
     "sphx_glr_plot_50_when_is_int8_faster_003",
     "sphx_glr_plot_50_when_is_int8_faster_004",
     "sphx_glr_plot_60_which_route_001",
+    "sphx_glr_plot_60_which_route_small",  # the thumbnail of the same
 }
 
 
