@@ -1,5 +1,6 @@
 """Find what axe-core can see of WCAG 2.1, levels A and AA."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
@@ -19,6 +20,9 @@ COLOURS = OPTIONS | {
     "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 }
 """What depends on the theme."""
+
+ALIKE = [".bd-sidebar-primary li:not(.current) ~ li:not(.current)"]
+"""The links in the side bar after the first one that does not lead to where the reader is."""
 
 MERGE_WORDS = """
 () => document.querySelectorAll(".highlight pre").forEach((block) => {
@@ -42,9 +46,13 @@ def load(page: Page) -> None:
 
 
 def problems(
-    page: Page, name: str, setting: Setting, *, colours_only: bool = False
+    page: Page,
+    name: str,
+    setting: Setting,
+    options: Mapping[str, Any] = OPTIONS,
+    passed_over: Sequence[str] = (),
 ) -> list[Problem]:
-    """Run axe over an open page, with nothing excluded.
+    """Run axe over an open page.
 
     Parameters
     ----------
@@ -54,11 +62,13 @@ def problems(
         What to call it.
     setting
         What it is shown with.
-    colours_only
-        Whether all else has been looked at in the same width.
+    options
+        What to look for: `OPTIONS`, or `COLOURS` where the rest was looked for in the same width.
+    passed_over
+        Selectors of what is left out, since something like it is looked at.
     """
-    options = COLOURS if colours_only else OPTIONS
-    result = page.evaluate("options => axe.run(document, options)", options)
+    whole = {"include": [["html"]], "exclude": [[one] for one in passed_over]}
+    result = page.evaluate("([whole, options]) => axe.run(whole, options)", [whole, options])
     return [
         Problem(name, f"{setting}, {_selector(node)}", f"{rule['id']}: {_summary(node)}")
         for rule in result["violations"]

@@ -10,7 +10,9 @@ MOST_BYTES = 1_500_000
 
 
 class Scale:
-    """Adds up what the browser transfers for a page, without what it kept of others.
+    """Adds up what a browser transfers for a page when it opens that first.
+
+    What the browser kept of other pages counts as much as when it was transferred.
 
     Parameters
     ----------
@@ -25,29 +27,37 @@ class Scale:
         self.session.on("Network.requestWillBeSent", self._request)
         self.session.on("Network.loadingFinished", self._finished)
         self.session.send("Network.enable")
-        self.session.send("Network.setCacheDisabled", {"cacheDisabled": True})
 
-    def clear(self) -> None:
-        """Begin with another page."""
-        self.bytes.clear()
+    def clear(self, *, cold: bool) -> None:
+        """Begin with another page.
+
+        Parameters
+        ----------
+        cold
+            Whether to transfer everything again, and so to load as slowly as the first page does.
+        """
         self.addresses.clear()
+        self.session.send("Network.setCacheDisabled", {"cacheDisabled": cold})
 
-    def total(self) -> float:
-        """Give what was transferred since then, in bytes."""
-        return sum(self.bytes.values())
+    def parts(self) -> dict[str, float]:
+        """Give the address and the bytes of everything that the page asked for since then."""
+        return {one: self.bytes.get(one, 0) for one in self.addresses.values()}
 
     def problems(self, name: str, setting: Setting) -> list[Problem]:
         """Find whether a page is heavier than a page should be, and what weighs most."""
-        total = self.total()
+        parts = self.parts()
+        total = sum(parts.values())
         if total <= MOST_BYTES:
             return []
-        heaviest = sorted(self.bytes, key=lambda one: -self.bytes[one])[:3]
-        parts = [f"{self.bytes[one] / 1e6:.2f} MB {self.addresses.get(one)}" for one in heaviest]
-        cause = f"weighs {total / 1e6:.2f} MB, more than {MOST_BYTES / 1e6}: {', '.join(parts)}"
+        heaviest = sorted(parts, key=lambda one: -parts[one])[:3]
+        named = ", ".join(f"{parts[one] / 1e6:.2f} MB {one}" for one in heaviest)
+        cause = f"weighs {total / 1e6:.2f} MB, more than {MOST_BYTES / 1e6}: {named}"
         return [Problem(name, str(setting), cause)]
 
     def _request(self, event: dict[str, Any]) -> None:
         self.addresses[event["requestId"]] = event["request"]["url"]
 
     def _finished(self, event: dict[str, Any]) -> None:
-        self.bytes[event["requestId"]] = event["encodedDataLength"]
+        address = self.addresses.get(event["requestId"])
+        if address:  # or it was asked for by the page before
+            self.bytes[address] = max(event["encodedDataLength"], self.bytes.get(address, 0))
