@@ -46,6 +46,11 @@ def test_what_a_clock_measured_may_be_printed_otherwise():
     assert list(agreement.printed_otherwise(page, run)) == []
 
 
+def test_a_download_may_say_that_less_is_installed():
+    line = "not as here: transformers 5.23.0 (here not installed)\n"
+    assert list(agreement.printed_otherwise(["a", "b"], ["a", line + "b"])) == []
+
+
 @pytest.mark.parametrize(
     ("page", "run"), [(["a"], ["b"]), (["a"], []), ([], ["a"]), (["a", "b"], ["a"])]
 )

@@ -1,5 +1,6 @@
 """Downloads are looked into before any of them runs."""
 
+import dataclasses
 import io
 import json
 import zipfile
@@ -27,6 +28,7 @@ def page(tmp_path, monkeypatch):
     write_bundle(tmp_path, files)
     return offered.Page(
         name="plot_10",
+        section="export",
         script=tmp_path / "plot_10.py",
         notebook=tmp_path / "plot_10.ipynb",
         archive=tmp_path / "plot_10.zip",
@@ -118,3 +120,19 @@ def test_the_two_commands_are_those_of_the_readme(page, tmp_path):
     installing, running = contents.commands(contents.unpack(page.script.parent, tmp_path / "there"))
     assert installing[:5] == ["-m", "pip", "install", "-c", "constraints.txt"]
     assert running == ["plot_10.py"]
+
+
+def test_notebooks_share_an_environment_where_none_finds_what_it_does_not_install(page):
+    def beside(name, section, pins):
+        file = page.notebook.with_name(f"{name}.ipynb")
+        file.write_bytes(notebook(f"%pip install -q smallport {pins}"))
+        return dataclasses.replace(page, name=name, section=section, notebook=file)
+
+    pages = [
+        beside("more", "a", "torch==2.0 onnx==1.0"),
+        beside("less", "a", "torch==2.0"),
+        beside("newer", "a", "torch==2.1 onnx==1.0 pandas==3.0"),
+        beside("far", "b", "torch==2.0"),
+    ]
+    names = [[one.name for one in group] for group in contents.sharing(pages)]
+    assert names == [["less", "more"], ["newer"], ["far"]]

@@ -4,9 +4,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 from tools.downloads import agreement, contents, landing, offered
@@ -41,21 +40,25 @@ def main(chosen: list[str]) -> int:
 
 
 def run_all(pages: list[Page], folder: Path) -> list[Finding]:
-    """Run everything, two at a time, each chain of runs in an environment of its own.
-
-    What a chain shares is what the first of it installed; notebooks share an environment only where
-    they install the very same.
-    """
-    alike = sorted(pages, key=contents.installs)
-    chains: list[Chain] = [
-        partial(notebooks, list(group), folder / f"notebooks-{number}")
-        for number, (_, group) in enumerate(groupby(alike, key=contents.installs))
-    ]
+    """Run everything, two at a time, what takes longest first."""
+    shared = contents.sharing(pages)
+    shared.sort(key=lambda group: -sum(page.seconds for page in group))
     quickest = min(pages, key=lambda page: page.seconds)
-    chains.insert(2, partial(bundled, pages, folder / "bundle"))
-    chains.append(partial(by_itself, quickest, folder / "pipx"))
     with ThreadPoolExecutor(max_workers=2) as pool:
-        return [finding for found in pool.map(to_its_end, chains) for finding in found]
+        chains = [
+            pool.submit(to_its_end, partial(notebooks, group, folder / f"notebooks-{number}"))
+            for number, group in enumerate(shared)
+        ]
+        installed = pool.submit(environment_of_bundle, folder / "bundle")
+        chains += [
+            pool.submit(to_its_end, partial(bundled, page, installed, folder / "bundle"))
+            for page in pages
+        ]
+        chains.append(pool.submit(to_its_end, partial(by_itself, quickest, folder / "pipx")))
+        found = [finding for chain in chains for finding in chain.result()]
+    if error := installed.exception():
+        found.append(Finding("README.md of the bundle", None, "downloads", str(error)))
+    return found
 
 
 def to_its_end(chain: Chain) -> list[Finding]:
@@ -79,24 +82,28 @@ def notebooks(pages: list[Page], folder: Path) -> list[Finding]:
     return found
 
 
-def bundled(pages: list[Page], folder: Path) -> list[Finding]:
-    """Unzip the bundle, and run its scripts with the two commands of its README."""
-    here = landing.Landing(folder / "folder", folder.parent / "cache")
+def environment_of_bundle(folder: Path) -> Path:
+    """Unzip the bundle, and install what the first command of its README says; return Python."""
+    here = landing.Landing(folder / "first", folder.parent / "cache")
     here.take()
     unpacked = contents.unpack(SITE, here.folder)
     python = landing.environment(folder / "environment")
-    installing, running = contents.commands(unpacked)
+    installing, _ = contents.commands(unpacked)
+    landing.Landing(unpacked, here.cache).run(python, *installing)
+    return python
+
+
+def bundled(page: Page, installed: Future[Path], folder: Path) -> list[Finding]:
+    """Unzip the bundle once more, and run a script of it with the second command of its README."""
+    if installed.exception():  # which is told once
+        return []
+    here = landing.Landing(folder / page.name, folder.parent / "cache")
+    here.take()
+    unpacked = contents.unpack(SITE, here.folder)
+    _, running = contents.commands(unpacked)
     there = landing.Landing(unpacked, here.cache)
-    try:
-        there.run(python, *installing)
-    except landing.RunError as error:
-        return [Finding("README.md of the bundle", None, "downloads", str(error))]
-    found = []
-    for page in pages:
-        run = partial(there.run, python, *running[:-1], page.script.name)
-        there.results.unlink(missing_ok=True)
-        found += judged(page, page.script.name, there, run)
-    return found
+    run = partial(there.run, installed.result(), *running[:-1], page.script.name)
+    return judged(page, page.script.name, there, run)
 
 
 def by_itself(page: Page, folder: Path) -> list[Finding]:

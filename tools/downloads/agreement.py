@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -11,6 +12,12 @@ from tools.gallery import clocked
 
 NEAR = 1e-6
 """How far two runs of the same numbers may be apart, to their size."""
+
+OF_THE_ENVIRONMENT = re.compile(r"(other than|not as) here: ")
+"""How lines begin that compare what is installed with what kept figures were measured with.
+
+A download has fewer packages around it than the site.
+"""
 
 
 def read_results(file: Path) -> dict[str, dict[str, Any]]:
@@ -86,4 +93,5 @@ def printed_otherwise(page: list[str], run: list[str]) -> Iterator[str]:
 
 def lines(text: str) -> list[str]:
     """Read the lines of an output; the site takes their common indentation away."""
-    return [line.strip() for line in clocked.masked(text) if line.strip()]
+    stripped = (line.strip() for line in clocked.masked(text))
+    return [line for line in stripped if line and not OF_THE_ENVIRONMENT.match(line)]

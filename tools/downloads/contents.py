@@ -61,6 +61,26 @@ def needed(requirements: list[str]) -> set[str]:
     return found
 
 
+def sharing(pages: list[Page]) -> list[list[Page]]:
+    """Group pages whose notebooks may share an environment without lending each other anything.
+
+    They are of one section, and each installs at least what the ones before it do.
+    """
+    groups: list[list[Page]] = []
+    for page in sorted(pages, key=lambda one: (one.section, len(pins(one)), one.name)):
+        last = groups[-1][-1] if groups else page
+        if groups and last.section == page.section and pins(last) <= pins(page):
+            groups[-1].append(page)
+        else:
+            groups.append([page])
+    return groups
+
+
+def pins(page: Page) -> set[str]:
+    """List the packages, with their versions, that a page's notebook installs beside Smallport."""
+    return {one for one in needed(REQUIREMENT.findall(installs(page))) if "==" in one}
+
+
 def wrong_with_archive(page: Page) -> Iterator[Finding]:
     """Find out whether the archive of a page holds what the page offers, and nothing else."""
     files = (page.script, page.notebook, *page.beside)

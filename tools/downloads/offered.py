@@ -28,6 +28,8 @@ class Page:
     ----------
     name
         Of the page, without an ending.
+    section
+        The folder of the gallery that it is in.
     script, notebook, archive
         The downloads.
     beside
@@ -41,6 +43,7 @@ class Page:
     """
 
     name: str
+    section: str
     script: Path
     notebook: Path
     archive: Path
@@ -117,6 +120,7 @@ def page(site: Path, name: str, run: dict[str, Any]) -> Page:
         raise OfferError(f"{name}: offers no {min(missing)} file")
     return Page(
         name=html.stem,
+        section=html.parent.name,
         script=offered[".py"],
         notebook=offered[".ipynb"],
         archive=offered[".zip"],

@@ -10,6 +10,7 @@ TEXT = (
     r"(?<=: )[\d.]+(?= times its limit$)",
     r"(?<=: )[\d.]+ ms(?= for a token of each text$)",
     r"(?<=: )[\d.]+(?= times the time of eager$)",
+    r"(?<=^finished )\S+ after \d+ s(?= of training$)",
     r"(?<=\*\*Total running time of the script:\*\* )\(.*\)$",
 )
 UNITS = {"s", "×", "GB/s", "billion/s"}
