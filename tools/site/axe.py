@@ -1,6 +1,6 @@
 """Find what axe-core can see of WCAG 2.1, levels A and AA."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
@@ -21,38 +21,57 @@ COLOURS = OPTIONS | {
 }
 """What depends on the theme."""
 
-ALIKE = [".bd-sidebar-primary li:not(.current) ~ li:not(.current)"]
-"""The links in the side bar after the first one that does not lead to where the reader is."""
-
 MERGE_WORDS = """
-() => document.querySelectorAll(".highlight pre").forEach((block) => {
+() => {
   const seen = new Set();
-  block.querySelectorAll("span[class]:not(:has(*))").forEach((word) => {
-    if (word.attributes.length > 1 || word.closest("a")) return;
-    if (seen.has(word.className)) word.replaceWith(word.textContent);
-    // axe judges no colour by a single character.
-    else if (word.textContent.trim().length > 1) seen.add(word.className);
+  document.querySelectorAll(".highlight pre").forEach((block) => {
+    const behind = getComputedStyle(block).backgroundColor;
+    block.querySelectorAll("span[class]:not(:has(*))").forEach((word) => {
+      const link = word.closest("a");
+      const colour = `${behind} ${link ? "a" : ""} ${word.className}`;
+      // axe judges no colour by a single character.
+      const judged = word.textContent.trim().length > 1;
+      if (word.attributes.length > 1 || (judged && !seen.has(colour))) seen.add(colour);
+      else (link ?? word).replaceWith(word.textContent);
+    });
+    block.normalize();
   });
-  block.normalize();
-})
+}
 """
-"""Keep one word of each colour in a block of code: highlighting makes thousands of elements."""
+"""Keep one word of each colour in the code of a page: highlighting makes thousands of elements."""
+
+MARK_ALIKE = """
+() => {
+  const told = ({ name, value }) => (/^(href|id|data-.*)$/.test(name) ? "" : `${name}=${value}`);
+  const shape = (one) => one instanceof Element
+    ? `<${one.tagName} ${[...one.attributes].map(told)}>${[...one.childNodes].map(shape).join("")}`
+    : one.textContent.trim() && "text";
+  for (const list of document.querySelectorAll("tbody, ul, ol, dl")) {
+    const seen = new Set();
+    [...list.children].forEach((one, place) => {
+      const found = `${place % 2} ${shape(one)}`;  // every other row has another background
+      if (seen.has(found)) one.dataset.alike = "";
+      seen.add(found);
+    });
+  }
+}
+"""
+"""Mark the rows and items that differ from one before them in nothing but words and targets."""
+
+ALIKE = "[data-alike]"
 
 
 def load(page: Page) -> None:
     """Bring axe into an open page, once."""
     page.evaluate(MERGE_WORDS)
+    page.evaluate(MARK_ALIKE)
     page.evaluate(AXE_SCRIPT)
 
 
 def problems(
-    page: Page,
-    name: str,
-    setting: Setting,
-    options: Mapping[str, Any] = OPTIONS,
-    passed_over: Sequence[str] = (),
+    page: Page, name: str, setting: Setting, options: Mapping[str, Any] = OPTIONS
 ) -> list[Problem]:
-    """Run axe over an open page.
+    """Run axe over an open page; of rows and items that are made alike, over the first.
 
     Parameters
     ----------
@@ -64,11 +83,9 @@ def problems(
         What it is shown with.
     options
         What to look for: `OPTIONS`, or `COLOURS` where the rest was looked for in the same width.
-    passed_over
-        Selectors of what is left out, since something like it is looked at.
     """
-    whole = {"include": [["html"]], "exclude": [[one] for one in passed_over]}
-    result = page.evaluate("([whole, options]) => axe.run(whole, options)", [whole, options])
+    seen = {"include": [["html"]], "exclude": [[ALIKE]]}
+    result = page.evaluate("([seen, options]) => axe.run(seen, options)", [seen, options])
     return [
         Problem(name, f"{setting}, {_selector(node)}", f"{rule['id']}: {_summary(node)}")
         for rule in result["violations"]

@@ -11,8 +11,7 @@ WHOLLY = (visit.SETTINGS[0], visit.SETTINGS[2])
 GENERATED = ("api/", "_modules/")
 """Folders of pages that Sphinx makes by the hundred from one template.
 
-In these, two settings do, the browser may keep what the pages share, and of the links in the side
-bar that differ in nothing but their words axe looks at one.
+For these, two settings do, and the browser may keep what they share.
 """
 
 
@@ -58,7 +57,6 @@ class Visitor:
             visit.switch(self.page, setting)
             layout.load_figures(self.page)
             found += layout.sideways(self.page, name, setting)
-            passed_over = axe.ALIKE if generated else []
             options = axe.OPTIONS if setting in WHOLLY else axe.COLOURS
-            found += axe.problems(self.page, name, setting, options, passed_over)
+            found += axe.problems(self.page, name, setting, options)
         return [*self.log.problems(name), *found]
