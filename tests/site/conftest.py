@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, Page
 
 from tools.site import ready, server, visit
 from tools.site.visit import Setting
@@ -36,9 +36,39 @@ def browser():
         yield browser
 
 
+@pytest.fixture(scope="session")
+def windows(browser):
+    """Open windows that tests share, with what they keep of the pages."""
+    opened: dict[tuple[Setting, bool], BrowserContext] = {}
+
+    def shared(setting, touch):
+        if (setting, touch) not in opened:
+            opened[setting, touch] = visit.context(browser, setting, touch=touch)
+        return opened[setting, touch]
+
+    yield shared
+    for context in opened.values():
+        context.close()
+
+
+@pytest.fixture
+def tab(windows):
+    """Open tabs in shared windows; they are closed with the test."""
+    opened: list[Page] = []
+
+    def open_tab(setting=LIGHT, *, touch=False):
+        page = windows(setting, touch).new_page()
+        opened.append(page)
+        return page
+
+    yield open_tab
+    for page in opened:
+        page.close()
+
+
 @pytest.fixture
 def window(browser):
-    """Open windows that are closed with the test."""
+    """Open windows with nothing kept, which are closed with the test."""
     opened: list[BrowserContext] = []
 
     def open_window(setting=LIGHT, *, touch=False):

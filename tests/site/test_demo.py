@@ -197,7 +197,7 @@ def test_a_file_that_does_not_come_is_named_and_can_be_tried_again(reader):
     reader.load()
 
 
-@pytest.mark.parametrize("setting", visit.SETTINGS, ids=str)
+@pytest.mark.parametrize("setting", visit.ONE_OF_EACH, ids=str)
 @pytest.mark.usefixtures("expected")
 def test_the_page_is_sound_when_the_model_has_written(setting, window, address):
     opened = window(setting)

@@ -67,11 +67,11 @@ THEMES = [Setting(visit.WIDE, theme) for theme in ("light", "dark")]
 
 
 @pytest.fixture
-def in_settings(window, address):
+def in_settings(tab, address):
     """Open a page, and show it in one setting after another."""
 
     def shown(name, settings):
-        page = window(settings[0]).new_page()
+        page = tab(settings[0])
         page.goto(address + name)
         page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         for setting in settings:
@@ -126,8 +126,8 @@ def test_the_label_of_outputs_can_be_read(in_settings, name):
         assert min(contrasts) >= READABLE, setting
 
 
-def test_the_contrast_is_that_of_wcag(window):
-    page = window().new_page()
+def test_the_contrast_is_that_of_wcag(tab):
+    page = tab()
     page.set_content(
         "<style>p { background: #fff } p::before { content: 'Out:'; color: #888 }</style><p>"
     )

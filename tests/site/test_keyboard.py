@@ -43,11 +43,11 @@ STOP = """
 
 
 @pytest.fixture
-def open_page(window, address):
+def open_page(tab, address):
     """Open a page, and wait until its scripts have put in their buttons."""
 
     def opened(name, theme="light", width=visit.WIDE):
-        page = window(Setting(width, theme)).new_page()
+        page = tab(Setting(width, theme))
         page.goto(address + name)
         page.add_style_tag(content=STILL)
         if page.locator(".highlight-Python").count():

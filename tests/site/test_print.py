@@ -43,11 +43,11 @@ HIDDEN_BY_SCROLLING = """
 
 
 @pytest.fixture
-def on_paper(window, address):
+def on_paper(tab, address):
     """Show a page as it is printed."""
 
     def shown(name):
-        page = window(Setting(PAPER, "light")).new_page()
+        page = tab(Setting(PAPER, "light"))
         page.goto(address + name)
         page.emulate_media(media="print")
         return page
@@ -77,8 +77,8 @@ def test_headings_stay_with_their_text_and_what_fits_on_a_page_is_not_torn(on_pa
         assert set(found) <= {wanted}, f"{selector}: {set(found)}"
 
 
-def test_a_page_that_is_read_in_the_dark_is_printed_in_the_light(window, address):
-    page = window(DARK).new_page()
+def test_a_page_that_is_read_in_the_dark_is_printed_in_the_light(tab, address):
+    page = tab(DARK)
     page.goto(address + TUTORIALS[0])
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     theme = "document.documentElement.dataset.theme"

@@ -21,9 +21,9 @@ SEARCHED = "#search-results .search-summary:not(:empty)"
 
 
 @pytest.fixture
-def search(window, address):
+def search(tab, address):
     """Search for words, as somebody does who types them into the field."""
-    page = window().new_page()
+    page = tab()
 
     def found(words):
         page.goto(f"{address}index.html")

@@ -59,30 +59,30 @@ PHONE = Setting(visit.PHONE, "light")
 
 
 @pytest.mark.parametrize("name", WITH_TABLES)
-def test_tables_say_what_they_show_and_can_be_reached(window, address, name):
-    page = window(PHONE).new_page()
+def test_tables_say_what_they_show_and_can_be_reached(tab, address, name):
+    page = tab(PHONE)
     page.goto(address + name)
     assert page.locator("table").count()
     problems = page.evaluate(PROBLEMS)
     assert not problems, "\n".join([name, *problems])
 
 
-def test_a_sound_table_has_no_problems(window):
-    page = window().new_page()
+def test_a_sound_table_has_no_problems(tab):
+    page = tab()
     page.set_content(TABLE)
     assert page.evaluate(PROBLEMS) == []
 
 
 @pytest.mark.parametrize("part", FAULTS)
-def test_a_table_that_lacks_a_part_is_found(window, part):
-    page = window().new_page()
+def test_a_table_that_lacks_a_part_is_found(tab, part):
+    page = tab()
     page.set_content(TABLE.replace(part, "", 1))
     assert FAULTS[part] in " ".join(page.evaluate(PROBLEMS))
 
 
 @pytest.mark.parametrize("name", ["results.html", "gallery/quantization/plot_60_which_route.html"])
-def test_a_wide_table_scrolls_by_the_keyboard_and_the_page_stays(window, address, name):
-    page = window(PHONE).new_page()
+def test_a_wide_table_scrolls_by_the_keyboard_and_the_page_stays(tab, address, name):
+    page = tab(PHONE)
     page.goto(address + name)
     boxes = page.locator("[role=region]:has(> table)")
     wide = [

@@ -1,6 +1,5 @@
 """Find what axe-core can see of WCAG 2.1, levels A and AA."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
@@ -16,11 +15,6 @@ OPTIONS = {
     # axe would fetch what a sheet imports from an address relative to the page, where nothing is.
     "preload": False,
 }
-COLOURS = OPTIONS | {
-    "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
-}
-"""What depends on the theme."""
-
 MERGE_WORDS = """
 () => {
   const seen = new Set();
@@ -68,9 +62,7 @@ def load(page: Page) -> None:
     page.evaluate(AXE_SCRIPT)
 
 
-def problems(
-    page: Page, name: str, setting: Setting, options: Mapping[str, Any] = OPTIONS
-) -> list[Problem]:
+def problems(page: Page, name: str, setting: Setting) -> list[Problem]:
     """Run axe over an open page; of rows and items that are made alike, over the first.
 
     Parameters
@@ -81,11 +73,9 @@ def problems(
         What to call it.
     setting
         What it is shown with.
-    options
-        What to look for: `OPTIONS`, or `COLOURS` where the rest was looked for in the same width.
     """
     seen = {"include": [["html"]], "exclude": [[ALIKE]]}
-    result = page.evaluate("([seen, options]) => axe.run(seen, options)", [seen, options])
+    result = page.evaluate("([seen, options]) => axe.run(seen, options)", [seen, OPTIONS])
     return [
         Problem(name, f"{setting}, {_selector(node)}", f"{rule['id']}: {_summary(node)}")
         for rule in result["violations"]

@@ -1,18 +1,14 @@
 """What every page of the site has to pass, however it is looked at."""
 
+from collections.abc import Sequence
+
 from playwright.sync_api import Browser
 
 from tools.site import axe, layout, visit, weight
-from tools.site.visit import Problem
-
-WHOLLY = (visit.SETTINGS[0], visit.SETTINGS[2])
-"""Settings in which axe looks at everything, one in each width and theme; in others, at colours."""
+from tools.site.visit import Problem, Setting
 
 GENERATED = ("api/", "_modules/")
-"""Folders of pages that Sphinx makes by the hundred from one template.
-
-For these, two settings do, and the browser may keep what they share.
-"""
+"""Folders of pages that Sphinx makes by the hundred: the browser may keep what they share."""
 
 
 class Visitor:
@@ -35,28 +31,30 @@ class Visitor:
         self.page = self.context.new_page()
         self.scale = weight.Scale(self.page)
 
-    def problems(self, name: str) -> list[Problem]:
-        """Open a page and look at it in every setting, or in two where it is generated.
+    def problems(
+        self, name: str, settings: Sequence[Setting] = visit.ONE_OF_EACH
+    ) -> list[Problem]:
+        """Open a page and look at it in one setting after another.
 
         Parameters
         ----------
         name
             Its address below the root.
+        settings
+            The settings; the page is opened in the first.
         """
-        generated = name.startswith(GENERATED)
-        first = visit.SETTINGS[0]
+        first = settings[0]
         visit.prepare(self.page, first)
-        self.scale.clear(cold=not generated)
+        self.scale.clear(cold=not name.startswith(GENERATED))
         self.page.goto(self.root + name)
         self.page.evaluate(layout.SETTLED)
         found = layout.shifts(self.page, name, first)
         layout.load_figures(self.page)
         found += self.scale.problems(name, first)
         axe.load(self.page)
-        for setting in WHOLLY if generated else visit.SETTINGS:
+        for setting in settings:
             visit.switch(self.page, setting)
             layout.load_figures(self.page)
             found += layout.sideways(self.page, name, setting)
-            options = axe.OPTIONS if setting in WHOLLY else axe.COLOURS
-            found += axe.problems(self.page, name, setting, options)
+            found += axe.problems(self.page, name, setting)
         return [*self.log.problems(name), *found]

@@ -36,13 +36,16 @@ class Setting:
 
 
 WIDE, PHONE = 1280, 390
-SETTINGS = [
+SETTINGS = (
     Setting(WIDE, "light"),
     Setting(WIDE, "dark"),
     Setting(PHONE, "dark"),
     Setting(PHONE, "light"),
-]
+)
 """In an order in which the width changes once."""
+
+ONE_OF_EACH = SETTINGS[0], SETTINGS[2]
+"""Each width and each theme once: widths do not depend on themes, nor colours on widths."""
 
 ALL_REACHABLE = """
 () => [...document.querySelectorAll("pre, [class*='scroll']")].every(
