@@ -31,9 +31,7 @@ class Visitor:
         self.page = self.context.new_page()
         self.scale = weight.Scale(self.page)
 
-    def problems(
-        self, name: str, settings: Sequence[Setting] = visit.ONE_OF_EACH
-    ) -> list[Problem]:
+    def problems(self, name: str, settings: Sequence[Setting] = visit.ONE_OF_EACH) -> list[Problem]:
         """Open a page and look at it in one setting after another.
 
         Parameters
