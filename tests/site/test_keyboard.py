@@ -15,11 +15,12 @@ pytestmark = pytest.mark.site
 TUTORIAL = "gallery/quantization/plot_40_lstm_through_onnx.html"
 TUTORIALS = [f"gallery/{project.docname(script)}.html" for script in project.scripts()]
 KINDS = [
-    "index.html",
-    "gallery/index.html",
-    TUTORIAL,
-    "results.html",
-    "api/smallport.checks.check.html",
+    ("index.html", "light"),
+    ("gallery/index.html", "dark"),
+    (TUTORIAL, "light"),
+    (TUTORIAL, "dark"),
+    ("results.html", "dark"),
+    ("api/smallport.checks.check.html", "light"),
 ]
 STILL = "*, ::before, ::after { animation: none !important; transition: none !important; }"
 MOST_STOPS = 400
@@ -140,8 +141,7 @@ def changed_pixels(page, stop):
     return int((np.abs(focused - plain).max(axis=-1) > 64).sum())
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(("name", "theme"), KINDS)
 def test_the_focus_is_visible_at_every_stop(open_page, name, theme):
     page = open_page(name, theme)
     seen: set[str] = set()

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.site
 KINDS = {
     "index.html",
     "gallery/index.html",
-    "gallery/quantization/plot_60_which_route.html",
+    "gallery/export/plot_40_scoreboard_live.html",
     "api/smallport.checks.check.html",
 }
 """Pages that are looked at in every setting."""
