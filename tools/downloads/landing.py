@@ -124,7 +124,6 @@ def execute(notebook: Path, landing: Landing, name: str) -> list[str]:
     """
     import nbformat  # noqa: PLC0415 - only the session that needs them has these
     from nbclient import NotebookClient, exceptions  # noqa: PLC0415
-    from traitlets.config import Config  # noqa: PLC0415
 
     text = notebook.read_text(encoding="utf-8")
     content = nbformat.reads(text, as_version=4)
@@ -133,8 +132,6 @@ def execute(notebook: Path, landing: Landing, name: str) -> list[str]:
         kernel_name=name,
         timeout=int(settings.page_seconds(os.environ)),
         resources={"metadata": {"path": str(landing.folder)}},
-        # Over TCP, anybody on this machine could listen, of which the kernel warns.
-        config=Config(KernelManager={"transport": "ipc"}),
     )
     try:
         client.execute(env=landing.variables())
