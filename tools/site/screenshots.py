@@ -24,6 +24,9 @@ SETTINGS = {
     "dark": Setting(WIDE, "dark"),
     "phone": Setting(PHONE, "light"),
 }
+TALLEST = 6000
+"""Pixels of a page that a picture shows at most."""
+
 VISITS = 5
 FIRST_PAINT = """
 () => performance.getEntriesByName("first-contentful-paint")[0]?.startTime
@@ -35,16 +38,15 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with server.serving(ready.SITE) as root, visit.chromium() as browser:
         for kind, name in KINDS.items():
-            for title, setting in SETTINGS.items():
-                photograph(browser, root + name, setting, f"{kind}_{title}")
+            photograph(browser, root + name, kind)
             painted = statistics.median(first_paint(browser, root + name) for _ in range(VISITS))
             print(f"{name}: first contentful paint {painted:.0f} ms, median of {VISITS}")
     print(f"Pictures of each kind of page are in {FOLDER}.")
     return 0
 
 
-def photograph(browser: Browser, address: str, setting: Setting, name: str) -> None:
-    """Take a picture of a whole page.
+def photograph(browser: Browser, address: str, kind: str) -> None:
+    """Take pictures of a page in all settings, of the whole page unless it is long.
 
     Parameters
     ----------
@@ -52,17 +54,19 @@ def photograph(browser: Browser, address: str, setting: Setting, name: str) -> N
         The browser.
     address
         The address of the page.
-    setting
-        How it is shown.
-    name
-        The name of the picture.
+    kind
+        How the names of the pictures begin.
     """
-    with visit.context(browser, setting) as window:
+    with visit.context(browser, SETTINGS["light"]) as window:
         page = window.new_page()
         page.goto(address)
-        page.evaluate(layout.SETTLED)
-        layout.load_figures(page)
-        page.screenshot(path=FOLDER / f"{name}.png", full_page=True)
+        for name, setting in SETTINGS.items():
+            visit.switch(page, setting)
+            page.evaluate(layout.SETTLED)
+            layout.load_figures(page)
+            height = min(page.evaluate("document.documentElement.scrollHeight"), TALLEST)
+            seen = {"x": 0, "y": 0, "width": setting.width, "height": height}
+            page.screenshot(path=FOLDER / f"{kind}_{name}.png", full_page=True, clip=seen)
 
 
 def first_paint(browser: Browser, address: str) -> float:
