@@ -64,7 +64,7 @@ class Landing:
         return kept | {
             "SMALLPORT_CACHE_DIR": str(self.cache),
             settings.RESULTS_FILE: str(self.results),
-            "OMP_NUM_THREADS": "1",  # something else runs beside it
+            "OMP_WAIT_POLICY": "passive",  # threads that wait leave the cores to what runs beside
             "PIP_NO_COMPILE": "1",  # a page imports a small part of what is installed
         }
 
