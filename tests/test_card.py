@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 import card
+from smallport.quantities import SPACE
+from smallport.records import Result
 from tools.gallery import project, runs, settings
 
 PAGE = """\
@@ -82,12 +84,21 @@ def test_the_card_stands_under_the_title_in_place_of_the_note(app):
 def test_the_card_says_what_the_record_says(app):
     text = carded(app)
     assert "**What you will learn:** how ``a page`` opens." in text
-    assert ":description: how a page opens." in text
+    assert ":description: How a page opens." in text
     assert ":Takes: 1 min 32 s\n" in text
     assert ":Needs: 1.3 GB of memory, no download but the packages, a processor and no GPU" in text
     assert "2 November 2026 on A processor, 1 core, with python 3.11.7, torch 2.13.0" in text
     assert "<page.py>`" in text
     assert "<page.ipynb>`" in text
+
+
+def test_training_that_an_earlier_run_did_is_not_left_out(environment):
+    results = (Result("training of the small model", 1128.0, "s"),)
+    spared = runs.Run("a/page.py", "", environment, results=results, seconds=5.63)
+    before = f"5.63{SPACE}s; the training, 18{SPACE}min{SPACE}48{SPACE}s, was done before"
+    assert card.taken(spared) == before
+    trained = runs.Run("a/page.py", "", environment, results=results, seconds=1133.6)
+    assert card.taken(trained) == f"18{SPACE}min{SPACE}54{SPACE}s"
 
 
 def test_colab_is_offered_only_where_the_address_is_known(app, monkeypatch):

@@ -1,17 +1,8 @@
 """Machines find the pages, and read them without HTML."""
 
 import xml.etree.ElementTree as ET
-from types import SimpleNamespace
 
 import discovery
-
-RELATIONS = {
-    "index": [None, None, "gallery/small/index"],
-    "gallery/small/index": ["index", "index", "gallery/small/one"],
-    "gallery/small/one": ["gallery/small/index", "gallery/small/index", "api"],
-    "api": ["index", "gallery/small/one", None],
-    "404": [None, None, None],
-}
 
 
 def test_a_table_becomes_lines():
@@ -23,10 +14,14 @@ def test_tags_alone_are_no_text():
     assert discovery.text_of('<details class="x"><div></div>') == ""
 
 
-def test_documents_are_listed_in_reading_order():
-    env = SimpleNamespace(collect_relations=lambda: RELATIONS)
-    app = SimpleNamespace(env=env, config=SimpleNamespace(root_doc="index"))
-    assert discovery.reading_order(app) == ["index", "gallery/small/one", "api"]
+def test_what_stands_in_boxes_of_its_own_is_parted():
+    assert discovery.text_of("<span>built</span><span>186 of 189</span>") == "built 186 of 189"
+    assert discovery.text_of("<button>Load</button><button>Write</button>") == "Load\nWrite"
+    assert discovery.text_of("a <em>b</em>, c") == "a b, c"
+
+
+def test_scripts_are_no_text():
+    assert discovery.text_of("<p>a</p><script>if (1 < 2) b()</script> c") == "a c"
 
 
 def test_every_document_is_listed_once_under_a_heading():

@@ -58,8 +58,8 @@ def test_a_size_that_hardly_differs_is_no_saving():
     assert quantities.claimed(result) == "between 0.997 and 1.003"
 
 
-def test_a_tiny_share_is_no_percentage():
-    assert plain(quantities.measured(Result("gap, as a share", 4.9e-05, ""))) == "4.9 × 10⁻⁵"
+def test_a_share_is_a_percentage_however_small_it_is():
+    assert plain(quantities.measured(Result("gap, as a share", 9.1e-04, ""))) == "0.091 %"
     assert plain(quantities.measured(Result("gap, as a share", 0.04, ""))) == "4 %"
 
 

@@ -26,6 +26,9 @@ TITLE = re.compile(r"^(?P<title>\S.*)\n(?P<underline>([=~^*#-])\3{2,})\n", re.MU
 COLAB = "https://colab.research.google.com/#fileId="
 """Opens the notebook whose address follows."""
 
+TRAINING = "training of the small model"
+"""What the page that trains calls the time of it, which it reads from the record."""
+
 NEEDS = {
     "embedded": "no download but the packages",
     "published": "the published text and weights, downloaded once",
@@ -65,7 +68,8 @@ def rendered(run: runs.Run, learned: str, colab: str = "") -> str:
     cores = f"{ran.cores} {'core' if ran.cores == 1 else 'cores'}"
     return TEMPLATE.render(
         learned=learned,
-        time=quantities.duration(run.seconds or 0),
+        description=learned[:1].upper() + learned[1:].replace("``", ""),
+        time=taken(run),
         needs=", ".join([*needs, NEEDS[ran.assets], "a processor and no GPU"]),
         date=in_words(ran.date),
         machine=f"{ran.processor}, {cores}",
@@ -73,6 +77,14 @@ def rendered(run: runs.Run, learned: str, colab: str = "") -> str:
         name=Path(run.page).stem,
         colab=colab,
     )
+
+
+def taken(run: runs.Run) -> str:
+    """Write how long a page took, and the training that an earlier run spared it."""
+    seconds = run.seconds or 0
+    trained = [one.value for one in run.results if one.name == TRAINING and one.value > seconds]
+    before = [f"; the training, {quantities.duration(one)}, was done before" for one in trained]
+    return quantities.duration(seconds) + "".join(before)
 
 
 def in_words(date: str) -> str:

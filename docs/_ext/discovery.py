@@ -19,22 +19,25 @@ from tools.gallery import files, opening, settings
 LISTED = (("Tutorials", "gallery/"), ("API", "api"), ("About", ""))
 """The sections of ``llms.txt``, each with how the names of its documents begin."""
 
-UNLISTED = "404"
-
 
 class Lines(HTMLParser):
     """Reads HTML as lines of text: a row of a table is a line."""
 
     BREAKS = frozenset(
-        {"tr", "p", "li", "div", "dt", "dd", "summary", "pre", "figcaption", "caption"}
+        {
+            *("tr", "p", "li", "div", "dt", "dd", "summary", "pre", "figcaption", "caption"),
+            *("br", "button", "output", "label", "fieldset"),
+        }
     )
 
     def __init__(self) -> None:
         super().__init__()
         self.lines = [""]
+        self.is_code = False
 
     def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - its signature
         """Begin a line with a row or a paragraph, and part cells."""
+        self.is_code = tag == "script"
         if tag in self.BREAKS:
             self.lines.append("")
         elif tag in {"td", "th"} and self.lines[-1]:
@@ -42,7 +45,13 @@ class Lines(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         """Take in what is to be read."""
-        self.lines[-1] += " ".join(data.split("\n")) if data.strip() else ""
+        self.lines[-1] += "" if self.is_code else data
+
+    def handle_endtag(self, tag: str) -> None:
+        """Part what the page shows in boxes of their own."""
+        self.is_code = False
+        if tag == "span":
+            self.lines[-1] += " "
 
 
 def text_of(html: str) -> str:
@@ -56,20 +65,8 @@ def text_of(html: str) -> str:
     """
     reader = Lines()
     reader.feed(html)
-    return "\n".join(line.strip() for line in reader.lines if line.strip())
-
-
-def reading_order(app: Sphinx) -> list[str]:
-    """List the documents as readers come to them, section indexes left out."""
-    relations = app.env.collect_relations()
-    follower = {name: related[order.NEXT] for name, related in relations.items()}
-    found = []
-    name: str | None = app.config.root_doc
-    while name and name not in found:
-        if not order.is_section_index(name):
-            found.append(name)
-        name = follower[name]
-    return found
+    lines = (" ".join(line.split()) for line in reader.lines)
+    return "\n".join(line for line in lines if line)
 
 
 def write_texts(app: Sphinx, exception: Exception | None) -> None:
@@ -99,7 +96,7 @@ def write_lists(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.name != "html":
         return
     site = os.environ.get(settings.SITE_URL, "").rstrip("/")
-    pages = [name for name in reading_order(app) if name != UNLISTED]
+    pages = order.reading_order(app.env.collect_relations(), app.config.root_doc)
     about = {name: described(app, name) for name in pages}
     text = llms(app.config.project, site, about)
     files.write_text(Path(app.outdir) / "llms.txt", text)

@@ -7,6 +7,7 @@
 - ``.. measured::`` with lines ``PAGE: NAME | LABEL`` shows those figures, under these labels.
 """
 
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -25,11 +26,25 @@ from tools.gallery import lint, project, runs
 PUBLISHED = project.DOCS / "published.toml"
 
 
+BEFORE_UNIT = re.compile(r"(?<=\d)\s+(?=(?:MB|nats|m?s|times|×|%)(?!\w))")
+
+
+def joined(text: str) -> str:
+    """Keep numbers and their units on one line.
+
+    Examples
+    --------
+    >>> joined("5.167 nats in 106.2 s").replace(quantities.SPACE, "_")
+    '5.167_nats in 106.2_s'
+    """
+    return BEFORE_UNIT.sub(quantities.SPACE, text)
+
+
 def published_role(
     name: str, rawtext: str, text: str, lineno: int, inliner: Any, *_: Any
 ) -> tuple[list[nodes.Node], list[nodes.system_message]]:
     """Mark a cited figure."""
-    node = nodes.inline(rawtext, text, classes=["smallport-published"])
+    node = nodes.inline(rawtext, joined(text), classes=["smallport-published"])
     return [node], []
 
 
@@ -58,8 +73,8 @@ class Published:
         """Write it as it stands beside our figure, with a sentence where the two differ."""
         theirs = quantities.quantity(self.number, ours.unit)
         same = theirs == quantities.quantity(ours.value, ours.unit)
-        text = self.value.replace(" MB", f"{quantities.SPACE}MB")
-        return f"{text} (`source <{self.source}>`__)" + ("" if same else f". {self.why}")
+        why = "" if same else f". {self.why}"
+        return f"{joined(self.value)} (`source <{self.source}>`__){why}"
 
 
 @cache

@@ -16,6 +16,8 @@ from jinja2 import Environment, FileSystemLoader
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from smallport import quantities
+
 if TYPE_CHECKING:
     from smallport.export import ExportReport
 
@@ -70,6 +72,7 @@ def render(template: str, pages: Mapping[str, str], results: Path = RESULTS) -> 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["written"] = quantities.written
     passed = {
         report.name: sum(one.status == "passed" for one in report.stages)
         for report in kept.reports.values()

@@ -31,13 +31,16 @@ async function unpacked(blob) {
 
 const json = async (blob) => JSON.parse(await blob.text());
 
+let failures = 0;
+
 async function loadModel() {
   const [binary, model, words, expected, ort] = await Promise.all([
     load("onnxruntime.wasm.gz"),
     load("model.onnx"),
     load("vocabulary.json").then(json),
     load("expected.json").then(json),
-    import(address("onnxruntime.mjs")),
+    // Browsers keep it in mind when they could not load a module from an address.
+    import(address("onnxruntime.mjs") + (failures ? `&try=${failures}` : "")),
   ]);
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmBinary = await unpacked(binary);
@@ -207,6 +210,9 @@ async function start() {
     part("write").hidden = false;
     part("write").focus();
     say("The model is ready.");
+  } catch (error) {
+    failures += 1;
+    throw error;
   } finally {
     part("progress").hidden = true;
   }
@@ -219,7 +225,7 @@ async function alone(work) {
   try {
     await work();
   } catch (error) {
-    say(`That did not work: ${error.message}. Check the connection, and try again.`);
+    say(`That did not work: ${error.message}. Try again, or in another browser.`);
   } finally {
     isBusy = false;
   }

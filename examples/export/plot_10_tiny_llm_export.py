@@ -622,11 +622,14 @@ assert "llama" not in by_hand.graph_module.code.lower()
 # Our own registration goes first, to see that the exporter does without it. What the
 # exporter registers stays registered; the last cell puts things back as they were.
 
-from transformers.exporters import DynamoConfig, DynamoExporter
-
 registry.close()
 registry.enter_context(caches_unregistered())
 assert registering_module(DynamicCache) is None
+
+# %%
+# The exporter takes the model, the inputs and a configuration.
+
+from transformers.exporters import DynamoConfig, DynamoExporter
 
 exported = DynamoExporter().export(
     untrained.model,
@@ -764,7 +767,6 @@ for shape in differences:
     assert mask.shape == (shape.batch_size, length), "make_inputs ignores the shape"
     assert int((mask == 0).sum()) == shape.padding
 
-# %%
 # %%
 # One of the shapes is the one that the program was made from; the others are new to it.
 # The claim: nowhere is the program further from the model than rounding explains,
@@ -924,22 +926,26 @@ checks.check(
 # ONNX Runtime is fed by name, so it pays to choose the names: ours are
 # ``past_key_values.0.key`` and ``present.0.key``, as in most ONNX files of language
 # models. ``verbose=False`` turns off the report of the export's stages. What remains is
-# one warning, which PyTorch gives to itself.
+# one warning, which PyTorch gives to itself: its exporter uses what its pytree module
+# has deprecated. We hide that one.
 
 import warnings
 
-with warnings.catch_warnings():
-    # PyTorch's ONNX exporter uses what PyTorch's pytree module has deprecated.
-    warnings.filterwarnings(
-        "ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning
-    )
-    onnx_program = torch.onnx.export(
-        program,
-        dynamo=True,
-        verbose=False,
-        input_names=list(name_inputs(inputs)),
-        output_names=list(expected),
-    )
+quiet.enter_context(warnings.catch_warnings())
+warnings.filterwarnings(
+    "ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning
+)
+
+# %%
+# Now the call.
+
+onnx_program = torch.onnx.export(
+    program,
+    dynamo=True,
+    verbose=False,
+    input_names=list(name_inputs(inputs)),
+    output_names=list(expected),
+)
 
 # %%
 # Save it, let ONNX Runtime open it, and read the weights back from the file. All this

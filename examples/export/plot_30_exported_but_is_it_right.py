@@ -318,23 +318,32 @@ assert exported.steps[0]["present.0.key"].shape[2] == prompt.shape[1]
 # ``past_key_values.0.key``. :func:`~smallport.export.run_session` does the naming, and
 # ``greedy_decode`` hands the tensors on.
 
+from smallport.export import name_inputs
+from smallport.quantize.onnx import export_messages_hidden
+
+aside.enter_context(export_messages_hidden())  # PyTorch's, about itself
+
+# %%
+# The translation is one call.
+
+onnx_program = torch.onnx.export(
+    program,
+    dynamo=True,
+    verbose=False,
+    input_names=list(name_inputs(twin.inputs)),
+    output_names=list(eager.steps[0]),
+)
+
+# %%
+# Decode with it, and compare as before.
+
 import functools
 import tempfile
 from pathlib import Path
 
 import onnxruntime
 
-from smallport.export import name_inputs, run_session
-from smallport.quantize.onnx import export_messages_hidden
-
-with export_messages_hidden():
-    onnx_program = torch.onnx.export(
-        program,
-        dynamo=True,
-        verbose=False,
-        input_names=list(name_inputs(twin.inputs)),
-        output_names=list(eager.steps[0]),
-    )
+from smallport.export import run_session
 
 options = onnxruntime.SessionOptions()
 options.log_severity_level = 3  # errors; ONNX Runtime would write warnings past Python

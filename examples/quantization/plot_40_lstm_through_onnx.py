@@ -98,12 +98,13 @@ print(textwrap.fill(failure.message.splitlines()[1].strip(" -"), 88))
 
 # %%
 # "Your code", it says, though the model's code never looks at the length. The message
-# suggests ``Dim.AUTO``. With that, :func:`torch.onnx.export` succeeds, and the file
-# declares that it takes tokens of any length:
+# suggests ``Dim.AUTO``. The files need a folder, the inputs and outputs need names, and
+# what the exporter says about PyTorch's own code is hidden.
 
 import atexit
 import shutil
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 folder = Path(tempfile.mkdtemp())  # the last cell deletes it
@@ -113,15 +114,21 @@ names = {
     "input_names": ["tokens", "hidden", "cell"],
     "output_names": ["logits", "hidden_out", "cell_out"],
 }
-with export_messages_hidden():
-    plain = torch.onnx.export(
-        model,
-        example,
-        dynamo=True,
-        dynamic_shapes=both_axes(Dim.AUTO, Dim.AUTO),
-        verbose=False,
-        **names,
-    )
+quiet = ExitStack()  # closed when the last export is done
+quiet.enter_context(export_messages_hidden())
+
+# %%
+# Now :func:`torch.onnx.export` succeeds, and the file declares that it takes tokens of
+# any length:
+
+plain = torch.onnx.export(
+    model,
+    example,
+    dynamo=True,
+    dynamic_shapes=both_axes(Dim.AUTO, Dim.AUTO),
+    verbose=False,
+    **names,
+)
 plain.save(folder / "plain.onnx")
 
 # %%
@@ -246,14 +253,17 @@ show_table(
 )
 
 # %%
-# The same symbol from the tokens to the logits. A program like this can go to ONNX.
+# The same symbol from the tokens to the logits.
 
 assert all(isinstance(axis, torch.SymInt) for axis in axes.values())
 assert len({str(axis) for axis in axes.values()}) == 1
 
-with export_messages_hidden():
-    exported = torch.onnx.export(program, dynamo=True, verbose=False, **names)
+# %%
+# A program like this can go to ONNX.
+
+exported = torch.onnx.export(program, dynamo=True, verbose=False, **names)
 exported.save(folder / "exported.onnx")
+quiet.close()
 
 # %%
 # :class:`smallport.quantize.onnx.ONNXLanguageModel` runs the file. It calls a session
@@ -347,8 +357,13 @@ settings = {
     "per_channel": True,
     "weight_type": QuantType.QInt8,
 }
-with errors_only("root"):  # it logs that one should consider "pre-processing"
-    quantize_dynamic(folder / "exported.onnx", folder / "forgotten.onnx", **settings)
+quiet.enter_context(errors_only("root"))  # else "consider pre-processing"
+
+# %%
+# It reads one file and writes another.
+
+quantize_dynamic(folder / "exported.onnx", folder / "forgotten.onnx", **settings)
+quiet.close()
 
 # %%
 # No error, and a smaller file. But look inside: which operators does the file have, and

@@ -153,7 +153,7 @@ check(
 
 singles = [cell for cell in now if (cell.part, cell.batch) == ("model", 1)]
 for cell in singles:
-    name = f"speed-up, {cell.route}, {cell.length} words at a time"
+    name = f"speed-up, {cell.route}, words at a time: {cell.length}"
     # lint: conditional: without int8 dot products, nothing is claimed about speed
     if int8_dot_products():
         check(name, cell.ratio, "×", at_least=1.5)

@@ -99,24 +99,32 @@ onnx_route.export_lstm(model, folder / "exported.onnx")
 onnx_route.fold_constants(folder / "exported.onnx", folder / "folded.onnx")
 
 # %%
-# The tool is made for the matrices of transformers, hence its name. ``Gather`` is what
-# ONNX calls the lookup in an embedding. Each block of 128 weights has a scale and a
-# zero point.
+# The tool logs every operator that it passes over, which is hidden here.
+
+from contextlib import ExitStack
 
 from smallport.display import errors_only
 
 nbits = nbits_tool()  # onnxruntime.quantization.matmul_nbits_quantizer
-with errors_only(nbits.__name__):  # it logs every operator that it passes over
-    quantizer = nbits.MatMulNBitsQuantizer(
-        onnx.load(folder / "folded.onnx"),
-        algo_config=nbits.DefaultWeightOnlyQuantConfig(
-            block_size=128,
-            is_symmetric=False,
-            op_types_to_quantize=("Gather",),
-            quant_axes=(("Gather", 1),),
-        ),
-    )
-    quantizer.process()
+quiet = ExitStack()  # closed after the call
+quiet.enter_context(errors_only(nbits.__name__))
+
+# %%
+# It is made for the matrices of transformers, hence its name. ``Gather`` is what ONNX
+# calls the lookup in an embedding. Each block of 128 weights has a scale and a zero
+# point.
+
+quantizer = nbits.MatMulNBitsQuantizer(
+    onnx.load(folder / "folded.onnx"),
+    algo_config=nbits.DefaultWeightOnlyQuantConfig(
+        block_size=128,
+        is_symmetric=False,
+        op_types_to_quantize=("Gather",),
+        quant_axes=(("Gather", 1),),
+    ),
+)
+quantizer.process()
+quiet.close()
 quantizer.model.save_model_to_file(str(folder / "embedding_4bit.onnx"))
 onnx_route.dynamic_int8(folder / "embedding_4bit.onnx", folder / "by_hand.onnx")
 
@@ -168,7 +176,7 @@ share = float((corpus.test < first_quarter).float().mean())
 
 from smallport.checks import check
 
-check("test words in the first quarter of the vocabulary", share, at_least=0.75)
+check("share of test words in the vocabulary's first quarter", share, at_least=0.75)
 print(f"{share:.0%} of the test text are words of the first quarter")
 
 # %%
@@ -187,11 +195,11 @@ from smallport.quantize.benchmark import measure_routes
 
 print(f"int8 dot products: {', '.join(int8_dot_products()) or 'none'}")
 text = corpus.test[:20_000]
-assert len(text) == min(len(corpus.test), 20_000)
 results = measure_routes(
     model, text, "the trained model", timed_tokens=1 + 500, single_words=50
 )
 live = {route.route: route for route in results.routes}
+assert len(text) == min(len(corpus.test), 20_000)
 assert set(live) == installed
 assert live.keys().isdisjoint(results.missing)
 for route in results.routes:

@@ -147,4 +147,4 @@ def _is_saving(result: Result) -> bool:
 
 
 def _is_share(result: Result) -> bool:
-    return not result.unit and "share" in result.name and abs(result.value) >= SMALLEST
+    return not result.unit and "share" in result.name

@@ -601,14 +601,33 @@ def test_a_project_builds_whose_path_has_a_space_and_whose_home_is_a_file(projec
 
 
 def test_a_site_at_another_address_says_so_in_its_downloads_and_runs_no_page_for_it(project):
-    build = project.build(SMALLPORT_SITE_URL="https://example.org/smallport")
+    site, repository = "https://example.org/smallport", "https://example.org/repository"
+    build = project.build(SMALLPORT_SITE_URL=site, SMALLPORT_REPOSITORY_URL=repository)
     build.assert_green()
     assert build.ran == []
     (notebook,) = (project.site / "_downloads").rglob(f"{Path(FIRST).name}.ipynb")
     assert "https://example.org/smallport/smallport-" in notebook.read_text(encoding="utf-8")
     page = (project.site / "gallery" / f"{FIRST}.html").read_text(encoding="utf-8")
     assert "https://example.org/smallport/smallport-" in page
-    assert 'rel="canonical"' in page
+    for part in (
+        'rel="canonical"',
+        'property="og:title"',
+        'name="description"',
+        f"{repository}/issues/new?",
+        "Open in Colab",
+    ):
+        assert part in page, part
+    for listed in ("sitemap.xml", "llms.txt"):
+        assert f"{site}/gallery/{FIRST}." in (project.site / listed).read_text(encoding="utf-8")
+
+
+def test_a_page_opens_with_its_card_and_leads_on_to_the_next_page(project):
+    page = (project.site / "gallery" / f"{FIRST}.html").read_text(encoding="utf-8")
+    assert "smallport-card" in page
+    assert "Go to the end" not in page
+    (on,) = re.findall(r'<a class="right-next"\s+href="([^"]+)"', page)
+    assert "index.html" not in on
+    assert (project.site / "gallery" / FIRST).with_suffix(".txt").exists()
 
 
 def test_a_site_without_an_address_names_none(project):

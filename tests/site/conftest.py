@@ -25,7 +25,7 @@ def pytest_generate_tests(metafunc):
 def address() -> Iterator[str]:
     """Serve the built site."""
     ready.pages()
-    with server.serving(ready.SITE) as root:
+    with server.serving(ready.SITE, ready.path()) as root:
         yield root
 
 

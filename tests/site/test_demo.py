@@ -197,6 +197,22 @@ def test_a_file_that_does_not_come_is_named_and_can_be_tried_again(reader):
     reader.load()
 
 
+def test_a_runtime_that_does_not_come_can_be_tried_again(reader):
+    reader.page.route("**/onnxruntime.mjs*", lambda route: route.abort())
+    reader.page.get_by_role("button", name="Load the model").click()
+    reader.status("did not work")
+    reader.page.unroute("**/onnxruntime.mjs*")
+    reader.load()
+
+
+@pytest.mark.usefixtures("expected")
+def test_a_page_that_is_opened_as_a_file_says_that_it_needs_a_server(tab):
+    page = tab()
+    page.goto((ready.SITE / PAGE).as_uri())
+    assert "python -m http.server" in page.get_by_role("status").first.text_content()
+    assert page.get_by_role("button", name="Load the model").is_disabled()
+
+
 @pytest.mark.parametrize("setting", visit.ONE_OF_EACH, ids=str)
 @pytest.mark.usefixtures("expected")
 def test_the_page_is_sound_when_the_model_has_written(setting, window, address):

@@ -70,7 +70,7 @@ def to_its_end(chain: Chain) -> list[Finding]:
 
 
 def notebooks(pages: list[Page], folder: Path) -> list[Finding]:
-    """Execute notebooks where there is nothing but Jupyter's kernel."""
+    """Execute notebooks where there was nothing but Jupyter's kernel before the first of them."""
     here = landing.Landing(folder / "folder", folder.parent / "cache")
     here.take()
     name = landing.kernel(folder / folder.name, here)

@@ -18,6 +18,7 @@ PATTERNS = {
     "a literal block": r"::\s*$",
     "an option": r"^\s*:[a-z-]+:(?:\s|$)",
     "a rule of a heading or a table": r"^\s*([=~^\"'*+#_])\1{3,}|^\s*\+[-=+]{4,}",
+    "the mark of a cell": r"^%%\s*$",
     "a label with its target": r"(?<!`)`[^`<>]+ <[\w/.-]+>`",
 }
 """What Markdown does not know, and how to tell it."""

@@ -1,10 +1,12 @@
 """Say what the browser tests lack: ``python -m tools.site.ready``."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from tools.gallery import project
+from tools.gallery import project, settings
 
 SITE = project.BUILD / "html"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -52,6 +54,12 @@ def pages(site: Path = SITE) -> list[str]:
     found = (file.relative_to(site) for file in site.rglob("*.html"))
     # The theme puts a template of its own among the static files.
     return sorted(page.as_posix() for page in found if page.parts[0] != "_static")
+
+
+def path() -> str:
+    """Give the path of the address that the site was built for, which its 404 page names."""
+    address = os.environ.get(settings.SITE_URL, "")
+    return urlsplit(address).path.rstrip("/") + "/"
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from smallport import measured
 from smallport.measure import Ratio, Timing
+from smallport.quantities import MINUS
 
 FASTEST, WORDS, SMALLEST, SMALLEST_COST = 5, 6, 6.8, 0.01
 BOTH_FASTER, BOTH_SMALLER, BOTH_COST = 4.5, 5, 0.001
@@ -148,7 +149,7 @@ def signed(change: float) -> str:
     ('+0.0034', '0.0000')
     """
     written = f"{change:+.4f}"
-    return written[1:] if float(written) == 0 else written
+    return written[1:] if float(written) == 0 else written.replace("-", MINUS)
 
 
 def goals(results: Results) -> list[str]:
