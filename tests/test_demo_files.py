@@ -147,3 +147,17 @@ def test_an_archive_with_a_wrong_checksum_stops_every_build(monkeypatch, capsys)
     monkeypatch.delenv("CI", raising=False)
     assert build.main([]) == 1
     assert capsys.readouterr().err == "the archive is another\n"
+
+
+def test_a_model_that_cannot_be_made_is_told_and_stops_nothing(made, monkeypatch):
+    assert files.try_to_make("one") == ""
+    assert len(made) == 1
+
+    def refuse(*_):
+        raise RuntimeError("upstream removed it")
+
+    monkeypatch.setattr(files, "make_model", refuse)
+    why = files.try_to_make("two")
+    assert why == "It could not be made: RuntimeError: upstream removed it"
+    assert json.loads(files.DESCRIPTION.read_text()) == {"missing": why}
+    assert not files.SERVED.exists()

@@ -86,6 +86,25 @@ def make(fingerprint: str, missing: str = "") -> None:
     files.write_json(DESCRIPTION, description)
 
 
+def try_to_make(fingerprint: str, missing: str = "") -> str:
+    """Make the files; return what kept them from being made, which the page then says.
+
+    What breaks the export of the model breaks pages, too, and the build has to come to say which.
+
+    Parameters
+    ----------
+    fingerprint, missing
+        As for :func:`make`.
+    """
+    try:
+        make(fingerprint, missing)
+    except Exception as error:  # noqa: BLE001 - upstream may raise anything
+        why = f"It could not be made: {type(error).__name__}: {error}"
+        make(fingerprint, why)
+        return why
+    return ""
+
+
 def key_of(fingerprint: str) -> str:
     """Name what the files are made from."""
     own = sorted([*Path(__file__).parent.glob("*.py"), runtime.PIN])

@@ -118,7 +118,7 @@ def build(options: argparse.Namespace) -> int:
     remove_stale_stubs()
     variables = {settings.STUBS_CURRENT: "1"} if start_over_where_needed() else {}
     execute.run_stale(environment, fresh="*" if options.fresh else options.page or "")
-    demo.make(environment.fingerprint, missing)
+    unmade = demo.try_to_make(environment.fingerprint, missing)
     if options.serve:
         return serve()
     site = project.BUILD / options.builder
@@ -127,6 +127,8 @@ def build(options: argparse.Namespace) -> int:
         [*command, str(project.DOCS), str(site)], check=False, env=os.environ | variables
     )
     findings = gates.findings(site, environment) if options.builder == "html" else []
+    if unmade:
+        findings.append(project.Finding("docs/in_the_page.rst", None, "demo", unmade))
     for finding in findings:
         print(finding.warning, file=sys.stderr)
     if rendering.returncode or findings:
