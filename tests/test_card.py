@@ -1,11 +1,12 @@
 """A page opens with a card from the records of its run."""
 
+import dataclasses
+import json
 from types import SimpleNamespace
 
 import pytest
 
 import card
-from smallport.quantities import SPACE
 from smallport.records import Result
 from tools.gallery import project, runs, settings
 
@@ -92,13 +93,17 @@ def test_the_card_says_what_the_record_says(app):
     assert "<page.ipynb>`" in text
 
 
-def test_training_that_an_earlier_run_did_is_not_left_out(environment):
-    results = (Result("training of the small model", 1128.0, "s"),)
-    spared = runs.Run("a/page.py", "", environment, results=results, seconds=5.63)
-    before = f"5.63{SPACE}s; the training, 18{SPACE}min{SPACE}48{SPACE}s, was done before"
-    assert card.taken(spared) == before
-    trained = runs.Run("a/page.py", "", environment, results=results, seconds=1133.6)
-    assert card.taken(trained) == f"18{SPACE}min{SPACE}54{SPACE}s"
+@pytest.mark.parametrize(
+    ("seconds", "taken"),
+    [(5.63, "5.63 s; the training, 18 min 48 s, was done before"), (1133.6, "18 min 54 s")],
+)
+def test_training_that_an_earlier_run_did_is_not_left_out(app, environment, seconds, taken):
+    script = project.EXAMPLES / "small" / "page.py"
+    result = Result("training of the small model", 1128.0, "s")
+    line = json.dumps({"Result": dataclasses.asdict(result)})
+    runs.results_file(script).write_text(f"{line}\n", encoding="utf-8")
+    runs.write(script, runs.Run("small/page.py", "", environment, seconds=seconds))
+    assert f":Takes: {taken}\n" in carded(app)
 
 
 def test_colab_is_offered_only_where_the_address_is_known(app, monkeypatch):

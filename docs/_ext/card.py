@@ -6,6 +6,7 @@ It stands in place of Sphinx-Gallery's note that leads to the downloads at the e
 import datetime as dt
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from sphinx.application import Sphinx
 
 import provenance
 from smallport import quantities
+from smallport.records import Result
 from tools.gallery import opening, runs, settings
 
 TEMPLATES = Path(__file__).parents[1] / "_templates" / "page"
@@ -45,12 +47,12 @@ def add_card(app: Sphinx, docname: str, source: list[str]) -> None:
     app.env.note_dependency(str(runs.record_file(script)))
     app.env.note_dependency(str(TEMPLATES / "card.rst"))
     learned = opening.learned(script.read_text(encoding="utf-8"))
-    card = rendered(run, learned, colab_address(app, docname))
+    card = rendered(run, learned, colab_address(app, docname), runs.checked(script))
     text = opening.LEARNED.sub("", NOTE.sub("", source[0], count=1), count=1)
     source[0] = TITLE.sub(lambda title: title.group() + card, text, count=1)
 
 
-def rendered(run: runs.Run, learned: str, colab: str = "") -> str:
+def rendered(run: runs.Run, learned: str, colab: str = "", results: Iterable[Result] = ()) -> str:
     """Write a card in reStructuredText.
 
     Parameters
@@ -61,6 +63,8 @@ def rendered(run: runs.Run, learned: str, colab: str = "") -> str:
         What one learns.
     colab
         The address that opens the notebook in Colab, if there is one.
+    results
+        What the run measured.
     """
     ran = run.environment
     memory = quantities.quantity(round(run.megabytes / 1000, 1), "GB") if run.megabytes else ""
@@ -69,7 +73,7 @@ def rendered(run: runs.Run, learned: str, colab: str = "") -> str:
     return TEMPLATE.render(
         learned=learned,
         description=learned[:1].upper() + learned[1:].replace("``", ""),
-        time=taken(run),
+        time=taken(run.seconds or 0, results),
         needs=", ".join([*needs, NEEDS[ran.assets], "a processor and no GPU"]),
         date=in_words(ran.date),
         machine=f"{ran.processor}, {cores}",
@@ -79,10 +83,9 @@ def rendered(run: runs.Run, learned: str, colab: str = "") -> str:
     )
 
 
-def taken(run: runs.Run) -> str:
+def taken(seconds: float, results: Iterable[Result]) -> str:
     """Write how long a page took, and the training that an earlier run spared it."""
-    seconds = run.seconds or 0
-    trained = [one.value for one in run.results if one.name == TRAINING and one.value > seconds]
+    trained = [one.value for one in results if one.name == TRAINING and one.value > seconds]
     before = [f"; the training, {quantities.duration(one)}, was done before" for one in trained]
     return quantities.duration(seconds) + "".join(before)
 
