@@ -24,8 +24,14 @@ _clock: dict[str, float] = {}
 
 
 def reset(gallery_conf: dict[str, Any], name: str, when: str) -> None:
-    """Take the time of a page. Sphinx-Gallery calls this before and after it."""
+    """Take the time of a page. Sphinx-Gallery calls this before and after it.
+
+    After a page the gallery looks for related ones, with NumPy, and divides by zero where there are
+    few words to compare. How a page wants NumPy to take that is its own business.
+    """
     _clock[when] = time.perf_counter()
+    if when == "after" and "numpy" in sys.modules:
+        sys.modules["numpy"].seterr(divide="warn", over="warn", under="ignore", invalid="warn")
 
 
 def leave(app: Sphinx) -> None:
