@@ -24,10 +24,8 @@ class Lines(HTMLParser):
     """Reads HTML as lines of text: a row of a table is a line."""
 
     BREAKS = frozenset(
-        {
-            *("tr", "p", "li", "div", "dt", "dd", "summary", "pre", "figcaption", "caption"),
-            *("br", "button", "output", "label", "fieldset"),
-        }
+        {"tr", "p", "li", "div", "dt", "dd", "summary", "pre", "figcaption", "caption"}
+        | {"br", "button", "output", "label", "fieldset"}
     )
 
     def __init__(self) -> None:

@@ -540,9 +540,7 @@ def test_every_page_runs_again_after(change, project):
     assert sorted(build.ran) == [THIRD, FIRST, SECOND]
 
 
-def test_other_assets_run_every_page_again_and_a_demo_that_lacks_one_is_named(
-    project,
-):
+def test_other_assets_run_every_page_again_and_name_a_demo_that_lacks_one(project):
     build = project.build(**choose_published_assets(project))
     assert sorted(build.ran) == [THIRD, FIRST, SECOND]
     build.assert_red("docs/in_the_page.rst", "word_language_model_quantize.pth is missing")

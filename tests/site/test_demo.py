@@ -213,7 +213,7 @@ def test_a_page_that_is_opened_as_a_file_says_that_it_needs_a_server(tab):
     assert page.get_by_role("button", name="Load the model").is_disabled()
 
 
-@pytest.mark.parametrize("setting", visit.ONE_OF_EACH, ids=str)
+@pytest.mark.parametrize("setting", visit.SETTINGS, ids=str)
 @pytest.mark.usefixtures("expected")
 def test_the_page_is_sound_when_the_model_has_written(setting, window, address):
     opened = window(setting)

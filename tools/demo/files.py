@@ -9,6 +9,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import traceback
 from pathlib import Path
 
 import torch
@@ -99,6 +100,7 @@ def try_to_make(fingerprint: str, missing: str = "") -> str:
     try:
         make(fingerprint, missing)
     except Exception as error:  # noqa: BLE001 - upstream may raise anything
+        traceback.print_exc()
         why = f"It could not be made: {type(error).__name__}: {error}"
         make(fingerprint, why)
         return why
