@@ -88,7 +88,7 @@ def lint(session: nox.Session) -> None:
     session.run("deptry", "src", "examples")
     session.run("actionlint")
     session.run("zizmor", "--offline", "--quiet", ".github")
-    session.run("python", "-m", "tools.gallery.lint")
+    session.run("python", "-m", "tools.lint.pages")
 
 
 @nox.session(requires=["environment"], venv_backend="none")
@@ -153,7 +153,7 @@ def bench(session: nox.Session) -> None:
     session.install("-c", "constraints.txt", *everything, silent=False)
     kept = "src/smallport/measured" if os.environ.get("SMALLPORT_ASSETS") == "published" else "."
     arguments = session.posargs or [f"{kept}/routes.json"]
-    session.run("python", "-m", "smallport.quantize.benchmark", *arguments, env=VARIABLES)
+    session.run("python", "-m", "smallport.bench.routes", *arguments, env=VARIABLES)
 
 
 @nox.session(default=False)

@@ -49,7 +49,7 @@ templates_path = ["_templates"]
 nitpicky = True
 # Type variables in signatures, which have no page of their own.
 nitpick_ignore = [
-    ("py:class", "smallport.export.compare.Shape"),
+    ("py:class", "smallport.parity.compare.Shape"),
     ("py:class", "smallport.quantize.eager.Model"),
 ]
 

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from tools.gallery import build, lint, project
+from tools.gallery import build, project
+from tools.lint import pages as page_rules
 
 
 def refused(arguments, capsys) -> str:
@@ -67,7 +68,7 @@ def test_a_busy_port_stops_before_anything_is_built(monkeypatch, capsys):
 def test_findings_of_lint_stop_before_anything_is_built(monkeypatch, capsys):
     script = next(iter(project.scripts()))
     found = project.finding(script, 3, "prose", "says nothing")
-    monkeypatch.setattr(lint, "findings", lambda: [found])
+    monkeypatch.setattr(page_rules, "findings", lambda: [found])
     assert build.main([]) == 1
     error = capsys.readouterr().err
     assert f"{project.name_of(script)}:3" in error
@@ -77,7 +78,7 @@ def test_findings_of_lint_stop_before_anything_is_built(monkeypatch, capsys):
 def test_settings_that_hide_assertions_and_warnings_are_dropped(monkeypatch):
     monkeypatch.setenv("PYTHONOPTIMIZE", "1")
     monkeypatch.setenv("PYTHONWARNINGS", "ignore")
-    monkeypatch.setattr(lint, "findings", list)
+    monkeypatch.setattr(page_rules, "findings", list)
     monkeypatch.setattr(build, "build", lambda _: 0)
     assert build.main([]) == 0
     assert not {"PYTHONOPTIMIZE", "PYTHONWARNINGS"} & os.environ.keys()
@@ -87,7 +88,7 @@ def test_an_interrupted_build_says_so_in_a_word(monkeypatch, capsys):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lint, "findings", list)
+    monkeypatch.setattr(page_rules, "findings", list)
     monkeypatch.setattr(build, "build", interrupted)
     assert build.main([]) == build.INTERRUPTED
     assert capsys.readouterr().err == "\nInterrupted.\n"

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from tools.gallery import bundle, install
+from tools.downloads import bundle, install
 
 WHEEL = install.Wheel("1.0")
 PAGES = {"plot_10.py": b"print()", "plot_10.ipynb": b"{}"}
@@ -50,18 +50,9 @@ def test_the_readme_has_two_commands_and_every_page():
 
 def test_the_date_is_that_of_the_commit_where_none_is_given(monkeypatch):
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-    dates = []
-    monkeypatch.setattr(
-        bundle.subprocess, "run", lambda command, **_: dates.append(command) or Done("1750000000\n")
-    )
+    asked = []
+    monkeypatch.setattr(bundle, "git", lambda *command: asked.append(command) or "1750000000")
     assert bundle.timestamp() == 1_750_000_000
-    assert dates[0][-1] == "--format=%ct"
-
-
-class Done:
-    """What git answers."""
-
-    returncode = 0
-
-    def __init__(self, stdout):
-        self.stdout = stdout
+    assert asked[0][-1] == "--format=%ct"
+    monkeypatch.setattr(bundle, "git", lambda *_: "")
+    assert bundle.timestamp() == 0

@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from smallport import measured
-from smallport.quantize import grid
-from smallport.quantize.cells import Cell, Contradiction, contradictions, read_grid
+from smallport.bench import grid
+from smallport.bench.cells import Cell, Contradiction, contradictions, read_grid
 
 CELL = Cell(
     route="eager",
@@ -50,7 +50,7 @@ def test_a_cell_is_compared_with_its_own_kind():
 
 
 def write(file, rows):
-    measured.write(file, {"cells": rows}, command="python -m smallport.quantize.grid kept.json")
+    measured.write(file, {"cells": rows}, command="python -m smallport.bench.grid kept.json")
     return file
 
 
@@ -85,7 +85,7 @@ def test_a_kept_grid_without_provenance_is_refused(tmp_path):
 
 def test_the_grid_that_comes_with_the_package_is_whole():
     provenance, cells = read_grid()
-    assert provenance.command == "python -m smallport.quantize.grid grid.json"
+    assert provenance.command == "python -m smallport.bench.grid grid.json"
     by_place = {cell.place: cell for cell in cells}
     threads = {cell.threads for cell in cells}
     assert {1} < threads

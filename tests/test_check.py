@@ -7,16 +7,10 @@ import torch
 from torch import nn
 from transformers import DynamicCache
 
-from smallport.export import (
-    STAGES,
-    Discrepancy,
-    InputShape,
-    check_export,
-    closeness,
-    programs,
-    stages,
-)
+from smallport.export import STAGES, check_export, stages
+from smallport.export import exporters as programs
 from smallport.export.subject import UNSEEN, make_subject
+from smallport.parity import Discrepancy, InputShape, closeness
 
 SIZE = 8
 VOCABULARY = 40

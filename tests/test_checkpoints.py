@@ -38,7 +38,7 @@ def test_a_checkpoint_that_was_interrupted_leaves_nothing(monkeypatch, isolated)
         (folder / "config.json").write_text("{}")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("smallport.export.tiny_llm.write_checkpoint", interrupted)
+    monkeypatch.setattr("smallport.tiny_llm.write_checkpoint", interrupted)
     with pytest.raises(KeyboardInterrupt):
         assets.tiny_llm()
     assert files_of(isolated) == []

@@ -4,7 +4,8 @@ import textwrap
 
 import pytest
 
-from tools.gallery import claims, project
+from tools.gallery import project
+from tools.lint import claims
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What a clock measured is told from what is the same in every run."""
 
-from tools.gallery import clocked
+from tools.downloads import clocked
 
 
 def test_only_what_a_clock_measured_is_masked():

@@ -1,4 +1,4 @@
-"""Tests of :mod:`smallport.export.compare`."""
+"""Tests of :mod:`smallport.parity.compare`."""
 
 import functools
 import math
@@ -10,17 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from smallport.export import (
+from smallport.parity import (
     Discrepancy,
     InputShape,
     compare,
     discrepancies_table,
     discrepancy,
-    make_inputs,
     name_outputs,
-    untrained_tiny_llm,
     worst_of,
 )
+from smallport.tiny_llm import make_inputs, untrained_tiny_llm
 
 SMALL = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
 SHAPES = [InputShape(2, 30, 3), InputShape(3, 7, 5), InputShape(1, 9, 1)]

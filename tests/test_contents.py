@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from tools.downloads import contents, offered
-from tools.gallery import bundle, install, project
+from tools.downloads import bundle, contents, install, offered
+from tools.gallery import project
 
 WHEEL = install.Wheel("1.0")
 CODE = "import onnxruntime\n"

@@ -1,4 +1,4 @@
-"""Tests of :mod:`smallport.export.decoding`."""
+"""Tests of :mod:`smallport.parity.decoding`."""
 
 import copy
 from types import SimpleNamespace
@@ -7,15 +7,15 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from smallport.export import (
+from smallport.parity import (
     Decoding,
     compare_decodings,
     empty_cache,
     greedy_decode,
     name_outputs,
     run_session,
-    untrained_tiny_llm,
 )
+from smallport.tiny_llm import untrained_tiny_llm
 
 SMALL = {
     "vocab_size": 50,

@@ -127,7 +127,7 @@ def test_ci_takes_a_missing_runtime_for_an_error_and_nobody_else_does(ci, monkey
     def first_step_of_the_build():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build.lint, "findings", list)
+    monkeypatch.setattr(build.page_rules, "findings", list)
     monkeypatch.setattr("tools.demo.files.lacking", lambda: "It cannot be had")
     monkeypatch.setattr("tools.gallery.fingerprint.describe", dict)
     monkeypatch.setattr(build, "build_wheel", first_step_of_the_build)
@@ -142,7 +142,7 @@ def test_an_archive_with_a_wrong_checksum_stops_every_build(monkeypatch, capsys)
     def wrong():
         raise ChecksumError("the archive is another")
 
-    monkeypatch.setattr(build.lint, "findings", list)
+    monkeypatch.setattr(build.page_rules, "findings", list)
     monkeypatch.setattr("tools.demo.files.lacking", wrong)
     monkeypatch.delenv("CI", raising=False)
     assert build.main([]) == 1

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 import downloads
-from tools.gallery import bundle, project
+from tools.downloads import bundle
+from tools.gallery import project
 
 NAME = "smallport-1.0-py3-none-any.whl"
 NOTEBOOK = {

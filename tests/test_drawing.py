@@ -2,8 +2,9 @@
 
 import pytest
 
-from tools.gallery import drawing, project
-from tools.gallery.lint import Cell
+from tools.gallery import project
+from tools.lint import drawing
+from tools.lint.pages import Cell
 
 SAID = "# Drawing: bars that fall from left to right, one for each layer\n"
 

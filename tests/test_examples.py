@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from smallport import records
-from tools.gallery import claims, execute, project, settings
+from tools.gallery import execute, project, settings
+from tools.lint import claims
 
 RUNNER = Path(__file__).with_name("run_page.py")
 PAGES = list(project.scripts())

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from smallport import files
 from tools.gallery import execute, project, runs
 from tools.gallery.runs import Environment, Run
 
@@ -35,7 +36,7 @@ def script(tmp_path, monkeypatch):
         made.parent.mkdir(parents=True, exist_ok=True)
         made.write_text("made")
     name = page.relative_to(project.EXAMPLES).as_posix()
-    runs.write(page, Run(name, runs.checksum(page), ENVIRONMENT, seconds=1.0))
+    runs.write(page, Run(name, files.sha256(page), ENVIRONMENT, seconds=1.0))
     return page
 
 

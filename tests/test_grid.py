@@ -6,10 +6,10 @@ import time
 import pytest
 import torch
 
-from smallport.quantize import grid
-from smallport.quantize.cells import read_grid
-from smallport.quantize.grid import measure_cell, measure_grid
-from smallport.quantize.parts import Setting, Variants
+from smallport.bench import grid
+from smallport.bench.cells import read_grid
+from smallport.bench.grid import measure_cell, measure_grid
+from smallport.bench.parts import Setting, Variants
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_the_command_measures_what_it_is_told_and_writes_it(tmp_path, monkeypatc
     assert grid.main([str(file), *options]) == 0
     assert capsys.readouterr().out == (f"12 cells in {file}: int8 is faster in 12, slower in 0\n")
     provenance, cells = read_grid(file)
-    command = "python -m smallport.quantize.grid mine.json --batches 1 2 --lengths 5 --threads 1"
+    command = "python -m smallport.bench.grid mine.json --batches 1 2 --lengths 5 --threads 1"
     assert provenance.command == f"{command} --repeats 3"
     assert {(cell.route, cell.batch) for cell in cells} == {
         ("eager", 1), ("eager", 2), ("ONNX", 1), ("ONNX", 2)

@@ -1,4 +1,4 @@
-"""Tests of :mod:`smallport.export.inputs`."""
+"""Tests of :mod:`smallport.parity.inputs`."""
 
 import dataclasses
 import re
@@ -8,15 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallport.export import (
-    InputShape,
-    copy_inputs,
-    make_dynamic_shapes,
-    make_inputs,
-    name_inputs,
-    tiny_llm_config,
-    untrained_tiny_llm,
-)
+from smallport.parity import InputShape, copy_inputs, name_inputs
+from smallport.tiny_llm import make_dynamic_shapes, make_inputs, tiny_llm_config, untrained_tiny_llm
 
 SMALL = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32}
 

@@ -6,7 +6,8 @@ import tomllib
 
 import pytest
 
-from tools.gallery import install, project
+from tools.downloads import install
+from tools.gallery import project
 
 PROJECT = tomllib.loads((project.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PAGES = list(project.scripts())

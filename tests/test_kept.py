@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import kept
 from smallport import measured
-from smallport.quantize.route_results import read_results
+from smallport.bench.route_results import read_results
 
 
 def test_every_kept_route_is_shown_with_where_it_comes_from():

@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from smallport.export import copy_inputs, name_outputs, run_session
-from smallport.export.closeness import difference
-from smallport.export.programs import (
+from smallport.architectures.tiny import tiny_model
+from smallport.export.exporters import (
     export_onnx,
     export_program,
     open_session,
@@ -17,9 +16,10 @@ from smallport.export.programs import (
 )
 from smallport.export.report import STAGES
 from smallport.export.subject import SEEN, SEEN_WHOLE, make_subject
+from smallport.parity import copy_inputs, name_outputs, run_session
+from smallport.parity.closeness import difference
 from smallport.sweep.mismatches import EXPLANATIONS, mismatches, unexplained
 from smallport.sweep.scoreboard import read_scoreboard
-from smallport.sweep.tiny import tiny_model
 from tests.sweep_helpers import report_with
 
 TEXT = torch.arange(3, 27).reshape(2, 12)

@@ -1,4 +1,4 @@
-"""Tests of :mod:`smallport.export.names`."""
+"""Tests of :mod:`smallport.parity.names`."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.cache_utils import LinearAttentionLayer
 
-from smallport.export import (
-    copy_inputs,
-    make_inputs,
-    name_inputs,
-    name_outputs,
-    name_tensors,
-    untrained_tiny_llm,
-)
+from smallport.parity import copy_inputs, name_inputs, name_outputs, name_tensors
+from smallport.tiny_llm import make_inputs, untrained_tiny_llm
 
 SMALL = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
 ZERO, ONE = torch.tensor(0.0), torch.tensor(1.0)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import notebooks
-from tools.gallery.install import Wheel
+from tools.downloads.install import Wheel
 
 PAGE, SITE = "gallery/folder/plot_10", "https://site/"
 PUBLISHED, UNPUBLISHED = Wheel("1.0", SITE), Wheel("1.0")

@@ -11,7 +11,7 @@ import torch
 from smallport.lstm import LSTMConfig, WordLanguageModel
 from smallport.quantize import onnx as route
 from smallport.quantize import quantize_blocks
-from smallport.quantize.onnx_blocks import blocks_4bit, embedding_by_frequency
+from smallport.quantize.onnx.blocks import blocks_4bit, embedding_by_frequency
 
 WORDS = 60
 
@@ -117,7 +117,7 @@ def test_an_embedding_that_is_quantized_already_is_refused(folded, tmp_path):
 
 def test_the_tool_leaves_the_logging_of_the_process_alone():
     code = (
-        "import logging; from smallport.quantize.onnx_blocks import nbits_tool; nbits_tool();"
+        "import logging; from smallport.quantize.onnx.blocks import nbits_tool; nbits_tool();"
         "root = logging.getLogger(); print(root.handlers, root.level)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

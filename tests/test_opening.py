@@ -2,7 +2,9 @@
 
 import pytest
 
-from tools.gallery import lint, opening, project
+from tools.gallery import project
+from tools.lint import opening
+from tools.lint import pages as page_rules
 
 
 def page(ending):
@@ -26,4 +28,6 @@ def test_a_comment_is_not_the_docstring():
 def test_every_page_says_it():
     pages = {page: page.read_text(encoding="utf-8") for page in project.scripts()}
     assert pages
-    assert not [page for page, text in pages.items() if list(lint.nothing_learned(page, text))]
+    assert not [
+        page for page, text in pages.items() if list(page_rules.nothing_learned(page, text))
+    ]

@@ -4,10 +4,10 @@ import onnx
 import pytest
 import torch
 
+from smallport.bench import parts
+from smallport.bench.parts import Setting
 from smallport.lstm import LSTMConfig, WordLanguageModel
-from smallport.quantize import parts
-from smallport.quantize.onnx_contents import operator_counts
-from smallport.quantize.parts import Setting
+from smallport.quantize.onnx.contents import operator_counts
 
 SETTING = Setting("model", batch=3, length=4, threads=1)
 

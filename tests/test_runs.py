@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 import provenance
-from smallport import checks, records
+from smallport import checks, files, records
 from tools.gallery import fingerprint, project, runs
 
 ENVIRONMENT = runs.Environment(
@@ -34,7 +34,7 @@ def script(tmp_path, monkeypatch):
 def recorded(script, **changes):
     """Record a run of a page."""
     name = script.relative_to(project.EXAMPLES).as_posix()
-    run = runs.Run(name, runs.checksum(script), ENVIRONMENT, **{"seconds": 1.5, **changes})
+    run = runs.Run(name, files.sha256(script), ENVIRONMENT, **{"seconds": 1.5, **changes})
     runs.write(script, run)
     return runs.read(script)
 
@@ -143,13 +143,13 @@ def test_provenance_names_commit_machine_versions_and_command(script):
 def test_fingerprint_covers_what_a_page_depends_on(monkeypatch):
     before = fingerprint.describe().fingerprint
     assert fingerprint.describe().fingerprint == before
-    monkeypatch.setattr(fingerprint.measure, "int8_dot_products", tuple)
+    monkeypatch.setattr(fingerprint.measure, "int8_dot_products", lambda: ("another",))
     assert fingerprint.describe().fingerprint != before
 
 
 def test_fingerprint_covers_the_code_and_the_kept_results(monkeypatch):
     covered = set()
-    monkeypatch.setattr(fingerprint, "checksum", lambda file: covered.add(file.name) or "")
+    monkeypatch.setattr(fingerprint, "sha256", lambda file: covered.add(file.name) or "")
     fingerprint.describe()
     assert {"grid.py", "grid.json"} <= covered
 

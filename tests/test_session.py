@@ -1,4 +1,4 @@
-"""Tests of :mod:`smallport.export.session`."""
+"""Tests of :mod:`smallport.parity.session`."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from smallport.export import run_session
+from smallport.parity import run_session
 
 
 class FakeSession:

@@ -1,12 +1,13 @@
-"""Tests of :mod:`smallport.sweep.command`."""
+"""Tests of :mod:`smallport.commands.sweep`."""
 
 import argparse
 import json
 
 import pytest
 
+from smallport.commands import sweep as command
 from smallport.export.report import STAGES
-from smallport.sweep import command, runner
+from smallport.sweep import runner
 from tests.sweep_helpers import stand_in, started
 
 NAMES = ("bad", "good", "good-2")

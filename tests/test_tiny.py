@@ -1,4 +1,4 @@
-"""Tests of :mod:`smallport.sweep.tiny` and of the tables that it applies."""
+"""Tests of :mod:`smallport.architectures.tiny` and of the tables that it applies."""
 
 import functools
 import inspect
@@ -7,11 +7,17 @@ import pytest
 import torch
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from smallport.export import copy_inputs
-from smallport.sweep import tiny
-from smallport.sweep.entries import ENTRIES, UNBUILDABLE
-from smallport.sweep.rules import AT_MOST, IMPLIED, LAYER_LISTS, LAYERS, SETTINGS, VOCABULARY
-from smallport.sweep.tiny import (
+from smallport.architectures import tiny
+from smallport.architectures.entries import ENTRIES, UNBUILDABLE
+from smallport.architectures.rules import (
+    AT_MOST,
+    IMPLIED,
+    LAYER_LISTS,
+    LAYERS,
+    SETTINGS,
+    VOCABULARY,
+)
+from smallport.architectures.tiny import (
     MOST_PARAMETERS,
     Unbuildable,
     architectures,
@@ -19,6 +25,7 @@ from smallport.sweep.tiny import (
     tiny_config,
     tiny_model,
 )
+from smallport.parity import copy_inputs
 
 BUILDABLE = [name for name in architectures() if name not in UNBUILDABLE]
 

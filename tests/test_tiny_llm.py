@@ -1,17 +1,17 @@
-"""Tests of :mod:`smallport.export.tiny_llm`."""
+"""Tests of :mod:`smallport.tiny_llm`."""
 
 import pytest
 import torch
 import transformers
 
-from smallport.export import (
+from smallport.parity import copy_inputs
+from smallport.tiny_llm import (
     PARAMETERS,
-    copy_inputs,
+    SPECIAL_TOKENS,
     tiny_llm_config,
     untrained_tiny_llm,
     write_checkpoint,
 )
-from smallport.export.tiny_llm import SPECIAL_TOKENS
 
 SMALL = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32}
 LINES = ["the cat sat on the mat", "", "the dog sat on the cat", "naïve café ☕"]

@@ -16,7 +16,8 @@ from sphinx.application import Sphinx
 import provenance
 from smallport import quantities
 from smallport.records import Result
-from tools.gallery import opening, runs, settings
+from tools.gallery import runs, settings
+from tools.lint import opening
 
 TEMPLATES = Path(__file__).parents[1] / "_templates" / "page"
 TEMPLATE = Template((TEMPLATES / "card.rst").read_text("utf-8"), undefined=StrictUndefined)

@@ -14,7 +14,9 @@ from sphinx.application import Sphinx
 
 import order
 import provenance
-from tools.gallery import files, opening, settings
+from smallport import files
+from tools.gallery import settings
+from tools.lint import opening
 
 LISTED = (("Tutorials", "gallery/"), ("API", "api"), ("About", ""))
 """The sections of ``llms.txt``, each with how the names of its documents begin."""

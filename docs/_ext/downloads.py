@@ -11,7 +11,9 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 from notebooks import Link, converted
-from tools.gallery import bundle, files, install, project
+from smallport import files
+from tools.downloads import bundle, install
+from tools.gallery import project
 
 GALLERY = "gallery/"
 

@@ -20,7 +20,8 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx_gallery.scrapers import matplotlib_scraper
 
-from tools.gallery import drawing, project
+from tools.gallery import project
+from tools.lint import drawing
 
 ALT = re.compile(r"(?<=:alt:).*")
 NIGHT = (0x14, 0x18, 0x1E)

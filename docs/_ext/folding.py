@@ -3,7 +3,7 @@
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from tools.gallery import drawing
+from tools.lint import drawing
 
 OPENING = '<details class="smallport-drawing"><summary>Code of the figure</summary>'
 

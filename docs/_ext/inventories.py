@@ -20,7 +20,7 @@ from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
-from tools.gallery import files
+from smallport import files
 
 logger = logging.getLogger(__name__)
 

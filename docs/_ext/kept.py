@@ -7,8 +7,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from measured import table
 from smallport import measured as kept
+from smallport.bench.route_results import Results, read_results, signed
 from smallport.measured import Provenance
-from smallport.quantize.route_results import Results, read_results, signed
 
 HEADER = (
     "route",

@@ -21,7 +21,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from smallport import quantities
 from smallport.records import Result
-from tools.gallery import lint, project, runs
+from tools.gallery import project, runs
+from tools.lint import pages as page_rules
 
 PUBLISHED = project.DOCS / "published.toml"
 
@@ -130,7 +131,9 @@ class Measured(SphinxDirective):
                 )
             header = ("figure", "measured", "claimed", "published")
             lines += table(header, rows, f"Measured by “{title}”")
-            if lifted := [(f"{rule.line}", rule.rule, rule.reason) for rule in lint.lifted(script)]:
+            if lifted := [
+                (f"{rule.line}", rule.rule, rule.reason) for rule in page_rules.lifted(script)
+            ]:
                 caption = f"Rules that “{title}” lifts"
                 lines += table(("line", "rule lifted", "why"), lifted, caption)
         return lines

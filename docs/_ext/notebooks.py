@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from tools.gallery import install
+from tools.downloads import install
 
 ROLE = re.compile(
     r"(?:\\ )?:(?P<role>[\w:]+):"

@@ -15,7 +15,8 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from tools.gallery import files, project, runs, settings
+from smallport import files
+from tools.gallery import project, runs, settings
 
 LOGGED = python_logging.Formatter("%(levelname)s:%(name)s:%(message)s")
 """How a log line looks that nobody configured: by default like anything else that is printed."""

@@ -7,8 +7,10 @@ from textwrap import indent
 from sphinx.application import Sphinx
 
 import reports
+from smallport import files
 from smallport.records import Source
-from tools.gallery import bundle, files, install, project, runs
+from tools.downloads import bundle, install
+from tools.gallery import project, runs
 
 GALLERY = "gallery/"
 

@@ -66,9 +66,9 @@ assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
 #
 # :func:`smallport.assets.tiny_llm` names a folder with a checkpoint. Unless you asked
 # for the published weights, it was made on your machine, by
-# :func:`smallport.export.write_checkpoint`: the published architecture, random weights,
-# and a tokenizer trained on Python's language reference. The code that loads it is the
-# code that loads a model from the hub.
+# :func:`smallport.tiny_llm.write_checkpoint`: the published architecture, random
+# weights, and a tokenizer trained on Python's language reference. The code that loads
+# it is the code that loads a model from the hub.
 #
 # Loading draws a progress bar, which is of no use on a page. The last cell turns it on
 # again.
@@ -89,7 +89,7 @@ print(f"{type(model).__name__}, {model.num_parameters():,} parameters")
 # %%
 # The size is that of the published model, to the last parameter.
 
-from smallport.export import PARAMETERS
+from smallport.tiny_llm import PARAMETERS
 
 assert model.num_parameters() == PARAMETERS == 12_988_992
 
@@ -125,7 +125,7 @@ assert len(tokenizer) <= model.config.vocab_size == 32_000
 # of ``forward`` to decide what to hand over; a spy that merely takes ``*args,
 # **kwargs`` would be given other inputs than the model is.
 #
-# :func:`~smallport.export.name_inputs` gives each tensor a name, those inside the cache
+# :func:`~smallport.parity.name_inputs` gives each tensor a name, those inside the cache
 # included.
 
 import functools
@@ -133,7 +133,7 @@ import functools
 import torch
 from onnx_diagnostic.helpers import string_type
 
-from smallport.export import name_inputs
+from smallport.parity import name_inputs
 
 calls = []
 forward = model.forward
@@ -295,11 +295,11 @@ axis.spines[["top", "right"]].set_visible(False)
 # from a configuration alone is enough for the rest of the page, and for a unit test
 # that tells you when a new release of PyTorch or transformers breaks the export.
 #
-# This is the configuration of Tiny-LLM. :func:`~smallport.export.tiny_llm_config`
+# This is the configuration of Tiny-LLM. :func:`~smallport.tiny_llm.tiny_llm_config`
 # writes it down, and takes other values for any of its entries, such as
 # ``num_hidden_layers=2``.
 
-from smallport.export import tiny_llm_config
+from smallport.tiny_llm import tiny_llm_config
 
 configuration = tiny_llm_config()
 sizes = {
@@ -325,11 +325,12 @@ assert sizes == {name: getattr(model.config, name) for name in sizes}
 assert tiny_llm_config(num_hidden_layers=2).num_hidden_layers == 2
 
 # %%
-# :func:`~smallport.export.untrained_tiny_llm` builds the model, with inputs that look
+# :func:`~smallport.tiny_llm.untrained_tiny_llm` builds the model, with inputs that look
 # like one of the calls above: two texts, thirty tokens of each in the cache, three new
 # ones, and this time an attention mask.
 
-from smallport.export import InputShape, untrained_tiny_llm
+from smallport.parity import InputShape
+from smallport.tiny_llm import untrained_tiny_llm
 
 untrained = untrained_tiny_llm(InputShape(batch_size=2, cache_length=30, new_tokens=3))
 inputs = untrained.inputs
@@ -343,7 +344,7 @@ assert name_inputs(inputs)["past_key_values.0.key"].shape == (2, 1, 30, 96)
 # %%
 # The dynamic shapes say which axes of each input may change. They have the form that
 # the published page used: for the cache a list of two lists, keys and values, with one
-# entry for each layer. :func:`~smallport.export.make_dynamic_shapes` derives them
+# entry for each layer. :func:`~smallport.tiny_llm.make_dynamic_shapes` derives them
 # from the configuration.
 
 import pprint
@@ -357,7 +358,7 @@ assert [len(layers) for layers in dynamic_shapes["past_key_values"]] == [1, 1]
 # %%
 # Run it once, and look at the inputs before and after.
 
-from smallport.export import copy_inputs
+from smallport.parity import copy_inputs
 
 used = copy_inputs(inputs)
 with torch.no_grad():
@@ -552,10 +553,10 @@ by_hand = torch.export.export(
 
 # %%
 # And what comes out computes what the model computes: every tensor that the model
-# returns, the program returns too. :func:`~smallport.export.discrepancy` subtracts
+# returns, the program returns too. :func:`~smallport.parity.discrepancy` subtracts
 # them, and keeps the largest difference of each.
 
-from smallport.export import discrepancy, name_outputs
+from smallport.parity import discrepancy, name_outputs
 
 with torch.no_grad():
     expected = name_outputs(untrained.model(**copy_inputs(inputs)))
@@ -732,10 +733,11 @@ assert torch.equal(reference.lm_head.weight, weight), (
 # pass every such run. So one of the shapes has a text that is shorter than the others,
 # with padding before it.
 #
-# :func:`~smallport.export.compare` makes inputs of each shape, runs the model and the
+# :func:`~smallport.parity.compare` makes inputs of each shape, runs the model and the
 # program on a copy each, and subtracts.
 
-from smallport.export import compare, make_inputs, worst_of
+from smallport.parity import compare, worst_of
+from smallport.tiny_llm import make_inputs
 
 seen = InputShape(batch_size=2, cache_length=30, new_tokens=3)
 unseen = [
@@ -1037,7 +1039,7 @@ assert not left, "ONNX Runtime reports its use although ORT_DISABLE_TELEMETRY is
 # last. Guards are not translated to ONNX, so ONNX Runtime takes it, and its numbers had
 # better be right.
 
-from smallport.export import discrepancies_table, run_session
+from smallport.parity import discrepancies_table, run_session
 
 onnx_differences = compare(
     reference,

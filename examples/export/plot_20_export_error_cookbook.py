@@ -83,7 +83,8 @@ def show(message: str) -> None:
 
 from torch.export import Dim, export
 
-from smallport.export import InputShape, copy_inputs, untrained_tiny_llm
+from smallport.parity import InputShape, copy_inputs
+from smallport.tiny_llm import untrained_tiny_llm
 
 untrained = untrained_tiny_llm(InputShape(batch_size=2, cache_length=30, new_tokens=3))
 model, inputs = untrained.model, untrained.inputs
@@ -101,7 +102,8 @@ assert nested_shapes["past_key_values"] == [[cached], [cached]]
 
 import functools
 
-from smallport.export import compare, make_inputs, worst_of
+from smallport.parity import compare, worst_of
+from smallport.tiny_llm import make_inputs
 
 unseen = [
     InputShape(batch_size=1, cache_length=64, new_tokens=1),
@@ -621,7 +623,8 @@ program = export(
 # The plain Tiny-LLM has the same weights and never rescales: it shows that only the
 # long texts put the fix to the test.
 
-from smallport.export import discrepancy, name_outputs, tiny_llm_config
+from smallport.parity import discrepancy, name_outputs
+from smallport.tiny_llm import tiny_llm_config
 
 roomy = tiny_llm_config(max_position_embeddings=4096)  # for the inputs only
 module = program.module()
@@ -716,7 +719,7 @@ assert largest > 1e-3
 # **Meaning.** The model appends to the cache that it is given, while the mask stays as
 # it is. You notice it when you look at the inputs before and after:
 
-from smallport.export import name_inputs
+from smallport.parity import name_inputs
 
 lengths = {
     name: (tensor.shape[2], name_inputs(some_inputs)[name].shape[2])
@@ -728,7 +731,7 @@ print(lengths)
 assert set(lengths.values()) == {(30, 36)}
 
 # %%
-# **Fix.** A copy for each run. :func:`~smallport.export.compare` and all the recipes
+# **Fix.** A copy for each run. :func:`~smallport.parity.compare` and all the recipes
 # above make one.
 
 with torch.no_grad():

@@ -41,7 +41,7 @@ text, and why a single call shows too little.
 # sphinx_gallery_thumbnail_number = 2
 import torch
 
-from smallport.export import untrained_tiny_llm
+from smallport.tiny_llm import untrained_tiny_llm
 
 torch.set_num_threads(1)
 VARIANT = {
@@ -120,16 +120,16 @@ check("distinct tokens in a text", distinct, at_least=24)
 assert tokens.shape == (2, 32)
 
 # %%
-# :func:`smallport.export.greedy_decode` is the same loop for anything that can take a
+# :func:`smallport.parity.greedy_decode` is the same loop for anything that can take a
 # step: the model, an exported program, an ONNX session. It also keeps a copy of all
 # that each step returned. Programs want their cache tensors even when no token is in
-# them, and :func:`~smallport.export.empty_cache` makes such a cache, with tensors of
+# them, and :func:`~smallport.parity.empty_cache` makes such a cache, with tensors of
 # length zero.
 
 from collections.abc import Callable
 from typing import Any
 
-from smallport.export import Decoding, empty_cache, greedy_decode
+from smallport.parity import Decoding, empty_cache, greedy_decode
 
 
 def decode(step: Callable[[dict], Any], **options: Any) -> Decoding:
@@ -243,7 +243,8 @@ from contextlib import ExitStack
 from transformers.exporters import DynamoConfig, DynamoExporter
 
 from smallport.display import errors_only
-from smallport.export import caches_unregistered, copy_inputs
+from smallport.export import caches_unregistered
+from smallport.parity import copy_inputs
 
 aside = ExitStack()  # closed by the last cell
 aside.enter_context(errors_only("transformers", "torch.onnx", "torch.export"))
@@ -273,12 +274,12 @@ assert twin.inputs["past_key_values"].get_seq_length() == 30
 assert twin.model.lm_head.weight.data_ptr() != model.lm_head.weight.data_ptr()
 
 # %%
-# Decode with it, and compare. :func:`smallport.export.compare_decodings` subtracts all
+# Decode with it, and compare. :func:`smallport.parity.compare_decodings` subtracts all
 # that the steps returned: for each step, the logits of every new token, and every
 # number in both layers' keys and values. It leaves out the places of padding, of which
 # more below.
 
-from smallport.export import compare_decodings, worst_of
+from smallport.parity import compare_decodings, worst_of
 
 exported = decode(lambda inputs: module(**inputs))
 exported_differences = compare_decodings(eager, exported)
@@ -315,10 +316,10 @@ assert exported.steps[0]["present.0.key"].shape[2] == prompt.shape[1]
 #
 # Now the same program as an ONNX file. Its session takes arrays by name and returns
 # arrays, and what it returns as ``present.0.key`` it wants back as
-# ``past_key_values.0.key``. :func:`~smallport.export.run_session` does the naming, and
+# ``past_key_values.0.key``. :func:`~smallport.parity.run_session` does the naming, and
 # ``greedy_decode`` hands the tensors on.
 
-from smallport.export import name_inputs
+from smallport.parity import name_inputs
 from smallport.quantize.onnx import export_messages_hidden
 
 aside.enter_context(export_messages_hidden())  # PyTorch's, about itself
@@ -343,7 +344,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from smallport.export import run_session
+from smallport.parity import run_session
 
 options = onnxruntime.SessionOptions()
 options.log_severity_level = 3  # errors; ONNX Runtime would write warnings past Python
@@ -389,7 +390,7 @@ assert by_hand == onnx_differences[-1].largest("logits") > 0, (
 # numbers. Nobody reads them; the short text came out the same when it had no padding at
 # all. A comparison of whole tensors would raise a false alarm here.
 
-from smallport.export import discrepancy
+from smallport.parity import discrepancy
 
 padding_too = discrepancy(eager.steps[0], onnx_decoding.steps[0])
 print("with the places of padding:", padding_too)
@@ -533,7 +534,7 @@ class FirstPositionIsOne(LlamaForCausalLM):
 
 import warnings
 
-from smallport.export import make_inputs
+from smallport.tiny_llm import make_inputs
 
 prompt_inputs = make_inputs(configuration, with_cache=False)
 del prompt_inputs["position_ids"]

@@ -26,18 +26,18 @@ difference to its cause.
 # Choose architectures
 # --------------------
 #
-# :func:`~smallport.sweep.tiny.architectures` names all of them. A table of rules turns
-# the default configuration of each into a tiny one: a few narrow layers, several heads,
-# every kind of layer that the architecture has, random weights. Whether a model can be
-# exported depends on its code and not on its weights.
+# :func:`~smallport.architectures.tiny.architectures` names all of them. A table of
+# rules turns the default configuration of each into a tiny one: a few narrow layers,
+# several heads, every kind of layer that the architecture has, random weights. Whether
+# a model can be exported depends on its code and not on its weights.
 #
 # RWKV is the one that is known to fail. It is a recurrent model, and keeps a state
 # instead of a cache.
 
 import transformers
 
+from smallport.architectures.tiny import architectures, tiny_model
 from smallport.sweep.runner import choose
-from smallport.sweep.tiny import architectures, tiny_model
 
 registered = architectures()
 chosen = choose(registered, "bloom,gpt2,gpt_neox,llama,mistral,opt,qwen2,rwkv")

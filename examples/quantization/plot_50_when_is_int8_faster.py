@@ -46,9 +46,9 @@ import onnxruntime as ort
 import torch
 
 from smallport import lstm
+from smallport.bench.parts import eager_route, onnx_route_in
 from smallport.measure import int8_dot_products, this_machine
 from smallport.quantize import ensure_engine
-from smallport.quantize.parts import eager_route, onnx_route_in
 
 WORDS = 33_278
 torch.manual_seed(0)
@@ -80,8 +80,8 @@ if not int8_dot_products():
 
 import statistics
 
+from smallport.bench.parts import Setting
 from smallport.measure import time_interleaved
-from smallport.quantize.parts import Setting
 
 setting = Setting("model", batch=1, length=25, threads=1)
 timings = time_interleaved(
@@ -110,12 +110,12 @@ assert len(turns) == 7
 # 3. A few cells, here and now
 # ----------------------------
 #
-# :func:`smallport.quantize.grid.measure_grid` does this for every combination of what
+# :func:`smallport.bench.grid.measure_grid` does this for every combination of what
 # it is given. Calls that are too short to time are repeated within a turn. Besides the
 # whole model it times its LSTM alone and its decoder alone, each with the input that it
 # has inside of the model.
 
-from smallport.quantize.grid import measure_grid
+from smallport.bench.grid import measure_grid
 
 now = measure_grid(routes, batches=(1, 16), lengths=(1, 25), threads=(1,), repeats=5)
 assert len({cell.place for cell in now}) == len(now) == 24
@@ -168,7 +168,7 @@ for cell in singles:
 # measured once and kept. What follows in this section and the next was *not measured
 # now*. Here is where it comes from:
 
-from smallport.quantize.cells import contradictions, read_grid
+from smallport.bench.cells import contradictions, read_grid
 
 provenance, kept = read_grid()
 print(f"kept: {provenance}")
@@ -533,12 +533,12 @@ plt.show()
 # A ratio compares two programs and says nothing about whether either is any good. For
 # that, count what has to be done, however well it is done. Every weight has to be read
 # once a call; every word has to be multiplied by every weight of LSTM and decoder.
-# :func:`smallport.quantize.roofline.model_work` counts both from the architecture.
+# :func:`smallport.bench.roofline.model_work` counts both from the architecture.
 
 import pandas as pd
 
+from smallport.bench.roofline import model_work
 from smallport.display import show_table
-from smallport.quantize.roofline import model_work
 
 CASES = {
     "writing": (1, 1),
@@ -593,7 +593,7 @@ assert one_word.multiplications == work["writing", "int8"].multiplications
 # Runtime multiply square matrices. The best of both counts: a limit is what is never
 # beaten.
 
-from smallport.quantize.roofline import measure_limits, weight_bytes
+from smallport.bench.roofline import measure_limits, weight_bytes
 
 roofs = {
     precision: measure_limits(weight_bytes(WORDS, lstm.PUBLISHED, precision), precision)

@@ -90,7 +90,7 @@ from pathlib import Path
 import onnx
 
 from smallport.quantize import onnx as onnx_route
-from smallport.quantize.onnx_blocks import nbits_tool
+from smallport.quantize.onnx.blocks import nbits_tool
 
 folder = Path(tempfile.mkdtemp())  # the last cell deletes it
 atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -190,8 +190,8 @@ print(f"{share:.0%} of the test text are words of the first quarter")
 # follow the median. Without int8 dot products, and for a model this small, some may be
 # below one: nothing is claimed about them here.
 
+from smallport.bench.routes import measure_routes
 from smallport.measure import int8_dot_products
-from smallport.quantize.benchmark import measure_routes
 
 print(f"int8 dot products: {', '.join(int8_dot_products()) or 'none'}")
 text = corpus.test[:20_000]
@@ -325,7 +325,7 @@ for name in ("ONNX int8, loss inside", "ONNX 4-bit embedding"):
 # The figures in the next table were kept: they come from another day, and perhaps from
 # another machine.
 
-from smallport.quantize.route_results import as_table, read_results
+from smallport.bench.route_results import as_table, read_results
 
 provenance, kept = read_results()
 show_table(

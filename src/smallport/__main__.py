@@ -1,5 +1,5 @@
 """``python -m smallport``, where the command is not on the path."""
 
-from smallport.cli import main
+from smallport.commands.main import main
 
 raise SystemExit(main())

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.gallery import clocked
+from tools.downloads import clocked
 
 # The pages run with the cache of whoever runs the tests, hence the second mark.
 pytestmark = [pytest.mark.fault, pytest.mark.page]
@@ -32,7 +32,7 @@ COPIED = [
 ]
 GENERATED = ["__pycache__", "_build", "api", "gallery", "sg_execution_times.rst"]
 
-# What a clock measured is all that may differ; tools.gallery.clocked tells it in texts.
+# What a clock measured is all that may differ; tools.downloads.clocked tells it in texts.
 CLOCKED_FIGURES = {
     "sphx_glr_plot_20_lstm_dynamic_quantization_002",
     "sphx_glr_plot_20_lstm_dynamic_quantization_003",

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tools.gallery import lint, project
+from tools.gallery import project
+from tools.lint import pages as page_rules
 from tools.site import visit
 from tools.site.visit import Setting
 
@@ -56,7 +57,7 @@ def copied(page, button):
 @pytest.mark.parametrize("name", TUTORIALS)
 def test_the_code_of_a_page_is_copied_as_it_stands_in_the_script(open_page, name):
     script = project.EXAMPLES / name.removeprefix("gallery/").replace(".html", ".py")
-    code = ["\n".join(cell.lines) for cell in lint.cells_of(script) if cell.kind == "code"]
+    code = ["\n".join(cell.lines) for cell in page_rules.cells_of(script) if cell.kind == "code"]
     code = [re.sub(r"# sphinx_gallery_.*\n", "", cell).strip() for cell in code]
     page = open_page(name)
     assert page.evaluate(ALL_COPIED, ".highlight-Python .copybtn") == code

@@ -4,7 +4,8 @@ import ast
 
 import pytest
 
-from tools.gallery import drawing, project
+from tools.gallery import project
+from tools.lint import drawing
 from tools.site import visit
 from tools.site.visit import SETTINGS, Setting
 

@@ -5,7 +5,6 @@ vocabulary, and what Python's ONNX Runtime wrote with it.
 """
 
 import dataclasses
-import hashlib
 import json
 import shutil
 import tempfile
@@ -14,11 +13,10 @@ from pathlib import Path
 
 import torch
 
-from smallport import assets, lstm
-from smallport.assets.download import replacing, sha256
+from smallport import assets, files, keys, lstm
 from smallport.quantize import onnx as onnx_route
 from tools.demo import runtime, writing
-from tools.gallery import files, project
+from tools.gallery import project
 
 FOLDER = project.BUILD / "demo"
 SITE = FOLDER / "site"
@@ -69,7 +67,7 @@ def make(fingerprint: str, missing: str = "") -> None:
     key = key_of(fingerprint)
     if is_current(key):
         return
-    with replacing(SERVED) as folder:
+    with files.replacing(SERVED) as folder:
         folder.mkdir()
         pin = runtime.pinned()
         runtime.unpack(runtime.fetch(pin), pin, folder)
@@ -109,8 +107,8 @@ def try_to_make(fingerprint: str, missing: str = "") -> str:
 
 def key_of(fingerprint: str) -> str:
     """Name what the files are made from."""
-    own = sorted([*Path(__file__).parent.glob("*.py"), runtime.PIN])
-    return hashlib.sha256("\n".join([fingerprint, *map(sha256, own)]).encode()).hexdigest()[:16]
+    code = keys.code_key(__name__, "smallport")  # the second name has our own imports followed
+    return keys.key_of(fingerprint, code, files.sha256(runtime.PIN))
 
 
 def is_current(key: str) -> bool:
@@ -126,7 +124,7 @@ def is_current(key: str) -> bool:
 
 def describe(file: Path) -> dict[str, object]:
     """Describe a file by its size and its content."""
-    return {"bytes": file.stat().st_size, "sha256": sha256(file)}
+    return {"bytes": file.stat().st_size, "sha256": files.sha256(file)}
 
 
 def make_model(corpus: lstm.Corpus, target: Path) -> int:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pooch
 import requests
 
-from smallport.assets.download import ChecksumError, cache_folder
+from smallport.assets.download import ChecksumError
+from smallport.files import cache_folder
 
 PIN = Path(__file__).with_name("runtime.toml")
 REGISTRY = "https://registry.npmjs.org"

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from tools.gallery import clocked
+from tools.downloads import clocked
 
 NEAR = 1e-6
 """How far two runs of the same numbers may be apart, to their size."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from unittest import mock
 
-from tools.downloads import offered
+from tools.downloads import bundle, notebook_rst, offered
 from tools.downloads.offered import OfferError, Page
-from tools.gallery import bundle, leftovers, project
+from tools.gallery import project
 from tools.gallery.project import Finding
 
 REQUIREMENT = re.compile(r'"[^"]+"|\S+==\S+')
@@ -21,7 +21,7 @@ SMALLPORT = re.compile(r"\[(?P<extras>[\w,-]+)\]")
 
 def findings(site: Path, pages: list[Page]) -> Iterator[Finding]:
     """Find what is wrong with downloads to the eye: what they need, say and hold."""
-    yield from leftovers.findings(site)
+    yield from notebook_rst.findings(site)
     for page in pages:
         try:
             by_script = needed(offered.required_by_script(page.script.read_text(encoding="utf-8")))

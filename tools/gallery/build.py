@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from tools.gallery import files, lint, project, settings
+from smallport import files
+from tools.gallery import project, settings
+from tools.lint import pages as page_rules
 
 DOCTREES = project.BUILD / "doctrees"
 GREEN = project.BUILD / "green"
@@ -81,7 +83,7 @@ def main(arguments: list[str]) -> int:
         print(problem, file=sys.stderr)
     if problems:
         return 1
-    if findings := lint.findings():
+    if findings := page_rules.findings():
         for finding in findings:
             print(finding.warning, file=sys.stderr)
         print(f"\nNothing was built: {len(findings)} findings of lint.", file=sys.stderr)
@@ -100,12 +102,11 @@ def main(arguments: list[str]) -> int:
 
 def build(options: argparse.Namespace) -> int:
     """Run the pages that have to run, render all of them, and apply the gates."""
-    from smallport.assets import download  # noqa: PLC0415 - these import torch
     from tools.demo import files as demo  # noqa: PLC0415
     from tools.gallery import execute, fingerprint, gates  # noqa: PLC0415
 
     start = time.perf_counter()
-    download.cache_folder()  # which pages could not do without
+    files.cache_folder()  # which pages could not do without
     if missing := demo.lacking():
         print(
             f"The site is built without the model that runs in a page. {missing}.", file=sys.stderr

@@ -15,8 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from smallport import AssetError
-from smallport.assets.download import cache_folder
+from smallport import AssetError, files
+from smallport.files import cache_folder
 from tools.gallery import fingerprint, gates, project, runs, settings
 
 MATPLOTLIB = project.BUILD / "matplotlib"
@@ -59,7 +59,7 @@ def why_stale(script: Path, environment: runs.Environment) -> str:
         return "there is no record of a run, or none that can be believed"
     if not run.passed or not all(file.exists() for file in made):
         return "its last run did not pass"
-    if run.script != runs.checksum(script):
+    if run.script != files.sha256(script):
         return "its text changed"
     if run.environment.fingerprint != environment.fingerprint:
         return "what it depends on changed"
@@ -74,7 +74,7 @@ def run_page(script: Path, environment: runs.Environment) -> None:
     runs.folder_of(script).mkdir(parents=True, exist_ok=True)
     ended = runs.ended_file(script)
     ended.unlink(missing_ok=True)
-    began = runs.checksum(script)
+    began = files.sha256(script)
     present, cached = files_below(project.EXAMPLES), names_in(cache_folder())
     # Some file systems and antivirus programs hold on to files for a moment.
     with tempfile.TemporaryDirectory(prefix="smallport-", ignore_cleanup_errors=True) as scratch:

@@ -5,13 +5,13 @@ import hashlib
 import json
 import os
 import platform
-import subprocess
 from pathlib import Path
 
 from smallport import assets, measure
+from smallport.files import git, sha256
 from tools.gallery import versions
 from tools.gallery.project import DOCS, ROOT
-from tools.gallery.runs import Environment, checksum
+from tools.gallery.runs import Environment
 
 RUNNERS = (
     DOCS / "conf.py",
@@ -32,7 +32,7 @@ def describe() -> Environment:
     package = ROOT / "src" / "smallport"
     kept = sorted((package / "measured").glob("*.json"))
     sources = {
-        str(file.relative_to(ROOT)): checksum(file)
+        str(file.relative_to(ROOT)): sha256(file)
         for file in (*sorted(package.rglob("*.py")), *kept, *RUNNERS)
     }
     published = _published_files() if profile == "published" else []
@@ -65,13 +65,7 @@ def _published_files() -> list[object]:
 
 
 def _commit() -> str:
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    commit = git("rev-parse", "--short=12", "HEAD")
+    commit = git(ROOT, "rev-parse", "--short=12", "HEAD")
     if not commit:
         return "none (not a git checkout)"
-    return commit + ("+" if git("status", "--porcelain") else "")
+    return commit + ("+" if git(ROOT, "status", "--porcelain") else "")

@@ -15,8 +15,11 @@ from pathlib import Path
 
 import platformdirs
 
-from tools.gallery import claims, leftovers, project, runs
+from smallport import files
+from tools.downloads import notebook_rst
+from tools.gallery import project, runs
 from tools.gallery.project import Finding, finding
+from tools.lint import claims
 
 SHOWN_AS = {".. code-block:: none", ".. code-block:: pytb"}
 OUTPUT_TABLE = '    <div class="output_subarea'
@@ -75,7 +78,7 @@ def findings(site: Path, environment: runs.Environment) -> list[Finding]:
             found += left_behind(script, run)
             if run.passed:
                 found += [*unmet(script), *junk_in_output(script)]
-    return [*found, *unwritten(scripts, site), *leftovers.findings(site)]
+    return [*found, *unwritten(scripts, site), *notebook_rst.findings(site)]
 
 
 def first_line(script: Path, line: int) -> int:
@@ -100,7 +103,7 @@ def unexecuted(scripts: list[Path], fingerprint: str) -> Iterator[Finding]:
             yield finding(script, None, "run", message)
         elif run.failure:
             yield finding(script, run.line, "run", run.failure)
-        elif run.script != runs.checksum(script):
+        elif run.script != files.sha256(script):
             message = "changed and was not executed again: build again"
             yield finding(script, None, "run", message)
         elif run.environment.fingerprint != fingerprint:

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from smallport import records
-from tools.gallery import files, project
+from smallport import files, records
+from tools.gallery import project
 
 FOLDER = project.BUILD / "records"
 
@@ -167,14 +167,9 @@ def announced(script: Path) -> list[records.Announcement]:
     return records.read_announcements(results_file(script)) if read(script) else []
 
 
-def checksum(file: Path) -> str:
-    """Compute the SHA-256 of a file."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
 def _results(script: Path) -> str:
     file = results_file(script)
-    return checksum(file) if file.exists() else ""
+    return files.sha256(file) if file.exists() else ""
 
 
 def _seal(record: dict[str, Any]) -> str:

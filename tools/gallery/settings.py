@@ -22,7 +22,18 @@ SITE_URL = "SMALLPORT_SITE_URL"
 """Where readers find the site, with or without a slash at its end."""
 
 ADDRESSES = (SITE_URL, "SMALLPORT_REPOSITORY_URL")
-KNOWN = {ASSETS, PAGE_SECONDS, TORCH, *FOR_PUBLISHED, *ADDRESSES, "SMALLPORT_CACHE_DIR"}
+PAGE_RUNS = "SMALLPORT_PAGE_RUNS"
+"""Names the file that lists the complete runs of pages; see ``tools.gallery.page_runs``."""
+
+KNOWN = {
+    ASSETS,
+    PAGE_SECONDS,
+    PAGE_RUNS,
+    TORCH,
+    *FOR_PUBLISHED,
+    *ADDRESSES,
+    "SMALLPORT_CACHE_DIR",
+}
 
 PAGE = "SMALLPORT_PAGE"
 """Names the page, below ``examples/``, that a process is started for."""

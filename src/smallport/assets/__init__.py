@@ -11,9 +11,10 @@
 """
 
 from smallport.assets.checkpoints import TinyLLMCheckpoint
-from smallport.assets.download import CACHE_DIR, DATA_DIR, sha256
+from smallport.assets.download import DATA_DIR
 from smallport.assets.profiles import PROFILE, PROFILES, REVISION, Profile, chosen_profile
 from smallport.assets.weights import LanguageModel, Training
+from smallport.files import CACHE_DIR, sha256
 from smallport.lstm import Corpus, LSTMConfig
 from smallport.records import Source, record
 

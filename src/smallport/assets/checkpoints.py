@@ -1,6 +1,5 @@
 """Checkpoints of Tiny-LLM: made here, in a folder of the user's, or on the hub."""
 
-import inspect
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,9 @@ import torch
 from filelock import FileLock
 
 from smallport import AssetError
-from smallport.assets.download import (
-    DATA_DIR,
-    cache_folder,
-    in_data_folder,
-    key_of,
-    replacing,
-)
+from smallport.assets.download import DATA_DIR, in_data_folder
+from smallport.files import cache_folder, replacing
+from smallport.keys import code_key, key_of
 
 REPOSITORY = "arnir0/Tiny-LLM"
 """The name of Tiny-LLM on the hub."""
@@ -46,12 +41,12 @@ def untrained_checkpoint() -> TinyLLMCheckpoint:
     import tokenizers  # noqa: PLC0415 - the quantization pages do without transformers
     import transformers  # noqa: PLC0415
 
-    from smallport.export import tiny_llm as architecture  # noqa: PLC0415
+    from smallport import tiny_llm  # noqa: PLC0415
 
     lines = [line for topic in sorted(topics) for line in topics[topic].splitlines()]
     key = key_of(
         *lines,
-        inspect.getsource(architecture),
+        code_key("smallport.tiny_llm"),
         transformers.__version__,
         tokenizers.__version__,
         torch.__version__,
@@ -60,7 +55,7 @@ def untrained_checkpoint() -> TinyLLMCheckpoint:
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
             with replacing(folder) as partial:
-                architecture.write_checkpoint(partial, lines)
+                tiny_llm.write_checkpoint(partial, lines)
     return TinyLLMCheckpoint(folder, "untrained, made from the published configuration")
 
 

@@ -1,23 +1,16 @@
-"""Download and keep files so that none is lost, half-written or used unchecked."""
+"""Download files so that none is lost, half-written or used unchecked."""
 
 import hashlib
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 import pooch
 import requests
 
 from smallport import AssetError
 from smallport.display import progress_bar
-
-CACHE_DIR = "SMALLPORT_CACHE_DIR"
-"""The environment variable that names the cache folder."""
+from smallport.files import replacing, sha256
 
 DATA_DIR = "SMALLPORT_DATA_DIR"
 """The environment variable that names a folder which already holds the published files."""
@@ -25,72 +18,6 @@ DATA_DIR = "SMALLPORT_DATA_DIR"
 
 class ChecksumError(AssetError):
     """A file does not hold what it should."""
-
-
-def cache_folder() -> Path:
-    """Make sure that the cache folder is there and can be written.
-
-    Returns
-    -------
-    pathlib.Path
-        What ``SMALLPORT_CACHE_DIR`` names, or the user's cache folder on this system.
-
-    Raises
-    ------
-    AssetError
-        When the folder cannot be made or written.
-    """
-    folder = Path(os.environ.get(CACHE_DIR) or platformdirs.user_cache_dir("smallport"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise AssetError(
-            f"The cache folder {folder} cannot be written ({error.strerror or error}). "
-            f"Set {CACHE_DIR} to a folder that can."
-        ) from None
-    return folder.resolve()
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """Write a file or a folder under another name and give it its own once it is whole.
-
-    Parameters
-    ----------
-    target
-        What to write. What stands there stays until the new one is finished, and for good when
-        writing it fails.
-
-    Yields
-    ------
-    pathlib.Path
-        Where to write; nothing is there yet. It is gone afterwards, whatever happened.
-
-    Examples
-    --------
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     target = Path(folder, "note.txt")
-    ...     with replacing(target) as partial:
-    ...         _ = partial.write_text("whole")
-    ...         before = target.exists()
-    ...     before, target.read_text()
-    (False, 'whole')
-    """
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
-        partial = Path(scratch, target.name)
-        yield partial
-        if target.is_dir() and not target.is_symlink():
-            partial.stat()  # where nothing was written, what stands there stays
-            shutil.move(target, Path(scratch, "replaced"))
-        partial.replace(target)
-
-
-def sha256(file: Path) -> str:
-    """Compute the SHA-256 of a file, in hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def git_blob_id(file: Path) -> str:
@@ -101,6 +28,7 @@ def git_blob_id(file: Path) -> str:
 
     Examples
     --------
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder, "hello")
     ...     _ = file.write_bytes(b"hello\n")
@@ -231,8 +159,3 @@ def in_data_folder(folder: Path, name: str) -> Path:
             "to download the published files."
         )
     return folder / name
-
-
-def key_of(*parts: str) -> str:
-    """Name a cached thing after all that it was made from."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

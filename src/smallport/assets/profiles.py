@@ -14,15 +14,14 @@ from smallport.assets.checkpoints import (
 )
 from smallport.assets.download import (
     RemoteFile,
-    cache_folder,
     data_folder,
     fetch,
     in_data_folder,
-    sha256,
 )
 from smallport.assets.reference import reference_corpus
 from smallport.assets.training import trained_model
 from smallport.assets.weights import LanguageModel, assert_useful, load_weights
+from smallport.files import cache_folder, sha256
 from smallport.lstm import PUBLISHED, SMALL, Corpus, LSTMConfig
 
 PROFILE = "SMALLPORT_ASSETS"

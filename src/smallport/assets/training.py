@@ -1,34 +1,26 @@
 """Train the word language model once, and keep its weights with the record of their training."""
 
-import ast
 import datetime as dt
-import inspect
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import torch
 from filelock import FileLock
 
 from smallport import AssetError
-from smallport.assets.download import cache_folder, key_of, replacing, sha256
 from smallport.assets.weights import LanguageModel, Training, load_weights
+from smallport.files import cache_folder, replacing, sha256
+from smallport.keys import code_key, key_of
 from smallport.lstm import (
     Corpus,
     LSTMConfig,
     TrainingConfig,
     WordLanguageModel,
-    batches,
-    evaluation,
     train,
 )
-from smallport.lstm import (
-    model as architecture,
-)
-from smallport.lstm import (
-    training as training_code,
-)
 from smallport.measure import this_machine
+
+SEED = 0
+"""Of the weights before training."""
 
 
 def trained_model(text_corpus: Corpus, config: LSTMConfig) -> LanguageModel:
@@ -58,9 +50,10 @@ def trained_model(text_corpus: Corpus, config: LSTMConfig) -> LanguageModel:
     schedule = TrainingConfig()
     key = key_of(
         text_corpus.checksum,
-        *(code_of(part) for part in (architecture, batches, evaluation, training_code, _train)),
+        code_key("smallport.lstm.training"),
         repr(config),
         repr(schedule),
+        f"seed {SEED}",
         torch.__version__,
     )
     weights = cache_folder() / f"word-language-model-{key}.pth"
@@ -81,37 +74,11 @@ def trained_model(text_corpus: Corpus, config: LSTMConfig) -> LanguageModel:
     return LanguageModel(model, config, "trained here", weights, found, training)
 
 
-def code_of(part: ModuleType | Callable[..., object]) -> str:
-    """Write out the code of a module or function without docstrings and comments.
-
-    They compute nothing, so weights stay valid when they change.
-
-    Examples
-    --------
-    >>> "Lay a stream" in code_of(batches), "def batchify" in code_of(batches)
-    (False, True)
-    """
-    tree = ast.parse(inspect.getsource(part))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            node.body = [part for part in node.body if not _is_string(part)] or [ast.Pass()]
-    return ast.unparse(tree)
-
-
-def _is_string(node: ast.stmt) -> bool:
-    """Whether a statement is a bare string, as docstrings are."""
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
 def _train(
     text_corpus: Corpus, config: LSTMConfig, schedule: TrainingConfig, weights: Path
 ) -> Training:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(SEED)
         model = WordLanguageModel(len(text_corpus.vocabulary), config)
     curve = train(model, text_corpus, schedule)
     with replacing(weights) as partial:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from smallport import AssetError
-from smallport.assets.download import replacing
+from smallport.files import replacing
 from smallport.lstm import Corpus, Epoch, LSTMConfig, WordLanguageModel, evaluate
 
 SANITY_TOKENS = 1000

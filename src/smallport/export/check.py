@@ -11,9 +11,9 @@ from pathlib import Path
 from torch import nn
 
 from smallport.export.findings import Finding, StageFailure
-from smallport.export.inputs import Inputs
 from smallport.export.recipes import error_text, recipe_for
 from smallport.export.report import STAGES, ExportReport, StageReport
+from smallport.parity.inputs import Inputs
 
 PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "smallport")
 """The packages whose versions a report names."""
@@ -74,7 +74,7 @@ def check_export(
 
     Examples
     --------
-    >>> from smallport.export import untrained_tiny_llm
+    >>> from smallport.tiny_llm import untrained_tiny_llm
     >>> report = check_export(untrained_tiny_llm(vocab_size=100).model, until="ran")
     >>> report["ran"].status, report["exported"].status, report.passed()
     ('passed', 'not reached', False)
@@ -87,7 +87,7 @@ def check_export(
     if until is not None and until not in STAGES:
         raise ValueError(f"check_export: there is no stage {until!r}; until is one of {STAGES}")
     # transformers' exporters take seconds to import, and only a check needs them.
-    from smallport.export.programs import undisturbed  # noqa: PLC0415
+    from smallport.export.exporters import undisturbed  # noqa: PLC0415
     from smallport.export.stages import ExportCheck  # noqa: PLC0415
 
     reports: list[StageReport] = []

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from smallport.export.closeness import TOLERANCE, Difference, difference, scale, worst
-from smallport.export.decoding import Decoding, greedy_decode, without_padding
 from smallport.export.findings import Finding, StageFailure
-from smallport.export.inputs import Inputs, InputShape, copy_inputs
-from smallport.export.names import name_outputs
 from smallport.export.subject import CACHE, Subject
+from smallport.parity.closeness import TOLERANCE, Difference, difference, scale, worst
+from smallport.parity.decoding import Decoding, greedy_decode, without_padding
+from smallport.parity.inputs import Inputs, InputShape, copy_inputs
+from smallport.parity.names import name_outputs
 
 PROMPT = (2, 7)
 """How many texts are decoded, and how many tokens the longer one has when that begins."""

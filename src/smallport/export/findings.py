@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smallport.export.closeness import Difference
+from smallport.parity.closeness import Difference
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,10 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from smallport.export import programs
-from smallport.export.closeness import (
-    difference,
-    require_that_differences_are_noticed,
-    worst,
-)
+from smallport.export import exporters as programs
 from smallport.export.comparisons import compare_decoding, compare_shapes
 from smallport.export.findings import Finding, StageFailure
-from smallport.export.inputs import Inputs, InputShape
-from smallport.export.names import name_inputs
 from smallport.export.recipes import error_text
-from smallport.export.session import Session, run_session
 from smallport.export.subject import (
     CACHE,
     PADDED,
@@ -36,6 +28,14 @@ from smallport.export.subject import (
     Subject,
     make_subject,
 )
+from smallport.parity.closeness import (
+    difference,
+    require_that_differences_are_noticed,
+    worst,
+)
+from smallport.parity.inputs import Inputs, InputShape
+from smallport.parity.names import name_inputs
+from smallport.parity.session import Session, run_session
 
 
 class ExportCheck:

@@ -12,9 +12,9 @@ import transformers  # whose classes are loaded where they are used, which takes
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from smallport.export.inputs import DynamicShapes, Inputs, InputShape, copy_inputs
-from smallport.export.names import NamedTensors, listed, name_inputs, name_outputs
 from smallport.export.recipes import error_text
+from smallport.parity.inputs import DynamicShapes, Inputs, InputShape, copy_inputs
+from smallport.parity.names import NamedTensors, listed, name_inputs, name_outputs
 
 TOKEN_INPUTS = ("input_ids", "attention_mask", "position_ids")
 """What a model may be given for each token; it is given those that its forward method names."""

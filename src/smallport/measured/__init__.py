@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from smallport import __version__
+from smallport.files import git, write_json
 from smallport.measure import Machine, this_machine
 
 FOLDER = Path(__file__).parent
@@ -101,7 +100,7 @@ def provenance(command: str) -> Provenance:
         date=datetime.now(UTC).date().isoformat(),
         command=command,
         smallport=__version__,
-        commit=_commit(),
+        commit=git(FOLDER, "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"),
         machine=this_machine(),
         versions=installed_versions(),
     )
@@ -118,18 +117,6 @@ def installed_versions() -> dict[str, str]:
     return found
 
 
-def _commit() -> str:
-    """Name the commit of the checkout that this package is in."""
-    git = ["git", "-C", str(FOLDER), "describe", "--always", "--abbrev=12", "--dirty=+"]
-    try:
-        done = subprocess.run(  # noqa: S603 - a fixed command
-            [*git, "--exclude=*"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()
-
-
 def write(file: Path | str, results: Any, *, command: str) -> None:
     """Keep results, with the provenance of this process.
 
@@ -142,20 +129,8 @@ def write(file: Path | str, results: Any, *, command: str) -> None:
     command
         What to type to measure it again.
     """
-    file = Path(file)
     kept = {"provenance": asdict(provenance(command)), "results": results}
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=file.parent, suffix=".part", delete=False
-    ) as part:
-        try:
-            json.dump(kept, part, indent=1, allow_nan=False)
-            part.write("\n")
-        except BaseException:
-            part.close()
-            Path(part.name).unlink()
-            raise
-    Path(part.name).chmod(0o644)
-    Path(part.name).replace(file)
+    write_json(Path(file), kept, indent=1)
 
 
 def read(name: Path | str) -> Kept:

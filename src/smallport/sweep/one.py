@@ -13,12 +13,12 @@ import resource
 from collections.abc import Sequence
 from pathlib import Path
 
-from smallport.assets.download import replacing
+from smallport.architectures.tiny import tiny_model
 from smallport.export.check import check_export
 from smallport.export.report import STAGES, ExportReport, StageReport
+from smallport.files import replacing
 from smallport.sweep.judge import command, padded
 from smallport.sweep.limits import end_with_parent
-from smallport.sweep.tiny import tiny_model
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterable
@@ -11,13 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import smallport
-from smallport.assets.download import replacing
 from smallport.export.report import STAGES, ExportReport
+from smallport.files import replacing
+from smallport.keys import code_key, key_of
 from smallport.measured import installed_versions
-
-CODE = ("export/*.py", "sweep/one.py", "sweep/tiny.py")
-"""The files, below the package, that decide what a check of an architecture says."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +35,12 @@ class Conditions:
 @cache
 def conditions(model_type: str) -> Conditions:
     """Say what a verdict on an architecture that is found here and now holds for."""
-    digest = hashlib.sha256(_configuration(model_type).encode())
-    package = Path(smallport.__file__).parent
-    for file in sorted(file for pattern in CODE for file in package.glob(pattern)):
-        digest.update(file.read_bytes())
-    return Conditions(installed_versions(), digest.hexdigest()[:16])
+    rules = key_of(_configuration(model_type), code_key("smallport.sweep.one"))
+    return Conditions(installed_versions(), rules)
 
 
 def _configuration(model_type: str) -> str:
-    from smallport.sweep.tiny import tiny_config  # noqa: PLC0415 - imports transformers
+    from smallport.architectures.tiny import tiny_config  # noqa: PLC0415 - imports transformers
 
     try:
         return str(tiny_config(model_type).to_json_string())

@@ -2,11 +2,11 @@
 
 import sys
 
-from smallport.export import Discrepancy
+from smallport.parity import Discrepancy
 
 
 def apply():
-    compare = sys.modules["smallport.export.compare"]
+    compare = sys.modules["smallport.parity.compare"]
     exact = compare.discrepancy
 
     def rounded(expected, actual):

@@ -2,7 +2,7 @@
 
 import sys
 
-from smallport.export import Discrepancy
+from smallport.parity import Discrepancy
 
 
 def apply():

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from smallport.quantize import grid
+from smallport.bench import grid
 
 
 def apply():

@@ -6,7 +6,7 @@ Its provenance is that of this machine, so that the machine does not explain the
 from dataclasses import replace
 
 from smallport import measured
-from smallport.quantize import cells
+from smallport.bench import cells
 
 
 def apply():
@@ -18,6 +18,6 @@ def apply():
             replace(cell, **{end: 100 * getattr(cell, end) for end in ("low", "ratio", "high")})
             for cell in kept
         ]
-        return measured.provenance("python -m smallport.quantize.grid grid.json"), faster
+        return measured.provenance("python -m smallport.bench.grid grid.json"), faster
 
     cells.read_grid = differing

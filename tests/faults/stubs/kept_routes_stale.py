@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from smallport.quantize import route_results
+from smallport.bench import route_results
 
 
 def apply():

@@ -1,6 +1,6 @@
 """A release of ONNX Runtime finds nothing to store in 4 bits, and says nothing."""
 
-from smallport.quantize.onnx_blocks import nbits_tool
+from smallport.quantize.onnx.blocks import nbits_tool
 
 
 def apply():

@@ -2,7 +2,7 @@
 
 import torch
 
-from smallport.export import programs
+from smallport.export import exporters as programs
 
 
 def apply():

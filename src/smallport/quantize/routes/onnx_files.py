@@ -10,7 +10,7 @@ from pathlib import Path
 
 from smallport.lstm import WordLanguageModel
 from smallport.quantize import onnx as route
-from smallport.quantize.onnx_blocks import blocks_4bit, embedding_by_frequency
+from smallport.quantize.onnx.blocks import blocks_4bit, embedding_by_frequency
 from smallport.quantize.routes.prepared import Prepared, most_bytes
 
 Step = Callable[[Path, Path], None]

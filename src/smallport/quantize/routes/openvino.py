@@ -16,7 +16,7 @@ from torch import Tensor
 
 from smallport.lstm import HiddenState, WordLanguageModel
 from smallport.quantize import onnx as route
-from smallport.quantize.onnx_model import INPUT_NAMES, SCORER_INPUTS
+from smallport.quantize.onnx.session import INPUT_NAMES, SCORER_INPUTS
 from smallport.quantize.routes.onnx_files import folded
 from smallport.quantize.routes.prepared import Prepared, most_bytes
 

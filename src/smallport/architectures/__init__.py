@@ -1,0 +1,1 @@
+"""Tiny untrained models of the architectures that transformers registers."""

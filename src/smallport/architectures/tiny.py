@@ -1,0 +1,187 @@
+"""A tiny untrained model of every architecture that transformers has a language model of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import transformers  # whose classes are loaded where they are used, which takes seconds
+from torch import nn
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from smallport.architectures.entries import ENTRIES, UNBUILDABLE
+from smallport.architectures.rules import AT_MOST, IMPLIED, LAYER_LISTS, LAYERS, SETTINGS
+
+MOST_PARAMETERS = 5_000_000
+"""How many parameters a tiny model has at most."""
+
+
+NOISE = 0.1
+"""The standard deviation of what is added to weights that would all be alike."""
+
+
+class Unbuildable(Exception):  # noqa: N818 - it is a verdict about an architecture
+    """There is no tiny model of an architecture; the message says why."""
+
+
+def architectures() -> tuple[str, ...]:
+    """Name every architecture that transformers registers for causal language modelling.
+
+    Returns
+    -------
+    tuple of str
+        The ``model_type`` of each, sorted.
+
+    Examples
+    --------
+    >>> "llama" in architectures()
+    True
+    """
+    return tuple(sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES))
+
+
+def stale_entries() -> tuple[str, ...]:
+    """Name the entries of the tables whose architecture transformers does not register.
+
+    Returns
+    -------
+    tuple of str
+        The ``model_type`` of each, sorted; empty when the tables fit the installed transformers.
+    """
+    return tuple(sorted({*ENTRIES, *UNBUILDABLE} - {*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES}))
+
+
+def tiny_config(model_type: str) -> transformers.PreTrainedConfig:
+    """Shrink the default configuration of an architecture by the tables of the rules.
+
+    Parameters
+    ----------
+    model_type
+        One of :func:`architectures`.
+
+    Returns
+    -------
+    transformers.PreTrainedConfig
+        The configuration that the model's class takes: of an architecture that also sees or hears,
+        the part for the language model, if its language model is built from that alone.
+
+    Raises
+    ------
+    ValueError
+        When transformers registers no such architecture.
+    Unbuildable
+        When the tables say that no tiny model of it runs.
+
+    Examples
+    --------
+    >>> configuration = tiny_config("llama")
+    >>> configuration.hidden_size, configuration.num_attention_heads
+    (64, 4)
+    """
+    if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise ValueError(
+            f"tiny_config: transformers {transformers.__version__} registers no {model_type!r} for "
+            "causal language modelling; smallport.architectures.tiny.architectures() lists those "
+            "that it does"
+        )
+    if model_type in UNBUILDABLE:
+        raise Unbuildable(UNBUILDABLE[model_type])
+    configuration = _shrunk(CONFIG_MAPPING[model_type], ENTRIES.get(model_type, {}))
+    wanted = getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[model_type]).config_class
+    parts = [getattr(configuration, name) for name in configuration.sub_configs]
+    return next((part for part in parts if type(part) is wanted), configuration)
+
+
+def tiny_model(model_type: str, *, seed: int = 0) -> transformers.PreTrainedModel:
+    """Build a tiny untrained model of an architecture.
+
+    Parameters
+    ----------
+    model_type
+        One of :func:`architectures`.
+    seed
+        Of the random weights; the global generator is left alone.
+
+    Returns
+    -------
+    transformers.PreTrainedModel
+        The model, in ``float32`` and in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        When transformers registers no such architecture.
+    Unbuildable
+        When the tables say that no tiny model of it runs, or leave it too many parameters.
+
+    Examples
+    --------
+    >>> tiny_model("llama").num_parameters() < MOST_PARAMETERS
+    True
+    """
+    configuration = tiny_config(model_type)
+    model_class = getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[model_type])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: transformers.PreTrainedModel = model_class(configuration)
+        _vary_constants(model)
+    if model.num_parameters() > MOST_PARAMETERS:
+        raise Unbuildable(
+            f"the rules leave {model_type} with {model.num_parameters():,} parameters, more than "
+            f"{MOST_PARAMETERS:,}; name the fields that make it large in "
+            "smallport.architectures.entries"
+        )
+    model.eval()  # type: ignore[no-untyped-call]
+    return model
+
+
+def _vary_constants(model: nn.Module) -> None:
+    """Add noise to rows of weights that begin all alike: biases, norms, the gates of some routers.
+
+    Experts that a gate of zeros rates alike are chosen by chance, as are the keys that a padding
+    token of zeros attends to. A bias of zeros that a program leaves out is missed by nobody.
+    """
+    for weight in model.state_dict().values():
+        if weight.is_floating_point() and weight.dim() > 0:
+            constant = (weight == weight[..., :1]).all(dim=-1, keepdim=True)
+            weight.add_(constant * torch.randn_like(weight), alpha=NOISE)
+
+
+def _shrunk(
+    config_class: type[transformers.PreTrainedConfig], entry: Mapping[str, Any]
+) -> transformers.PreTrainedConfig:
+    """Apply the general rules to the default of each field, and the entry to the result."""
+    default = config_class()
+    values = _layers(default)
+    default.allow_global_per_layer_attribute_access = True
+    for name in config_class.__dataclass_fields__:
+        value = getattr(default, name, None)
+        if value is None or name in values:
+            continue  # what is off by default stays off
+        values |= IMPLIED.get(name, {})
+        if name in SETTINGS:
+            values[name] = SETTINGS[name]
+        elif name in AT_MOST:
+            limit = AT_MOST[name]
+            values[name] = min(value, limit) if isinstance(value, int) else limit
+    for name in config_class.sub_configs:
+        if (nested := getattr(default, name)) is not None:
+            values[name] = _shrunk(type(nested), entry.get(name, {}))
+    own = {name: value for name, value in entry.items() if name not in config_class.sub_configs}
+    return config_class(**values | own)
+
+
+def _layers(default: transformers.PreTrainedConfig) -> dict[str, Any]:
+    """Keep each kind of layer once, and as many layers as that takes."""
+    kinds = {
+        name: list(dict.fromkeys(getattr(default, name)))
+        for name in LAYER_LISTS
+        if name in default.__dataclass_fields__ and getattr(default, name)
+    }
+    number = max([LAYERS, *map(len, kinds.values())])
+    values: dict[str, Any] = {name: (found * number)[:number] for name, found in kinds.items()}
+    if kinds and "num_hidden_layers" in default.__dataclass_fields__:
+        values["num_hidden_layers"] = number
+    return values

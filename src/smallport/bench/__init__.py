@@ -1,0 +1,1 @@
+"""Measure routes to a smaller model: their parts, their grid, and the limits of the machine."""

@@ -1,0 +1,202 @@
+"""The word language model, whole and in parts, in floats and in int8, ready to be timed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime as ort
+import torch
+from torch import Tensor
+
+from smallport.lstm import HiddenState, WordLanguageModel
+from smallport.quantize import onnx as onnx_route
+from smallport.quantize.eager import dynamic_int8
+from smallport.quantize.onnx.session import INPUT_NAMES, OUTPUT_NAMES, start_session
+
+PARTS = ("model", "LSTM", "decoder")
+"""What is timed: the whole model, its LSTM alone and its decoder alone."""
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is run, and how.
+
+    Parameters
+    ----------
+    part
+        One of ``PARTS``.
+    batch
+        How many texts are read side by side.
+    length
+        How many words of each.
+    threads
+        How many threads may work on it.
+    """
+
+    part: str
+    batch: int
+    length: int
+    threads: int
+
+
+Variant = Callable[[Setting], Call]
+"""Gets a model ready to be run in a setting; what it returns runs it once."""
+
+
+@dataclass(frozen=True)
+class Variants:
+    """A model in floats, and the same in int8.
+
+    Parameters
+    ----------
+    float32
+        Gets the model in floats ready.
+    int8
+        Gets the quantized one ready.
+    """
+
+    float32: Variant
+    int8: Variant
+
+
+@dataclass(frozen=True)
+class Example:
+    """What goes into each part of a model in a setting.
+
+    Parameters
+    ----------
+    tokens
+        Random words, of shape ``(length, batch)``.
+    state
+        The state that they are read from.
+    embedded
+        What the embedding makes of them, the input of the LSTM.
+    output
+        What the LSTM makes of that, the input of the decoder.
+    """
+
+    tokens: Tensor
+    state: HiddenState
+    embedded: Tensor
+    output: Tensor
+
+
+@torch.no_grad()
+def make_example(model: WordLanguageModel, batch: int, length: int) -> Example:
+    """Draw words, always the same ones, and read them with a model."""
+    generator = torch.Generator().manual_seed(0)
+    words = model.encoder.num_embeddings
+    tokens = torch.randint(words, (length, batch), generator=generator)
+    state = model.initial_state(batch)
+    embedded = model.encoder(tokens)
+    output, _ = model.rnn(embedded, state)
+    return Example(tokens, state, embedded, output)
+
+
+def eager_route(model: WordLanguageModel) -> Variants:
+    """Take the way of PyTorch's eager dynamic quantization.
+
+    Parameters
+    ----------
+    model
+        The model in floats, in evaluation mode.
+
+    Raises
+    ------
+    RuntimeError
+        When PyTorch has no quantized engine on this machine.
+    """
+
+    def variant(candidate: WordLanguageModel) -> Variant:
+        def ready(setting: Setting) -> Call:
+            torch.set_num_threads(setting.threads)
+            example = make_example(model, setting.batch, setting.length)
+            calls: dict[str, Call] = {
+                "model": lambda: candidate(example.tokens, example.state),
+                "LSTM": lambda: candidate.rnn(example.embedded, example.state),
+                "decoder": lambda: candidate.decoder(example.output),
+            }
+            return torch.no_grad()(calls[setting.part])
+
+        return ready
+
+    return Variants(variant(model), variant(dynamic_int8(model)))
+
+
+def onnx_route_in(folder: Path, model: WordLanguageModel) -> Variants:
+    """Take the way through ONNX Runtime.
+
+    Parameters
+    ----------
+    folder
+        Where the files go. They are needed as long as the route is.
+    model
+        The model in floats, in evaluation mode.
+    """
+    exported, folded, int8 = (folder / f"{name}.onnx" for name in ("exported", "float32", "int8"))
+    onnx_route.export_lstm(model, exported)
+    onnx_route.fold_constants(exported, folded)
+    onnx_route.dynamic_int8(folded, int8)
+    exported.unlink()
+
+    def variant(file: Path) -> Variant:
+        files = cut_into_parts(file)
+
+        @functools.cache
+        def session(part: str, threads: int) -> ort.InferenceSession:
+            return start_session(files[part], threads)
+
+        def ready(setting: Setting) -> Call:
+            example = make_example(model, setting.batch, setting.length)
+            first = {"model": example.tokens, "LSTM": example.embedded, "decoder": example.output}
+            runner = session(setting.part, setting.threads)
+            inputs = [first[setting.part], *example.state]
+            feed = {
+                declared.name: tensor.numpy()
+                for declared, tensor in zip(runner.get_inputs(), inputs, strict=False)
+            }
+            return lambda: runner.run(None, feed)
+
+        return ready
+
+    return Variants(variant(folded), variant(int8))
+
+
+def cut_into_parts(file: Path) -> Mapping[str, Path]:
+    """Cut the LSTM and the decoder out of an exported model, quantized or not.
+
+    Parameters
+    ----------
+    file
+        What :func:`smallport.quantize.onnx.export_lstm` wrote, with folded constants.
+
+    Returns
+    -------
+    dict of str to pathlib.Path
+        The file of each of ``PARTS``; the new ones are beside the model's own.
+    """
+    nodes = onnx.load(file, load_external_data=False).graph.node
+    layers = [node for node in nodes if node.op_type in {"LSTM", "DynamicQuantizeLSTM"}]
+    (output,) = (
+        node.output[0]
+        for node in nodes
+        if node.op_type == "Squeeze" and node.input[0] == layers[-1].output[0]
+    )
+    _, *state_in = INPUT_NAMES
+    logits, *state_out = OUTPUT_NAMES
+    ends: dict[str, tuple[list[Any], list[Any]]] = {
+        "LSTM": ([layers[0].input[0], *state_in], [output, *state_out]),
+        "decoder": ([output], [logits]),
+    }
+    files = {"model": file}
+    for part, (inputs, outputs) in ends.items():
+        files[part] = file.with_suffix(f".{part}.onnx")
+        onnx.utils.extract_model(file, files[part], inputs, outputs)
+    return files

@@ -1,0 +1,46 @@
+"""The command line: ``smallport check`` and what comes beside it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from smallport import __version__
+
+BAD_CALL = 2
+"""The exit status of a call that cannot be carried out, as :mod:`argparse` has it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    arguments
+        What follows ``smallport`` on the command line; that of this process if left out.
+
+    Returns
+    -------
+    int
+        The exit status: 0, 1 when something was found wrong, 2 for a bad call.
+    """
+    try:
+        from smallport.commands import check, sweep  # noqa: PLC0415 - need the extra
+    except ModuleNotFoundError as missing:
+        print(
+            f"smallport: {missing.name} is not installed, which the commands need; "
+            "install it with: python -m pip install 'smallport[export]'",
+            file=sys.stderr,
+        )
+        return BAD_CALL
+    parser = argparse.ArgumentParser(
+        prog="smallport", description="Check whether language models can be exported, and right."
+    )
+    parser.add_argument("--version", action="version", version=f"smallport {__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    check.add_parser(subparsers)
+    sweep.add_parser(subparsers)
+    options = parser.parse_args(arguments)
+    status: int = options.run(options)
+    return status

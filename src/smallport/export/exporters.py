@@ -1,0 +1,138 @@
+"""Export a causal language model, and open what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from warnings import catch_warnings, simplefilter
+
+import torch
+import transformers  # whose classes are loaded where they are used, which takes seconds
+from torch import nn
+from torch.export import ExportedProgram
+from transformers.exporters.configs import DynamoConfig, OnnxConfig
+from transformers.exporters.exporter_dynamo import DynamoExporter, register_pytree_node
+from transformers.exporters.exporter_onnx import OnnxExporter
+
+from smallport.display import errors_only
+from smallport.export.registry import caches_unregistered
+from smallport.export.subject import Subject
+from smallport.parity.inputs import Inputs, copy_inputs
+from smallport.parity.names import name_inputs
+from smallport.parity.session import Session
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Keep what exporters print, log and register from reaching anybody else.
+
+    Warnings are left out whatever they are about: which ones come differs between architectures and
+    releases, and whether what was exported is right is found out by running it.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(errors_only("transformers", "torch.onnx", "torch.export", "torch.fx"))
+        stack.enter_context(redirect_stdout(StringIO()))
+        stack.enter_context(redirect_stderr(StringIO()))
+        stack.enter_context(catch_warnings())
+        simplefilter("ignore")
+        stack.enter_context(caches_unregistered())
+        yield
+
+
+def export_program(model: nn.Module, subject: Subject, example: Inputs) -> ExportedProgram:
+    """Export a model with every axis dynamic that changes from one call to the next.
+
+    A model of transformers is exported by transformers' own exporter, any other module by
+    :func:`torch.export.export`.
+
+    Parameters
+    ----------
+    model
+        What is exported; the program shares its weights.
+    subject
+        How it is called. It should not be made of the same module.
+    example
+        Inputs that the model is traced with.
+    """
+    shapes = subject.dynamic_shapes(example)
+    if isinstance(model, transformers.PreTrainedModel):
+        configuration = DynamoConfig(dynamic=True, dynamic_shapes=shapes)
+        inputs = copy_inputs(example) | subject.flags
+        exporter = DynamoExporter()  # type: ignore[no-untyped-call]
+        program: ExportedProgram = exporter.export(model, inputs, configuration).program
+        return program
+    register_pytree_node(transformers.DynamicCache)
+    kwargs = copy_inputs(example) | subject.flags
+    flags = dict.fromkeys(subject.flags)
+    with torch.no_grad():
+        return torch.export.export(model, (), kwargs, dynamic_shapes=shapes | flags)
+
+
+def export_onnx(
+    model: nn.Module, program: ExportedProgram, subject: Subject, example: Inputs
+) -> Any:
+    """Translate a model to ONNX.
+
+    A model of transformers is translated by transformers' own exporter, which changes what ONNX has
+    no words for before it traces; of any other module, the exported program is.
+
+    Parameters
+    ----------
+    model, program, subject, example
+        As for :func:`export_program`, and what that returned.
+
+    Returns
+    -------
+    onnx_ir.Model
+        Its inputs are called as :func:`smallport.parity.name_inputs` calls them, and its outputs as
+        :func:`smallport.parity.name_outputs` does.
+    """
+    inputs, outputs = list(name_inputs(example)), list(subject.run(example))
+    if isinstance(model, transformers.PreTrainedModel):
+        configuration = OnnxConfig(dynamic=True, dynamic_shapes=subject.dynamic_shapes(example))
+        kwargs = copy_inputs(example) | subject.flags
+        exporter = OnnxExporter()  # type: ignore[no-untyped-call]
+        translated = exporter.export(model, kwargs, configuration).program
+    else:
+        onnx_program = torch.onnx.export(program, dynamo=True, verbose=False)
+        if onnx_program is None:
+            raise TypeError("torch.onnx.export returned nothing")
+        translated = onnx_program.model
+    for values, names in ((translated.graph.inputs, inputs), (translated.graph.outputs, outputs)):
+        for value, name in zip(values, names, strict=True):
+            value.name = name
+    return translated
+
+
+def save_onnx(translated: Any, file: Path) -> None:
+    """Write a translated model, with its weights in a file beside it.
+
+    Parameters
+    ----------
+    translated
+        As :func:`export_onnx` returned it.
+    file
+        What to call it.
+    """
+    OnnxExporter.save_program(translated, file)
+
+
+def open_session(file: Path) -> Session:
+    """Open an ONNX file in ONNX Runtime, on the processor.
+
+    Parameters
+    ----------
+    file
+        As :func:`save_onnx` wrote it.
+    """
+    import onnxruntime  # noqa: PLC0415 - it reports its use unless smallport is imported first
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; it would write warnings past Python
+    session: Session = onnxruntime.InferenceSession(
+        file, options, providers=["CPUExecutionProvider"]
+    )
+    return session

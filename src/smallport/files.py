@@ -1,0 +1,115 @@
+"""Write files so that nobody ever reads half of one, and tell one content from another."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+from smallport import AssetError
+
+CACHE_DIR = "SMALLPORT_CACHE_DIR"
+"""The environment variable that names the cache folder."""
+
+
+def cache_folder() -> Path:
+    """Make sure that the cache folder is there and can be written.
+
+    Returns
+    -------
+    pathlib.Path
+        What ``SMALLPORT_CACHE_DIR`` names, or the user's cache folder on this system.
+
+    Raises
+    ------
+    AssetError
+        When the folder cannot be made or written.
+    """
+    folder = Path(os.environ.get(CACHE_DIR) or platformdirs.user_cache_dir("smallport"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise AssetError(
+            f"The cache folder {folder} cannot be written ({error.strerror or error}). "
+            f"Set {CACHE_DIR} to a folder that can."
+        ) from None
+    return folder.resolve()
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Write a file or a folder under another name and give it its own once it is whole.
+
+    Parameters
+    ----------
+    target
+        What to write. What stands there stays until the new one is finished, and for good when
+        writing it fails.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write; nothing is there yet. It is gone afterwards, whatever happened.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     target = Path(folder, "note.txt")
+    ...     with replacing(target) as partial:
+    ...         _ = partial.write_text("whole")
+    ...         before = target.exists()
+    ...     before, target.read_text()
+    (False, 'whole')
+    """
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        partial = Path(scratch, target.name)
+        yield partial
+        if target.is_dir() and not target.is_symlink():
+            partial.stat()  # where nothing was written, what stands there stays
+            shutil.move(target, Path(scratch, "replaced"))
+        partial.replace(target)
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write a file, whole or not at all; the folders that it lies in are made where missing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as partial:
+        partial.write_bytes(content)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all."""
+    write_bytes(file, text.encode())
+
+
+def write_json(file: Path, value: object, *, indent: int = 2) -> None:
+    """Write a value as JSON, whole or not at all."""
+    write_text(file, json.dumps(value, indent=indent, allow_nan=False) + "\n")
+
+
+def sha256(file: Path) -> str:
+    """Compute the SHA-256 of a file, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder; return what it prints, nothing where there is no git or no checkout."""
+    try:
+        done = subprocess.run(  # noqa: S603 - callers write the arguments
+            ["git", "-C", str(folder), *arguments],  # noqa: S607 - wherever it is installed
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,283 @@
+"""Decode step by step, each step on the cache that the one before it returned, and compare."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers  # whose classes are loaded where they are used, which takes seconds
+from torch import Tensor
+
+from smallport.parity.compare import Discrepancy, discrepancy
+from smallport.parity.inputs import Inputs
+from smallport.parity.names import NamedTensors, listed, name_outputs
+
+TOKEN_AXES = {"logits": 1, "key": 2, "value": 2}
+"""Along which axis a tensor has a place for each token, by the last part of its name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decoding:
+    """What a model, or a program exported from it, wrote, and what each step returned.
+
+    Parameters
+    ----------
+    tokens
+        The chosen tokens, of shape ``(batch, steps)``.
+    attention_mask
+        The mask that the last step was given, of shape ``(batch, prompt + steps - 1)``; zero where
+        there is padding.
+    steps
+        The tensors that each step returned, as :func:`smallport.parity.name_outputs` names them.
+        The first step read the prompt, every other step one token.
+    """
+
+    tokens: Tensor
+    attention_mask: Tensor
+    steps: tuple[NamedTensors, ...]
+
+    @property
+    def logits(self) -> Tensor:
+        """The logits that the tokens were chosen by, of shape ``(batch, steps, vocabulary)``."""
+        return torch.stack([step["logits"][:, -1] for step in self.steps], dim=1)
+
+    @property
+    def margins(self) -> Tensor:
+        """By how much each token was ahead of the second best, of shape ``(batch, steps)``.
+
+        Where the margin is no larger than rounding errors, a right program may choose another
+        token.
+        """
+        best, second = self.logits.topk(2).values.unbind(-1)
+        return best - second
+
+
+def greedy_decode(
+    step: Callable[[Inputs], Any],
+    prompt: Tensor,
+    cache: Any,
+    *,
+    attention_mask: Tensor | None = None,
+    new_tokens: int = 32,
+    feed: Tensor | None = None,
+) -> Decoding:
+    """Let a model continue texts with the most probable token, feeding its cache back.
+
+    The first step reads the prompt, every other step the token that was chosen last. Nothing stops
+    the decoding early, no token at the end of a text either.
+
+    Parameters
+    ----------
+    step
+        Runs the model or the program on ``input_ids``, ``attention_mask``, ``position_ids`` and
+        ``past_key_values``, in a dictionary. It returns logits and cache, either as models of
+        transformers do, as ``logits`` and ``past_key_values``, or as ONNX programs do, as
+        ``logits`` and tensors whose names begin with ``present.``. The next step then finds these
+        in ``past_key_values``, under the rest of their names, which suits
+        :func:`smallport.parity.run_session`.
+    prompt
+        Tokens to begin with, of shape ``(batch, length)``.
+    cache
+        The cache of the first step, as :func:`smallport.parity.empty_cache` makes it. It is copied.
+    attention_mask
+        Zero where the prompt is padding, which has to be on the left; ones if left out. Positions
+        count from the first real token.
+    new_tokens
+        How many tokens to decode.
+    feed
+        Tokens of shape ``(batch, new_tokens)`` to go on with instead of the chosen ones. Two
+        programs that are fed the same tokens can be compared beyond the first token in which they
+        differ.
+
+    Returns
+    -------
+    Decoding
+        Its tensors are copies.
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit, padding is not on the left, or a step returns no logits or no
+        cache.
+
+    Examples
+    --------
+    >>> from smallport.parity import empty_cache
+    >>> from smallport.tiny_llm import untrained_tiny_llm
+    >>> untrained = untrained_tiny_llm(vocab_size=100)
+    >>> prompt = torch.tensor([[1, 2, 3]])
+    >>> cache = empty_cache(untrained.configuration, batch_size=1)
+    >>> decoding = greedy_decode(
+    ...     lambda inputs: untrained.model(**inputs), prompt, cache, new_tokens=5
+    ... )
+    >>> decoding.tokens.shape, decoding.steps[-1]["present.0.key"].shape
+    (torch.Size([1, 5]), torch.Size([1, 1, 7, 96]))
+    """
+    mask = torch.ones_like(prompt) if attention_mask is None else attention_mask
+    _require_fitting(prompt, mask, new_tokens, feed)
+    cache = copy.deepcopy(cache)
+    new, chosen, steps = prompt, [], []
+    for number in range(new_tokens):
+        positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
+        inputs = {
+            "input_ids": new,
+            "attention_mask": mask,
+            "position_ids": positions[:, -new.shape[1] :],
+            "past_key_values": cache,
+        }
+        with torch.no_grad():
+            outputs = step(inputs)
+        # Some caches are written to in place by the next step.
+        named = {name: tensor.clone() for name, tensor in name_outputs(outputs).items()}
+        cache = _returned_cache(outputs, named)
+        steps.append(named)
+        chosen.append(named["logits"][:, -1].argmax(dim=-1, keepdim=True))
+        new = chosen[-1] if feed is None else feed[:, number, None]
+        last_mask, mask = mask, torch.cat([mask, torch.ones_like(new)], dim=-1)
+    return Decoding(torch.cat(chosen, dim=-1), last_mask, tuple(steps))
+
+
+def _require_fitting(prompt: Tensor, mask: Tensor, new_tokens: int, feed: Tensor | None) -> None:
+    if new_tokens < 1:
+        raise ValueError(f"greedy_decode: new_tokens must be at least 1, not {new_tokens}")
+    is_batch = prompt.dim() == 2 and prompt.numel() > 0  # noqa: PLR2004 - batch and length
+    if not is_batch or mask.shape != prompt.shape:
+        raise ValueError(
+            "greedy_decode: prompt and attention_mask should both have the shape (batch, length), "
+            f"and have {tuple(prompt.shape)} and {tuple(mask.shape)}"
+        )
+    if not bool((mask[:, -1] == 1).all()) or not bool((mask.diff(dim=-1) >= 0).all()):
+        raise ValueError(
+            "greedy_decode: attention_mask has a zero to the right of a one; decoding goes on at "
+            'the right end, so pad texts on the left (padding_side="left" in a tokenizer)'
+        )
+    if feed is not None and feed.shape != (len(prompt), new_tokens):
+        raise ValueError(
+            f"greedy_decode: feed should have the shape {(len(prompt), new_tokens)}, batch and "
+            f"new_tokens, and has {tuple(feed.shape)}"
+        )
+
+
+def _returned_cache(outputs: Any, named: NamedTensors) -> Any:
+    """Take the cache out of what a step returned, as the next step wants it."""
+    present = {
+        name.removeprefix("present."): tensor
+        for name, tensor in named.items()
+        if name.startswith("present.")
+    }
+    if "logits" not in named or not present:
+        raise ValueError(
+            f"greedy_decode: the step returned {listed(named)}, and should return logits and the "
+            "cache: as past_key_values, or as tensors that are called present.0.key and so on"
+        )
+    if isinstance(outputs, Mapping) and "past_key_values" in outputs:
+        return outputs["past_key_values"]
+    return present
+
+
+def compare_decodings(expected: Decoding, actual: Decoding) -> tuple[Discrepancy, ...]:
+    """Compare what two decodings returned, step by step and tensor by tensor.
+
+    Logits and caches at the places of padding are left out. There a query may attend to nothing,
+    so what comes out is undefined, and the mask keeps everybody from reading it.
+
+    Parameters
+    ----------
+    expected, actual
+        Two decodings of the same prompt. From the first step after they chose different tokens they
+        read different texts, unless both were fed the same tokens.
+
+    Returns
+    -------
+    tuple of Discrepancy
+        One for each step.
+
+    Raises
+    ------
+    ValueError
+        When the decodings differ in their masks or in the number of steps, or a step returned other
+        tensors; see :func:`smallport.parity.discrepancy`.
+
+    Examples
+    --------
+    >>> ones = torch.ones(1, 1, dtype=torch.int64)
+    >>> one = Decoding(ones, ones, ({"logits": torch.zeros(1, 1, 2)},))
+    >>> other = Decoding(ones, ones, ({"logits": torch.full((1, 1, 2), 0.5)},))
+    >>> [step.largest() for step in compare_decodings(one, other)]
+    [0.5]
+    """
+    mask = expected.attention_mask
+    if not torch.equal(mask, actual.attention_mask) or len(expected.steps) != len(actual.steps):
+        raise ValueError(
+            f"compare_decodings: the decodings have {len(expected.steps)} and {len(actual.steps)} "
+            f"steps, and masks of the shapes {tuple(mask.shape)} and "
+            f"{tuple(actual.attention_mask.shape)} that are not equal; decode the same prompt, "
+            "with the same padding and new_tokens"
+        )
+    prompt = mask.shape[1] - len(expected.steps) + 1
+    return tuple(
+        discrepancy(without_padding(one, seen), without_padding(other, seen))
+        for number, (one, other) in enumerate(zip(expected.steps, actual.steps, strict=True))
+        for seen in [mask[:, : prompt + number]]
+    )
+
+
+def without_padding(step: NamedTensors, mask: Tensor) -> NamedTensors:
+    """Put zeros where a step's logits and caches belong to padding.
+
+    Parameters
+    ----------
+    step
+        What a call returned, as :func:`smallport.parity.name_outputs` names it.
+    mask
+        The attention mask of the call, of shape ``(batch, cache + new)``.
+    """
+    return {name: _zeroed(name, tensor, mask == 0) for name, tensor in step.items()}
+
+
+def _zeroed(name: str, tensor: Tensor, padding: Tensor) -> Tensor:
+    """Put zeros at the places of padding, if the tensor has an axis of tokens."""
+    axis = TOKEN_AXES.get(name.rpartition(".")[2], tensor.dim())
+    if tensor.dim() <= axis or len(tensor) != len(padding):
+        return tensor
+    older = padding.shape[1] - tensor.shape[axis]  # a sliding window has dropped these
+    if older < 0:
+        return tensor
+    sizes = [1] * tensor.dim()
+    sizes[0], sizes[axis] = tensor.shape[0], tensor.shape[axis]
+    return tensor.masked_fill(padding[:, older:].reshape(sizes), 0)
+
+
+def empty_cache(
+    configuration: transformers.LlamaConfig, batch_size: int
+) -> transformers.DynamicCache:
+    """Make the cache of a text's first step: all its tensors, with no token in them.
+
+    A model makes do with a cache without tensors. A program that was exported with a cache wants as
+    many tensors as ever, of length zero.
+
+    Parameters
+    ----------
+    configuration
+        Of the model.
+    batch_size
+        How many texts.
+
+    Examples
+    --------
+    >>> from smallport.tiny_llm import tiny_llm_config
+    >>> empty_cache(tiny_llm_config(), batch_size=2).layers[0].keys.shape
+    torch.Size([2, 1, 0, 96])
+    """
+    heads = configuration.num_key_value_heads or configuration.num_attention_heads
+    head_size = configuration.head_dim or (
+        configuration.hidden_size // configuration.num_attention_heads
+    )
+    cache = transformers.DynamicCache()
+    for layer in range(configuration.num_hidden_layers):
+        nothing = torch.zeros(batch_size, heads, 0, head_size)
+        cache.update(nothing, nothing.clone(), layer)
+    return cache

@@ -1,0 +1,142 @@
+"""Name the tensors of inputs and outputs, wherever in a structure they are."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+import transformers  # whose classes are loaded where they are used, which takes seconds
+from torch import Tensor
+
+from smallport.parity.inputs import Inputs
+
+NamedTensors = dict[str, Tensor]
+"""The tensors among inputs or outputs, each under a name of its own."""
+
+CACHE_PARTS = {"keys": "key", "values": "value"}
+"""What ONNX files of language models call the parts of a cache layer."""
+
+
+def name_tensors(value: Any, name: str = "") -> NamedTensors:
+    """Name every tensor in a structure by its place.
+
+    Parameters
+    ----------
+    value
+        A tensor; a mapping, a list or a tuple of structures; a cache of transformers; or an object
+        that keeps tensors in its attributes, as the states of recurrent models do. Anything else
+        holds no tensor.
+    name
+        The name of the structure itself, which those of its parts begin with.
+
+    Returns
+    -------
+    dict
+        In the order in which the structure keeps them. The tensors of a cache are called
+        ``0.key``, ``0.value``, and so on for the other layers.
+
+    Raises
+    ------
+    ValueError
+        When two tensors would get the same name.
+
+    Examples
+    --------
+    >>> pair = (torch.zeros(1), torch.zeros(2))
+    >>> list(name_tensors({"logits": torch.zeros(3), "state": [pair, None]}))
+    ['logits', 'state.0.0', 'state.0.1']
+    """
+    named: NamedTensors = {}
+    for place, tensor in _leaves(value, name, frozenset()):
+        if place in named:
+            raise ValueError(f"name_tensors: two tensors are called {place!r}; rename one of them")
+        named[place] = tensor
+    return named
+
+
+def _leaves(value: Any, name: str, above: frozenset[int]) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        yield name, value
+    elif id(value) not in above:  # an object may refer back to one that holds it
+        for part, inner in _parts(value):
+            place = f"{name}.{part}" if name else str(part)
+            yield from _leaves(inner, place, above | {id(value)})
+
+
+def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
+    """List the parts of a structure, each with what it is called there."""
+    if isinstance(value, Mapping):
+        return value.items()
+    if isinstance(value, list | tuple):
+        return enumerate(value)
+    if isinstance(value, type | torch.nn.Module):
+        return ()
+    attributes = _attributes(value)
+    if isinstance(value, transformers.Cache):
+        layers = enumerate(attributes.pop("layers", []))
+        return itertools.chain(layers, attributes.items())
+    return ((CACHE_PARTS.get(part, part), inner) for part, inner in attributes.items())
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """Collect what an object keeps under its own names, with or without a ``__dict__``."""
+    slots = [slot for cls in type(value).__mro__ for slot in vars(cls).get("__slots__", ())]
+    kept = {slot: getattr(value, slot) for slot in slots if hasattr(value, slot)}
+    return kept | getattr(value, "__dict__", {})
+
+
+def name_inputs(inputs: Inputs) -> NamedTensors:
+    """Name each tensor among a model's inputs.
+
+    Parameters
+    ----------
+    inputs
+        As :func:`smallport.tiny_llm.make_inputs` gives them.
+
+    Returns
+    -------
+    dict
+        In the order in which PyTorch flattens the inputs. The cache's tensors are called
+        ``past_key_values.0.key``, ``past_key_values.0.value``, and so on for the other layers; a
+        cache that nothing was written to yet has none.
+
+    Examples
+    --------
+    >>> from smallport.tiny_llm import make_inputs, tiny_llm_config
+    >>> list(name_inputs(make_inputs(tiny_llm_config())))[2:]
+    ['position_ids', 'past_key_values.0.key', 'past_key_values.0.value']
+    """
+    return name_tensors(inputs)
+
+
+def name_outputs(outputs: Any) -> NamedTensors:
+    """Name each tensor of a model's result.
+
+    Parameters
+    ----------
+    outputs
+        What the model, or a program exported from it, returned. Tensors that have names already
+        keep them.
+
+    Returns
+    -------
+    dict
+        As :func:`smallport.parity.name_tensors` names them, with ``present`` in place of
+        ``past_key_values``: in an ONNX file, no output may be called like an input. For a causal
+        language model, ``logits`` of shape ``(batch, new, vocabulary)``, then ``present.0.key``,
+        ``present.0.value``, and so on, of shape ``(batch, key-value heads, cache + new, head
+        size)``.
+    """
+    return {
+        "present" + name.removeprefix("past_key_values")
+        if name.partition(".")[0] == "past_key_values"
+        else name: tensor
+        for name, tensor in name_tensors(outputs).items()
+    }
+
+
+def listed(names: Iterable[str]) -> str:
+    """Write names into a message."""
+    return ", ".join(sorted(names)) or "nothing"

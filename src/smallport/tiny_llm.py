@@ -1,0 +1,265 @@
+"""Tiny-LLM, untrained: its configuration, the model, and a checkpoint.
+
+Whether an architecture can be exported does not depend on its weights. A model that is built from
+a configuration and never trained needs no download and exports in seconds, and what breaks it
+breaks the real one as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers  # whose classes are loaded where they are used, which takes seconds
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers.utils import logging as transformers_logging
+
+from smallport.parity.inputs import (
+    DynamicShapes,
+    Inputs,
+    InputShape,
+    make_dynamic_shapes,
+    make_inputs,
+)
+
+PARAMETERS = 12_988_992
+"""How many parameters the published Tiny-LLM has."""
+
+SPECIAL_TOKENS = ("<unk>", "<s>", "</s>")
+"""The tokens that are no text; their indices are 0, 1 and 2, as in the published configuration."""
+
+
+@dataclass(frozen=True, eq=False)
+class UntrainedTinyLLM:
+    """A model with random weights and what it takes to export it.
+
+    Parameters
+    ----------
+    model
+        The model, in evaluation mode.
+    inputs
+        Keyword arguments of its forward method. The forward pass changes the cache among them:
+        hand it a copy.
+    dynamic_shapes
+        For each input the axes that may change; for the cache a list for the keys and a list for
+        the values, with one entry a layer.
+    configuration
+        What the model was built from.
+    """
+
+    model: transformers.LlamaForCausalLM
+    inputs: Inputs
+    dynamic_shapes: DynamicShapes
+    configuration: transformers.LlamaConfig
+
+
+def tiny_llm_config(*, dynamic_rope: bool = False, **overrides: Any) -> transformers.LlamaConfig:
+    """Write down the configuration of the published Tiny-LLM [1]_.
+
+    Parameters
+    ----------
+    dynamic_rope
+        Whether the rotary position embedding is rescaled when a text outgrows
+        ``max_position_embeddings``. The published model does not do it.
+    overrides
+        Other values for entries of :class:`transformers.LlamaConfig`, such as
+        ``num_hidden_layers=2``.
+
+    Returns
+    -------
+    transformers.LlamaConfig
+        A model of this configuration has ``PARAMETERS`` parameters if nothing is overridden.
+
+    Raises
+    ------
+    TypeError
+        When an override is no entry of the configuration: transformers would keep a misspelt name
+        and ignore it.
+    ValueError
+        When ``dynamic_rope`` and an override both set the rotary position embedding.
+
+    References
+    ----------
+    .. [1] https://huggingface.co/arnir0/Tiny-LLM
+
+    Examples
+    --------
+    >>> tiny_llm_config().hidden_size, tiny_llm_config(hidden_size=96).hidden_size
+    (192, 96)
+    """
+    known = vars(transformers.LlamaConfig())
+    for name in overrides:
+        if name not in known:
+            raise TypeError(
+                f"tiny_llm_config: LlamaConfig has no entry {name!r}; its names are those of "
+                "https://huggingface.co/docs/transformers/model_doc/llama#transformers.LlamaConfig"
+            )
+    entries: dict[str, Any] = {
+        "architectures": ["LlamaForCausalLM"],
+        "bos_token_id": SPECIAL_TOKENS.index("<s>"),
+        "eos_token_id": SPECIAL_TOKENS.index("</s>"),
+        "hidden_act": "silu",
+        "hidden_size": 192,
+        "initializer_range": 0.02,
+        "intermediate_size": 1024,
+        "max_position_embeddings": 1024,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 1,
+        "num_key_value_heads": 1,
+        "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": False,
+        "use_cache": True,
+        "vocab_size": 32_000,
+    }
+    if dynamic_rope:
+        if "rope_parameters" in overrides:
+            raise ValueError(
+                "tiny_llm_config: dynamic_rope=True sets rope_parameters, and so does an override; "
+                "leave one of them out"
+            )
+        entries["rope_parameters"] = {
+            "rope_type": "dynamic",
+            "rope_theta": 10_000.0,
+            "factor": 10.0,
+        }
+    return transformers.LlamaConfig(**entries | overrides)
+
+
+def untrained_tiny_llm(
+    shape: InputShape = InputShape(),  # noqa: B008 - it is frozen
+    *,
+    with_cache: bool = True,
+    dynamic_rope: bool = False,
+    seed: int = 0,
+    **overrides: Any,
+) -> UntrainedTinyLLM:
+    """Build a Tiny-LLM with random weights, with inputs and dynamic shapes to export it.
+
+    The defaults are those of ``get_tiny_llm`` in onnx-diagnostic [1]_.
+
+    Parameters
+    ----------
+    shape, with_cache
+        Sizes of the inputs, as in :func:`smallport.tiny_llm.make_inputs`.
+    dynamic_rope, overrides
+        Changes to the configuration, as in :func:`smallport.tiny_llm.tiny_llm_config`.
+    seed
+        Of the weights and the inputs; the global generator is left alone.
+
+    Returns
+    -------
+    UntrainedTinyLLM
+        The model in evaluation mode, its inputs, their dynamic shapes, its configuration.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`tiny_llm_config` and :func:`make_inputs`, before anything is built.
+
+    References
+    ----------
+    .. [1] https://sdpython.github.io/doc/onnx-diagnostic/dev/
+
+    Examples
+    --------
+    >>> untrained = untrained_tiny_llm(vocab_size=100, num_hidden_layers=2)
+    >>> list(untrained.inputs)
+    ['input_ids', 'attention_mask', 'position_ids', 'past_key_values']
+    >>> untrained.model(**untrained.inputs).logits.shape
+    torch.Size([2, 3, 100])
+    """
+    configuration = tiny_llm_config(dynamic_rope=dynamic_rope, **overrides)
+    inputs = make_inputs(
+        configuration,
+        shape,
+        with_cache=with_cache,
+        seed=seed,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = transformers.LlamaForCausalLM(configuration)
+    model.train(mode=False)
+    shapes = make_dynamic_shapes(configuration, with_cache=with_cache)
+    return UntrainedTinyLLM(model, inputs, shapes, configuration)
+
+
+def write_checkpoint(folder: str | Path, lines: Iterable[str], *, seed: int = 0) -> None:
+    """Write a Tiny-LLM with random weights and a tokenizer, as ``from_pretrained`` reads them.
+
+    The tokenizer is a byte-level BPE trained on the given text, of at most 32,000 tokens. It puts
+    ``<s>`` before a text, as the published one does.
+
+    Parameters
+    ----------
+    folder
+        Where to write; it is made if it is not there.
+    lines
+        The text that the tokenizer learns from.
+    seed
+        Of the weights; the global generator is left alone.
+
+    Raises
+    ------
+    ValueError
+        When there is no text.
+    FileExistsError
+        When the folder is a file.
+    """
+    text = [line for line in lines if line.strip()]
+    if not text:
+        raise ValueError(
+            f"write_checkpoint: no line with text to train the tokenizer of {folder} on; "
+            "pass the lines of a corpus"
+        )
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration = tiny_llm_config()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = transformers.LlamaForCausalLM(configuration)
+    tokenizer = _train_tokenizer(text, configuration.vocab_size)
+    with _no_progress_bars():
+        model.save_pretrained(folder)
+        transformers.PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+            tokenizer_object=tokenizer,
+            model_max_length=configuration.max_position_embeddings,
+            **dict(zip(("unk_token", "bos_token", "eos_token"), SPECIAL_TOKENS, strict=True)),
+        ).save_pretrained(folder)
+
+
+def _train_tokenizer(text: list[str], vocab_size: int) -> Tokenizer:
+    """Train a byte-level BPE, special tokens first."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        text,
+        trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            special_tokens=list(SPECIAL_TOKENS),
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        ),
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A",
+        pair="<s> $A <s> $B",
+        special_tokens=[("<s>", SPECIAL_TOKENS.index("<s>"))],
+    )
+    return tokenizer
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Turn transformers' progress bars off, and afterwards on again if they were on."""
+    enabled = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if enabled:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,172 @@
+"""Tests of :mod:`smallport.commands.main` and of ``smallport check``."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+import transformers
+
+from smallport.architectures import by_name as loading
+from smallport.commands import check as command
+from smallport.commands import main as cli
+from smallport.export import STAGES, ExportReport
+from smallport.export.report import StageReport
+from smallport.tiny_llm import tiny_llm_config
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Write a checkpoint of a small Llama."""
+    folder = tmp_path / "checkpoint"
+    sizes = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32}
+    transformers.LlamaForCausalLM(tiny_llm_config(**sizes)).save_pretrained(folder)
+    return folder
+
+
+def change(checkpoint, **entries):
+    file = checkpoint / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | entries))
+
+
+def test_an_architecture_is_checked(capsys):
+    assert cli.main(["check", "llama", "--until", "ran"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("built                passed")
+    assert "LlamaForCausalLM" in printed
+    assert "not reached: exported, matches" in printed
+    assert "llama passes as far as it was checked" in printed
+    assert "again: smallport check llama" in printed
+
+
+def test_a_checkpoint_is_checked(checkpoint, capsys):
+    assert cli.main(["check", str(checkpoint), "--until", "ran", "--json"]) == 0
+    report = ExportReport.from_json(json.loads(capsys.readouterr().out))
+    assert report["ran"].status == "passed"
+    assert report["exported"].status == "not reached"
+    assert report.command == f"smallport check {checkpoint}"
+
+
+def test_the_weights_are_those_of_the_checkpoint(checkpoint):
+    model = loading.model_builder(str(checkpoint))()
+    saved = transformers.LlamaForCausalLM.from_pretrained(checkpoint)
+    assert torch.equal(model.lm_head.weight, saved.lm_head.weight)
+    assert not model.training
+    assert model.dtype == torch.float32
+
+
+def test_a_stage_that_fails_is_the_exit_status(checkpoint, capsys):
+    (checkpoint / "model.safetensors").unlink()
+    assert cli.main(["check", str(checkpoint)]) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED" in printed
+    assert "OSError" in printed
+    assert f"{checkpoint} fails: built" in printed
+
+
+def bad_call(capsys, *arguments):
+    """Return what is said about a call that cannot be carried out."""
+    assert cli.main(["check", *map(str, arguments)]) == 2
+    printed = capsys.readouterr()
+    assert not printed.out
+    return printed.err
+
+
+def test_a_name_that_does_not_exist_gets_a_hint(capsys):
+    said = bad_call(capsys, "lama")
+    assert "'lama' is neither a model_type that transformers" in said
+    assert "did you mean llama" in said
+
+
+def test_a_folder_without_configuration(capsys, tmp_path):
+    assert "has no config.json" in bad_call(capsys, tmp_path)
+
+
+def test_a_configuration_that_is_no_json(capsys, checkpoint):
+    (checkpoint / "config.json").write_text("{")
+    assert "no configuration that can be read" in bad_call(capsys, checkpoint)
+
+
+def test_a_name_on_the_hub_that_is_not_there(capsys, monkeypatch):
+    def refuse(name):
+        raise OSError(f"{name} is not a valid model identifier\nMore lines.")
+
+    monkeypatch.setattr(transformers.PreTrainedConfig, "get_config_dict", refuse)
+    said = bad_call(capsys, "nobody/nothing")
+    assert "nobody/nothing has no configuration that can be read: nobody/nothing is not" in said
+    assert "More lines" not in said
+
+
+def test_code_of_a_checkpoint_is_not_run(capsys, checkpoint):
+    (checkpoint / "own.py").write_text("raise SystemExit('it was run')")
+    change(checkpoint, model_type="own", auto_map={"AutoConfig": "own.Config"})
+    assert "wants trust_remote_code=True, which this command refuses" in bad_call(
+        capsys, checkpoint
+    )
+
+
+@pytest.mark.parametrize("model_type", ["own", "vit"])
+def test_what_is_no_causal_language_model(capsys, checkpoint, model_type):
+    change(checkpoint, model_type=model_type)
+    said = bad_call(capsys, checkpoint)
+    assert f"is of the model_type {model_type!r}" in said
+    assert "does not register for causal language modelling" in said
+
+
+def test_a_model_too_large_for_memory(capsys, checkpoint, monkeypatch):
+    monkeypatch.setattr(loading, "available_memory", lambda: 10_000)
+    said = bad_call(capsys, checkpoint)
+    assert "takes about 0.0 GB of memory, and 0.0 GB are available" in said
+    assert "smallport check llama" in said
+
+
+def test_memory_is_known_here():
+    available = loading.available_memory()
+    assert available is None or available > 2**26
+
+
+def test_a_stage_that_does_not_exist(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["check", "llama", "--until", "optimized"])
+    assert ended.value.code == 2
+    assert "invalid choice: 'optimized'" in capsys.readouterr().err
+
+
+def test_a_failure_is_printed_in_full_with_its_recipe():
+    stage = StageReport(
+        "matches",
+        "failed",
+        "it fails at 1 of 7 shapes",
+        1.0,
+        0.25,
+        "logits[0, 0, 1] is 1 instead of 2",
+        "AssertionError: Guard failed: x\nsecond line",
+        "guard-refuses",
+    )
+    lines = command.written(stage).splitlines()
+    assert lines[0].startswith("matches              FAILED   1.0 s  it fails at 1 of 7 shapes")
+    assert "largest relative difference 0.25: logits[0, 0, 1] is 1 instead of 2" in lines[1]
+    assert lines[-2].strip() == "second line"
+    assert lines[-1].endswith("recipe-guard-refuses")
+
+
+def test_all_stages_passed_is_said(capsys, monkeypatch):
+    stages = tuple(StageReport(stage, "passed", "found") for stage in STAGES)
+    report = ExportReport("llama", stages, {"torch": "2"}, "smallport check llama")
+    monkeypatch.setattr(command, "check_export", lambda *_, **__: report)
+    assert cli.main(["check", "llama"]) == 0
+    assert "llama passes every stage" in capsys.readouterr().out
+
+
+def test_what_is_not_installed_is_named(capsys, monkeypatch):
+    monkeypatch.delattr("smallport.commands.check")
+    monkeypatch.setitem(sys.modules, "smallport.commands.check", None)
+    assert cli.main(["check", "llama"]) == 2
+    assert "pip install 'smallport[export]'" in capsys.readouterr().err
+
+
+def test_the_package_can_be_run():
+    call = [sys.executable, "-m", "smallport", "--version"]
+    done = subprocess.run(call, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("smallport ")

@@ -1,0 +1,118 @@
+"""Pack what the site offers for reading elsewhere: archives whose bytes depend on nothing else."""
+
+import io
+import os
+import time
+import zipfile
+from collections.abc import Mapping
+
+from smallport.files import git
+from tools.downloads import install
+from tools.gallery import project, versions
+
+NAME = "smallport-offline.zip"
+"""All pages with the wheel, at the root of the site."""
+
+FOLDER = "smallport-offline"
+EARLIEST = 315_532_800
+"""1980: what zip files cannot go back beyond, and what they say where there is no commit."""
+
+README = """\
+# Smallport {version}, to take away
+
+All tutorials of the site, each as a script and as a notebook, and the package that they share.
+What else they need comes from the package registry, and nothing from anywhere else.
+
+Install it in this folder, with Python {python}, best into an environment of its own:
+
+    python -m pip install -c constraints.txt {smallport}
+
+Then run any page:
+
+    python {example}
+
+With uv, the second command does without the first: `uv run {example}`.
+
+PyPI's PyTorch for Linux brings gigabytes of CUDA libraries. To do without them, add
+`--extra-index-url {cpu}` to the first command.
+
+The notebooks (.ipynb) open in Jupyter, started in this folder, and in every editor that knows
+notebooks. `constraints.txt` has the versions that the site was built with.
+
+Pages:
+
+{pages}
+"""
+
+
+def archive(members: Mapping[str, bytes]) -> bytes:
+    """Pack files in the order of their names, all with the same date and rights.
+
+    Parameters
+    ----------
+    members
+        What each file holds, by its path in the archive.
+
+    Raises
+    ------
+    ValueError
+        When a path leads out of the folder that the archive is unpacked in.
+    """
+    date = time.gmtime(max(timestamp(), EARLIEST))[:6]
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in sorted(members):
+            if name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/"):
+                raise ValueError(f"{name!r} leads out of the archive's folder: rename it")
+            member = zipfile.ZipInfo(name, date)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.create_system = 3  # Unix, wherever this runs, as the rights are
+            member.external_attr = 0o100644 << 16
+            packed.writestr(member, members[name])
+    return content.getvalue()
+
+
+def timestamp() -> int:
+    """Give the date of what is built, in seconds: SOURCE_DATE_EPOCH, or that of the commit."""
+    if given := os.environ.get("SOURCE_DATE_EPOCH"):
+        return int(given)
+    return int(git(project.ROOT, "log", "-1", "--format=%ct") or 0)
+
+
+def pack(
+    pages: Mapping[str, bytes], titles: Mapping[str, str], wheel: install.Wheel, built: bytes
+) -> bytes:
+    """Pack all pages with the wheel, the versions, and how to run them.
+
+    Parameters
+    ----------
+    pages
+        What the scripts and notebooks hold, by their names. They name the wheel beside them.
+    titles
+        The title of each page, by the name of its script.
+    wheel, built
+        Smallport's wheel, and what it holds.
+    """
+    readme = written(titles, wheel)
+    files = {
+        **pages,
+        wheel.name: built,
+        "constraints.txt": versions.CONSTRAINTS.read_bytes(),
+        "README.md": readme.encode(),
+    }
+    return archive({f"{FOLDER}/{name}": content for name, content in files.items()})
+
+
+def written(titles: Mapping[str, str], wheel: install.Wheel) -> str:
+    """Write how to run the pages."""
+    extras = ",".join(sorted({install.DEFAULT_EXTRA, *install.EXTRAS.values()}))
+    described = install.described()
+    width = max(map(len, titles))
+    return README.format(
+        version=wheel.version,
+        python=described["requires-python"].replace(">=", "") + " or newer",
+        smallport=" ".join(install.from_where(install.Wheel(wheel.version), extras)),
+        example=min(titles),
+        cpu=install.CPU_INDEX,
+        pages="\n".join(f"    {name:{width}}  {title}" for name, title in sorted(titles.items())),
+    )

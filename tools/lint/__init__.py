@@ -1,0 +1,1 @@
+"""Rules on pages that need no run."""
