@@ -46,8 +46,6 @@ def environment():
         cores=1,
         versions={"python": "3.11.7", "torch": "2.13.0"},
         assets="embedded",
-        corpus="",
-        fingerprint="",
     )
 
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 import demo as extension
-from smallport.assets.download import ChecksumError
+from smallport import assets
+from smallport.files import ChecksumError
 from smallport.lstm import LSTMConfig, Vocabulary, WordLanguageModel
 from smallport.quantize import onnx as onnx_route
-from tools.demo import files, runtime, writing
+from tools.demo import files, making, runtime, writing
 from tools.gallery import build
 
 VOCABULARY = Vocabulary.from_tokens([*writing.BEGINNING, "list", "<eos>", "of", "tuple"])
@@ -35,7 +36,13 @@ def made(tmp_path, monkeypatch, models):
     monkeypatch.setattr(files, "SITE", tmp_path / "site")
     monkeypatch.setattr(files, "SERVED", tmp_path / "site" / "in_the_page")
     monkeypatch.setattr(files, "DESCRIPTION", tmp_path / "demo.json")
-    times = []
+
+    class Times(list):
+        """How often the model was made, and what names that it is made from."""
+
+        key = "one"
+
+    times = Times()
 
     class TinyCorpus:
         name = "a text"
@@ -50,28 +57,30 @@ def made(tmp_path, monkeypatch, models):
         for name in (runtime.SCRIPT, runtime.BINARY):
             (folder / name).write_bytes(b"runtime")
 
-    monkeypatch.setattr(files.assets, "corpus", TinyCorpus)
-    monkeypatch.setattr(files, "make_model", copy)
+    monkeypatch.setattr(assets, "corpus", TinyCorpus)
+    monkeypatch.setattr(making, "make_model", copy)
+    monkeypatch.setattr(files, "current_key", lambda: times.key)
     monkeypatch.setattr(files.runtime, "fetch", lambda _: tmp_path)
     monkeypatch.setattr(files.runtime, "unpack", unpack)
     return times
 
 
 def test_the_files_are_made_again_only_when_something_changed(made):
-    files.make("one")
-    files.make("one")
+    files.make()
+    files.make()
     assert len(made) == 1
-    files.make("two")
+    made.key = "two"
+    files.make()
     assert len(made) == 2
     (files.SERVED / files.VOCABULARY).write_text("[]")
-    files.make("two")
+    files.make()
     assert len(made) == 3
     assert sorted(file.name for file in files.SERVED.iterdir()) == sorted(files.LOADED)
 
 
 @pytest.mark.usefixtures("made")
 def test_what_python_wrote_is_written_down_with_its_words():
-    files.make("one")
+    files.make()
     words = json.loads((files.SERVED / files.VOCABULARY).read_text())
     assert tuple(words) == VOCABULARY.words
     expected = json.loads((files.SERVED / files.EXPECTED).read_text())
@@ -83,21 +92,21 @@ def test_what_python_wrote_is_written_down_with_its_words():
 
 
 def test_where_something_is_missing_nothing_old_is_served_and_the_page_says_why(made):
-    files.make("one")
-    files.make("one", "The registry could not be reached (ConnectionError)")
+    files.make()
+    files.make("The registry could not be reached (ConnectionError)")
     assert not files.SERVED.exists()
     assert files.SITE.is_dir()
     html = extension.rendered(json.loads(files.DESCRIPTION.read_text()), {})
     assert "does not run in this build" in html
     assert "The registry could not be reached (ConnectionError)" in html
     assert "<form" not in html
-    files.make("one")
+    files.make()
     assert len(made) == 2
 
 
 @pytest.mark.usefixtures("made")
 def test_the_page_says_how_much_it_loads_and_shows_what_python_wrote():
-    files.make("one")
+    files.make()
     expected = json.loads((files.SERVED / files.EXPECTED).read_text())
     html = extension.rendered(json.loads(files.DESCRIPTION.read_text()), expected)
     loaded = sum((files.SERVED / name).stat().st_size for name in files.LOADED)
@@ -108,9 +117,9 @@ def test_the_page_says_how_much_it_loads_and_shows_what_python_wrote():
 
 
 def test_a_model_in_floats_is_refused_under_the_name_of_int8(models):
-    files.assert_int8(models / "int8.onnx")
+    making.assert_int8(models / "int8.onnx")
     with pytest.raises(AssertionError, match="DynamicQuantizeLSTM, MatMulInteger is missing"):
-        files.assert_int8(models / "float.onnx")
+        making.assert_int8(models / "float.onnx")
 
 
 def test_the_state_is_carried_from_word_to_word(models):
@@ -129,7 +138,6 @@ def test_ci_takes_a_missing_runtime_for_an_error_and_nobody_else_does(ci, monkey
 
     monkeypatch.setattr(build.page_rules, "findings", list)
     monkeypatch.setattr("tools.demo.files.lacking", lambda: "It cannot be had")
-    monkeypatch.setattr("tools.gallery.fingerprint.describe", dict)
     monkeypatch.setattr(build, "build_wheel", first_step_of_the_build)
     monkeypatch.setenv("CI", ci)
     assert build.main([]) == (1 if ci else build.INTERRUPTED)
@@ -150,14 +158,28 @@ def test_an_archive_with_a_wrong_checksum_stops_every_build(monkeypatch, capsys)
 
 
 def test_a_model_that_cannot_be_made_is_told_and_stops_nothing(made, monkeypatch):
-    assert files.try_to_make("one") == ""
+    assert files.try_to_make() == ""
     assert len(made) == 1
 
     def refuse(*_):
         raise RuntimeError("upstream removed it")
 
-    monkeypatch.setattr(files, "make_model", refuse)
-    why = files.try_to_make("two")
+    monkeypatch.setattr(making, "make_model", refuse)
+    made.key = "two"
+    why = files.try_to_make()
     assert why == "It could not be made: RuntimeError: upstream removed it"
     assert json.loads(files.DESCRIPTION.read_text()) == {"missing": why}
     assert not files.SERVED.exists()
+
+
+def test_the_key_changes_with_code_versions_and_assets(monkeypatch):
+    before = files.current_key()
+    assert files.current_key() == before
+    monkeypatch.setenv("SMALLPORT_ASSETS", "published")
+    assert files.current_key() != before
+    monkeypatch.delenv("SMALLPORT_ASSETS")
+    monkeypatch.setattr(files.importlib.metadata, "version", lambda _: "0")
+    assert files.current_key() != before
+    monkeypatch.undo()
+    monkeypatch.setattr(files.keys, "code_key", lambda *_: "other code")
+    assert files.current_key() != before

@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 
-from smallport.assets.download import ChecksumError
+from smallport.files import ChecksumError
 from tools.demo import runtime
 
 FILES = {"package/run.mjs": b"export default 1;", "package/run.wasm": b"\0asm" * 100}

@@ -184,6 +184,14 @@ def test_prose_is_counted_and_cells_are_measured(page):
     assert found(page(PROSE + CLAIM + "one = 1\n" * 39)) == []
 
 
+def test_a_page_that_measures_time_has_to_say_so(page):
+    code = '"""Title."""\nfrom time import perf_counter\n\nbegin = perf_counter()\n'
+    assert (4, "measures-time") in found(page(code))
+    declared = code.replace("from", "# sphinx_gallery_measures_time = True\nfrom")
+    assert "measures-time" not in {rule for _, rule in found(page(declared))}
+    assert "measures-time" not in {rule for _, rule in found(page("# perf_counter() is a clock\n"))}
+
+
 def test_a_table_is_the_last_line_of_its_cell(page):
     shown = f"{PROSE}{CLAIM}show_table(frame)\n"
     assert found(page(shown)) == []

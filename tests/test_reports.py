@@ -16,8 +16,6 @@ ENVIRONMENT = runs.Environment(
     cores=2,
     versions={"torch": "2.13.0"},
     assets="embedded",
-    corpus="",
-    fingerprint="",
 )
 RUN = runs.Run("small/page.py", "", ENVIRONMENT, seconds=1)
 

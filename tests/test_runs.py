@@ -6,7 +6,7 @@ import pytest
 
 import provenance
 from smallport import checks, files, records
-from tools.gallery import fingerprint, project, runs
+from tools.gallery import project, runs
 
 ENVIRONMENT = runs.Environment(
     commit="0123456789ab+",
@@ -16,8 +16,6 @@ ENVIRONMENT = runs.Environment(
     cores=2,
     versions={"python": "3.11.7", "torch": "2.13.0"},
     assets="embedded",
-    corpus="c" * 64,
-    fingerprint="f" * 64,
 )
 
 
@@ -138,40 +136,6 @@ def test_provenance_names_commit_machine_versions_and_command(script):
     assert described["corpus"] == "WikiText-2, ``cccccccccccccccc``"
     assert described["versions"] == "python 3.11.7, torch 2.13.0"
     assert described["run it again"] == "``python -m nox -s docs -- --page plot_10_page``"
-
-
-def test_fingerprint_covers_what_a_page_depends_on(monkeypatch):
-    before = fingerprint.describe().fingerprint
-    assert fingerprint.describe().fingerprint == before
-    monkeypatch.setattr(fingerprint.measure, "int8_dot_products", lambda: ("another",))
-    assert fingerprint.describe().fingerprint != before
-
-
-def test_fingerprint_covers_the_code_and_the_kept_results(monkeypatch):
-    covered = set()
-    monkeypatch.setattr(fingerprint, "sha256", lambda file: covered.add(file.name) or "")
-    fingerprint.describe()
-    assert {"grid.py", "grid.json"} <= covered
-
-
-def test_fingerprint_covers_the_files_of_the_data_folder(monkeypatch, tmp_path):
-    (tmp_path / "wikitext-2").mkdir()
-    for split in ("train", "valid", "test"):
-        (tmp_path / "wikitext-2" / f"{split}.txt").write_text("a text\n")
-    monkeypatch.setenv("SMALLPORT_ASSETS", "published")
-    monkeypatch.setenv("SMALLPORT_DATA_DIR", str(tmp_path))
-    before = fingerprint.describe().fingerprint
-    (tmp_path / "weights.pth").write_bytes(b"weights")
-    after = fingerprint.describe().fingerprint
-    assert after != before
-    monkeypatch.setenv("SMALLPORT_TINY_LLM_REVISION", "a-branch")
-    assert fingerprint.describe().fingerprint != after
-
-
-def test_no_page_runs_again_for_another_address_of_the_site(monkeypatch):
-    before = fingerprint.describe().fingerprint
-    monkeypatch.setenv("SMALLPORT_SITE_URL", "https://example.org/smallport")
-    assert fingerprint.describe().fingerprint == before
 
 
 def test_a_record_of_another_version_is_none(measured, monkeypatch):

@@ -25,11 +25,13 @@ _clock: dict[str, float] = {}
 
 
 def reset(gallery_conf: dict[str, Any], name: str, when: str) -> None:
-    """Take the time of a page. Sphinx-Gallery calls this before and after it.
+    """Take the time of a page, and tell its recorder; called before and after it.
 
     After a page the gallery looks for related ones, with NumPy, and divides by zero where there are
     few words to compare. How a page wants NumPy to take that is its own business.
     """
+    if recorder := getattr(sys.modules.get("sitecustomize"), "TRACE", None):
+        recorder.begin() if when == "before" else recorder.end()
     _clock[when] = time.perf_counter()
     if when == "after" and "numpy" in sys.modules:
         sys.modules["numpy"].seterr(divide="warn", over="warn", under="ignore", invalid="warn")
@@ -40,7 +42,7 @@ def leave(app: Sphinx) -> None:
     if not (page := os.environ.get(settings.PAGE)):
         return
     script = project.EXAMPLES / page
-    memory = project.memory_of(script)
+    memory = Path(app.srcdir, "gallery", f"{page}.md5")
     note = {
         # The gallery remembers a page if and only if it ran to its end.
         "passed": memory.exists() and not app._warncount,  # noqa: SLF001 - nothing public counts them

@@ -39,6 +39,7 @@ text, and why a single call shows too little.
 # Everything runs on one thread, so that the timings below compare like with like.
 
 # sphinx_gallery_thumbnail_number = 2
+# sphinx_gallery_measures_time = True
 import torch
 
 from smallport.tiny_llm import untrained_tiny_llm

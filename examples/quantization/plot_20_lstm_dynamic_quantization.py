@@ -29,6 +29,7 @@ what it costs in loss, and how to check all three.
 # is its code, without the docstrings.
 
 # sphinx_gallery_thumbnail_number = 1
+# sphinx_gallery_measures_time = True
 from smallport import lstm
 from smallport.display import source_of
 

@@ -36,6 +36,7 @@ how to make sure that its weights really became integers.
 # chunks.
 
 # sphinx_gallery_thumbnail_number = 1
+# sphinx_gallery_measures_time = True
 import torch
 
 from smallport import assets, lstm

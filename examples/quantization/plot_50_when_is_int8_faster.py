@@ -36,6 +36,7 @@ floats, and how to measure it so that the answer holds.
 # libraries confirm it.
 
 # sphinx_gallery_thumbnail_number = 1
+# sphinx_gallery_measures_time = True
 import atexit
 import re
 import shutil

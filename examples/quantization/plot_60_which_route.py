@@ -28,6 +28,7 @@ how to compare one of your own with them.
 # <plot_10_train_word_language_model>` trains: embedding, LSTM, decoder.
 
 # sphinx_gallery_thumbnail_number = 1
+# sphinx_gallery_measures_time = True
 import torch
 
 from smallport import assets, lstm

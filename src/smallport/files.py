@@ -18,6 +18,10 @@ CACHE_DIR = "SMALLPORT_CACHE_DIR"
 """The environment variable that names the cache folder."""
 
 
+class ChecksumError(AssetError):
+    """A file does not hold what it should."""
+
+
 def cache_folder() -> Path:
     """Make sure that the cache folder is there and can be written.
 

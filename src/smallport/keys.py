@@ -36,9 +36,8 @@ def code_key(*modules: str) -> str:
     >>> code_key("smallport.lstm.training") == code_key("smallport.tiny_llm")
     False
     """
-    with _PARSING:
-        files = import_closure(modules)
-        return key_of(*(f"{name} {code_digest(file)}" for name, file in sorted(files.items())))
+    files = import_closure(modules)
+    return key_of(*(f"{name} {code_digest(file)}" for name, file in sorted(files.items())))
 
 
 def import_closure(modules: Iterable[str]) -> dict[str, Path]:
@@ -90,7 +89,7 @@ def imported_names(name: str, file: Path) -> Iterator[str]:
     """List what a module imports, and the packages that it lies in; some may be no modules."""
     parts = name.split(".")
     yield from (".".join(parts[:end]) for end in range(1, len(parts)))
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(_parse(file)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -115,11 +114,52 @@ def code_digest(file: Path) -> str:
     ...     code_digest(one) == code_digest(other)
     True
     """
-    tree = ast.parse(file.read_bytes())
+    return _digest(_without_docstrings(_parse(file)))
+
+
+def definition_digests(file: Path) -> dict[str, str]:
+    """Digest a module definition by definition.
+
+    Returns
+    -------
+    dict
+        A digest for each function, class and constant of the module by its name, in 16 digits; and
+        by an empty name, one of everything else, the order of the definitions included.
+    """
+    found: dict[str, str] = {}
+    rest: list[str] = []
+    for node in _without_docstrings(_parse(file)).body:
+        name = _defined(node)
+        rest.append(f"= {name}" if name else ast.dump(node))
+        if name:  # a name that is defined twice has both definitions
+            found[name] = _digest(node) if name not in found else key_of(found[name], _digest(node))
+    return {name: digest[:16] for name, digest in found.items()} | {"": key_of(*rest)}
+
+
+def _defined(node: ast.stmt) -> str:
+    """Name what a statement defines, if it is a function, a class or one variable."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return node.name
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    only = targets[0] if len(targets) == 1 else None
+    is_assignment = isinstance(node, ast.Assign | ast.AnnAssign)
+    return only.id if is_assignment and isinstance(only, ast.Name) else ""
+
+
+def _parse(file: Path) -> ast.Module:
+    with _PARSING:
+        return ast.parse(file.read_bytes())
+
+
+def _digest(node: ast.AST) -> str:
+    return hashlib.sha256(ast.dump(node).encode()).hexdigest()
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [part for part in node.body if not _is_string(part)]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return tree
 
 
 def _is_string(node: ast.stmt) -> bool:

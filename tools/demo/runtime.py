@@ -11,8 +11,7 @@ from pathlib import Path
 import pooch
 import requests
 
-from smallport.assets.download import ChecksumError
-from smallport.files import cache_folder
+from smallport.files import ChecksumError, cache_folder
 
 PIN = Path(__file__).with_name("runtime.toml")
 REGISTRY = "https://registry.npmjs.org"

@@ -1,6 +1,7 @@
 """Build the site and check it: ``python -m tools.gallery.build [OPTION ...]``."""
 
 import argparse
+import functools
 import hashlib
 import os
 import re
@@ -102,8 +103,8 @@ def main(arguments: list[str]) -> int:
 
 def build(options: argparse.Namespace) -> int:
     """Run the pages that have to run, render all of them, and apply the gates."""
-    from tools.demo import files as demo  # noqa: PLC0415
-    from tools.gallery import execute, fingerprint, gates  # noqa: PLC0415
+    from tools.demo import files as demo  # noqa: PLC0415 - a mistake in the options needs none
+    from tools.gallery import execute, gates  # noqa: PLC0415
 
     start = time.perf_counter()
     files.cache_folder()  # which pages could not do without
@@ -114,12 +115,11 @@ def build(options: argparse.Namespace) -> int:
         if os.environ.get("CI"):
             print("In CI that is an error: nothing was built.", file=sys.stderr)
             return 1
-    environment = fingerprint.describe()
     build_wheel()
     remove_stale_stubs()
     variables = {settings.STUBS_CURRENT: "1"} if start_over_where_needed() else {}
-    execute.run_stale(environment, fresh="*" if options.fresh else options.page or "")
-    unmade = demo.try_to_make(environment.fingerprint, missing)
+    execute.run_stale(execute.world(), fresh="*" if options.fresh else options.page or "")
+    unmade = demo.try_to_make(missing)
     if options.serve:
         return serve()
     site = project.BUILD / options.builder
@@ -127,7 +127,9 @@ def build(options: argparse.Namespace) -> int:
     rendering = subprocess.run(
         [*command, str(project.DOCS), str(site)], check=False, env=os.environ | variables
     )
-    findings = gates.findings(site, environment) if options.builder == "html" else []
+    now = execute.world()
+    changed_since = functools.partial(execute.changed_since, now=now)
+    findings = gates.findings(site, changed_since) if options.builder == "html" else []
     if unmade:
         findings.append(project.Finding("docs/in_the_page.rst", None, "demo", unmade))
     for finding in findings:

@@ -2,57 +2,73 @@
 
 A page's process is a sphinx-build that executes this page and leaves before it reads anything. It
 has a home and a temporary folder of its own, so that what a page leaves there is seen, and no state
-that another page could have left behind.
+that another page could have left behind. As many pages run at once as there are cores; one that
+measures time runs alone.
 """
 
+import datetime as dt
 import json
 import os
 import re
 import shutil
-import site
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 from pathlib import Path
 
 from smallport import AssetError, files
-from smallport.files import cache_folder
-from tools.gallery import fingerprint, gates, project, runs, settings
+from tools.gallery import environment, gates, page_runs, project, runs, settings
+from tools.gallery import used as uses
 
-MATPLOTLIB = project.BUILD / "matplotlib"
-"""Keeps the font cache of Matplotlib, which takes seconds to build, from one page to the next."""
+TIMES_LAST_DAYS = 7
+"""After how many days a page that measures time has to measure again."""
 
-DROPPED = ("PYTHONOPTIMIZE", "PYTHONWARNINGS", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
-"""Variables that would take assertions or warnings out of a page, or lead it past its home."""
-
-OURS = re.compile(
-    r"[\w.-]*-[0-9a-f]{16}(\.\w+)*$|hub$|wikitext-2$|word_language_model_quantize\.pth(\.sha256)?$"
-)
-"""What smallport itself puts into its cache."""
+HEARTBEAT_SECONDS = 30
 
 
-def run_stale(environment: runs.Environment, fresh: str = "") -> None:
+def world() -> uses.World:
+    """Look up what the runs of pages are compared with."""
+    places = uses.Places(files.cache_folder())
+    return uses.World(places, environment.settings_of_pages())
+
+
+def run_stale(now: uses.World, fresh: str = "") -> None:
     """Run every page whose last run no longer stands, and clear away the pages that are gone.
 
     Parameters
     ----------
-    environment
-        What the pages run in.
+    now
+        What there is.
     fresh
         The stem of a page that has to run in any case, or ``*`` for all.
     """
     remove_gone()
-    for script in project.scripts():
-        reason = why_stale(script, environment)
+    reasons = {}
+    for script in in_turns(project.in_reading_order()):
         if fresh in {"*", script.stem}:
-            reason = "a fresh run was asked for"
-        if reason:
-            print(f"running {project.name_of(script)}: {reason}", flush=True)
-            run_page(script, environment)
+            reasons[script] = "a fresh run was asked for"
+        elif reason := why_stale(script, now):
+            reasons[script] = reason
+    if reasons:
+        run_pages(reasons, now)
 
 
-def why_stale(script: Path, environment: runs.Environment) -> str:
-    """Say why a page's last run no longer stands; empty if it does."""
+def why_stale(script: Path, now: uses.World) -> str:
+    """Say why a page's last run no longer stands; empty if it does.
+
+    Parameters
+    ----------
+    script
+        The page.
+    now
+        What there is.
+    """
     run = runs.read(script)
     made = [project.memory_of(script), project.rendered(script)]
     if run is None:
@@ -61,29 +77,164 @@ def why_stale(script: Path, environment: runs.Environment) -> str:
         return "its last run did not pass"
     if run.script != files.sha256(script):
         return "its text changed"
-    if run.environment.fingerprint != environment.fingerprint:
-        return "what it depends on changed"
-    return ""
+    if project.measures_time(script):
+        age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(run.environment.date)
+        if age > dt.timedelta(days=TIMES_LAST_DAYS):
+            return f"it measures time, and did so {age.days} days ago"
+    return untold(script) or changed_since(script, now)
 
 
-def run_page(script: Path, environment: runs.Environment) -> None:
-    """Run a page in a process of its own, and record how that went."""
+def untold(script: Path) -> str:
+    """Say why nobody can know whether a page's run still stands; empty if one can."""
+    used = uses.Used.read(runs.used_file(script))
+    return used.untold if used else "there is no record of what it used"
+
+
+def changed_since(script: Path, now: uses.World) -> str:
+    """Say what has changed of all that a page's run used; empty where nothing did."""
+    used = uses.Used.read(runs.used_file(script))
+    return uses.summary(now.changes(used)) if used else ""
+
+
+def in_turns(scripts: Iterable[Path]) -> list[Path]:
+    """Take pages of each folder in turns, since those of one folder wait for the same assets."""
+    folders: dict[Path, list[Path]] = {}
+    for script in scripts:
+        folders.setdefault(script.parent, []).append(script)
+    return [one for one in chain.from_iterable(zip_longest(*folders.values())) if one]
+
+
+@dataclass
+class Progress:
+    """Prints which pages run, how many there are, and that they still run.
+
+    Parameters
+    ----------
+    total
+        How many pages have to run.
+    """
+
+    total: int
+    begun: int = 0
+    running: dict[str, float] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, script: Path, reason: str) -> None:
+        """Say that a page begins to run, and why."""
+        before = runs.read(script)
+        took = f" (last time {before.seconds:.0f} s)" if before and before.seconds else ""
+        with self.lock:
+            self.begun += 1
+            self.running[project.name_of(script)] = time.monotonic()
+            place = f"[{self.begun}/{self.total}]"
+            print(f"{place} running {project.name_of(script)}: {reason}{took}", flush=True)
+
+    def end(self, script: Path, run: runs.Run) -> None:
+        """Say how a page ended."""
+        with self.lock:
+            seconds = time.monotonic() - self.running.pop(project.name_of(script))
+            verdict = "passed" if run.passed else "FAILED"
+            print(f"{verdict} {project.name_of(script)} after {seconds:.0f} s", flush=True)
+
+    def beat(self, stopped: threading.Event) -> None:
+        """Say now and then what still runs."""
+        while not stopped.wait(HEARTBEAT_SECONDS):
+            with self.lock:
+                now = time.monotonic()
+                lines = [f"{name} ({now - began:.0f} s)" for name, began in self.running.items()]
+            if lines:
+                print(f"still running: {', '.join(lines)}", flush=True)
+
+
+def run_pages(reasons: dict[Path, str], now: uses.World) -> None:
+    """Run pages, as many at once as there are cores, those that measure time alone at the end.
+
+    Parameters
+    ----------
+    reasons
+        Why each page has to run.
+    now
+        What there is.
+    """
+    described = environment.describe()
+    environment.matplotlib_folder()
+    progress = Progress(len(reasons))
+    stopped = threading.Event()
+    beat = threading.Thread(target=progress.beat, args=[stopped], daemon=True)
+    beat.start()
+
+    def run(script: Path) -> None:
+        progress.begin(script, reasons[script])
+        progress.end(script, run_page(script, described, now))
+
+    side_by_side = [script for script in reasons if not project.measures_time(script)]
+    try:
+        with ThreadPoolExecutor(environment.usable_cores()) as pool:
+            try:
+                for future in [pool.submit(run, script) for script in side_by_side]:
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        for script in reasons:
+            if script not in side_by_side:
+                run(script)
+    finally:
+        stopped.set()
+        beat.join()
+
+
+def run_page(script: Path, described: runs.Environment, now: uses.World) -> runs.Run:
+    """Run a page in a process of its own, and record how that went and what it used.
+
+    Parameters
+    ----------
+    script
+        The page.
+    described
+        What it runs in, for people.
+    now
+        What there is.
+    """
+    remove_made(script)
     runs.forget(script)
-    project.memory_of(script).unlink(missing_ok=True)
-    remove_unfinished()
     runs.folder_of(script).mkdir(parents=True, exist_ok=True)
-    ended = runs.ended_file(script)
-    ended.unlink(missing_ok=True)
-    began = files.sha256(script)
-    present, cached = files_below(project.EXAMPLES), names_in(cache_folder())
+    ended, trace = runs.ended_file(script), runs.folder_of(script) / "trace.txt"
+    for file in (ended, trace):
+        file.unlink(missing_ok=True)
+    began, sources = files.sha256(script), uses.snapshot()
+    present, cached = files_below(project.EXAMPLES), names_in(files.cache_folder())
     # Some file systems and antivirus programs hold on to files for a moment.
-    with tempfile.TemporaryDirectory(prefix="smallport-", ignore_cleanup_errors=True) as scratch:
-        variables = page_environment(Path(scratch)) | {
-            settings.PAGE: project.docname(script) + ".py",
-            settings.RESULTS_FILE: str(runs.results_file(script)),
-        }
-        how = _run(sphinx_for(script), variables)
-        left = [*left_in(Path(scratch)), *_new(present), *_foreign(cached)]
+    with tempfile.TemporaryDirectory(prefix="smallport-", ignore_cleanup_errors=True) as folder:
+        scratch = Path(folder).resolve()
+        variables = environment.page_environment(scratch)
+        path = [str(uses.RECORDER), *filter(None, [variables.get("PYTHONPATH")])]
+        docs = scratch / "docs"
+        docs.mkdir()
+        how = _run(
+            sphinx_for(script, docs),
+            variables
+            | {
+                "PYTHONPATH": os.pathsep.join(path),
+                uses.TRACE: str(trace),
+                uses.HARNESS: "1",
+                settings.PAGE: project.docname(script) + ".py",
+                settings.RESULTS_FILE: str(runs.results_file(script)),
+            },
+        )
+        install_made(docs / "gallery")
+        written = uses.read_trace(trace).of("write")
+        left = [
+            *left_in(scratch),
+            *_new(present, written),
+            *_foreign(cached, written),
+        ]
+        used = uses.World(uses.Places(files.cache_folder(), scratch), now.settings).collect(
+            trace, script
+        )
+    if edited := uses.edited(sources, used.entries):
+        used = uses.Used(used.entries, f"{edited[0]} was edited while it ran")
+    used.write(runs.used_file(script))
     note = json.loads(ended.read_text("utf-8")) if ended.exists() else {}
     ended.unlink(missing_ok=True)
     line, failure = None, ""
@@ -91,11 +242,12 @@ def run_page(script: Path, environment: runs.Environment) -> None:
         failure = f"never came to its end: {how}"
     elif not note["passed"]:
         line, failure = gates.failure(script)
-    name = script.relative_to(project.EXAMPLES).as_posix()
+    else:
+        page_runs.note(script.stem, "docs")
     run = runs.Run(
-        name,
+        script.relative_to(project.EXAMPLES).as_posix(),
         began,
-        environment,
+        described,
         note.get("seconds"),
         failure,
         line,
@@ -104,6 +256,7 @@ def run_page(script: Path, environment: runs.Environment) -> None:
         megabytes=note.get("megabytes"),
     )
     runs.write(script, run)
+    return run
 
 
 def _run(command: list[str], variables: dict[str, str]) -> str:
@@ -122,58 +275,42 @@ def _run(command: list[str], variables: dict[str, str]) -> str:
     )
 
 
-def sphinx_for(script: Path) -> list[str]:
-    """Write the command that has the gallery execute one page, and look at no other."""
+def sphinx_for(script: Path, docs: Path) -> list[str]:
+    """Write the command that has the gallery execute one page, and look at no other.
+
+    Parameters
+    ----------
+    script
+        The page.
+    docs
+        An empty folder in which the gallery makes the page, since others are made at the same time.
+    """
     own = rf"(?:^|[/\\]){re.escape(script.relative_to(project.EXAMPLES).as_posix())}$"
     options = {
         "extensions": "sphinx_gallery.gen_gallery,pages",
         "plot_gallery": "1",
         "html_extra_path": "",
+        "sphinx_gallery_conf.examples_dirs": str(project.EXAMPLES),
         "sphinx_gallery_conf.filename_pattern": own,
         "sphinx_gallery_conf.ignore_pattern": rf"^(?!{re.escape(script.name)}$)",
     }
     defined = [part for name, value in options.items() for part in ("-D", f"{name}={value}")]
-    doctrees = project.BUILD / "page-doctrees"
-    command = [sys.executable, "-m", "sphinx", "-q", "-b", "dummy", "-d", str(doctrees), *defined]
-    return [*command, str(project.DOCS), str(project.BUILD / "page")]
+    command = [sys.executable, "-m", "sphinx", "-q", "-b", "dummy", "-c", str(project.DOCS)]
+    return [*command, *defined, str(docs), str(docs / "out")]
 
 
-def page_environment(scratch: Path) -> dict[str, str]:
-    """Name the environment variables of a page's process.
-
-    Parameters
-    ----------
-    scratch
-        An empty folder, for its home and its temporary files.
-    """
-    home, temporary = scratch / "home", scratch / "tmp"
-    for folder in (home, temporary):
-        folder.mkdir()
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    kept = {name: value for name, value in os.environ.items() if name not in DROPPED}
-    return kept | {
-        **dict.fromkeys(("HOME", "USERPROFILE"), str(home)),
-        **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
-        "PYTHONUSERBASE": site.getuserbase(),
-        "MPLCONFIGDIR": str(matplotlib_folder()),
-        "MPLBACKEND": "agg",
-        "HF_HOME": os.environ.get("HF_HOME") or str(caches / "huggingface"),
-        "SMALLPORT_CACHE_DIR": str(cache_folder()),
-    }
-
-
-def matplotlib_folder() -> Path:
-    """Name the folder of Matplotlib's caches, filled so that no page waits for it."""
-    if not any(MATPLOTLIB.glob("fontlist-*.json")):
-        MATPLOTLIB.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-c", "import matplotlib.font_manager"]
-        variables = os.environ | {"MPLCONFIGDIR": str(MATPLOTLIB)}
-        subprocess.run(command, env=variables, check=True, capture_output=True)
-    return MATPLOTLIB
+def install_made(gallery: Path) -> None:
+    """Move what the gallery made of a page to where all pages are, what says so at the end."""
+    made = [file for file in gallery.rglob("*") if file.is_file() and file.name != "index.rst"]
+    for file in sorted(made, key=lambda one: one.suffix == ".md5"):
+        target = project.GALLERY / file.relative_to(gallery)
+        if target.parent.name != "backreferences":
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(file, target)
 
 
 def left_in(scratch: Path) -> list[str]:
-    """Name what a process left in its home and among its temporary files."""
+    """Name the files that a process left in its home and among its temporary files."""
     return [
         f"{words}/{path.relative_to(scratch / folder).as_posix()}"
         for folder, words in (("home", "~"), ("tmp", "the temporary folder"))
@@ -196,19 +333,34 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def _new(present: dict[Path, int]) -> list[str]:
-    """Name the files that a page wrote among the pages; somebody may edit a page meanwhile."""
+def _new(present: dict[Path, int], written: set[str]) -> list[str]:
+    """Name the files that a page wrote among the pages; others may be at work there, too."""
     return sorted(
         project.name_of(file)
-        for file, written in files_below(project.EXAMPLES).items()
-        if file not in present or (present[file] != written and file.suffix not in {".py", ".rst"})
+        for file, when in files_below(project.EXAMPLES).items()
+        if str(file) in written
+        or (file not in present and not _is_of_another_page(file))
+        or (present.get(file, when) != when and file.suffix not in {".py", ".rst"})
     )
 
 
-def _foreign(cached: set[str]) -> list[str]:
+def _foreign(cached: set[str], written: set[str]) -> list[str]:
     """Name what is new in the cache and not smallport's."""
-    new = sorted(names_in(cache_folder()) - cached)
-    return [f"the cache/{name}" for name in new if not OURS.match(name)]
+    cache = files.cache_folder()
+    new = sorted(names_in(cache) - cached)
+    return [
+        f"the cache/{name}"
+        for name in new
+        if not gates.OURS.match(name)
+        and (str(cache / name) in written or not _is_of_another_page(cache / name))
+    ]
+
+
+def _is_of_another_page(file: Path) -> bool:
+    """Tell whether a page that runs, or ran, says that it wrote a file."""
+    return any(
+        str(file) in uses.read_trace(one).of("write") for one in runs.FOLDER.rglob("trace.txt")
+    )
 
 
 def remove_gone() -> None:
@@ -224,21 +376,9 @@ def remove_gone() -> None:
             shutil.rmtree(folder)
 
 
-def remove_unfinished() -> None:
-    """Delete what the gallery has of pages that ended its process, which it fails over."""
-    for copied in list(project.GALLERY.rglob("*.py")):
-        if not copied.with_suffix(".ipynb").exists():
-            copied.unlink()
-
-
 def remove_page(script: Path) -> None:
     """Delete what the gallery and the site hold of a page, and its record."""
-    own = re.compile(
-        rf"(sphx_glr_)?{re.escape(script.stem)}(_\d+|_thumb|_small|_codeobj)*(_2_00x)?(_dark)?(\.|$)"
-    )
-    for file in list(project.GALLERY.rglob(f"*{script.stem}*")):
-        if own.match(file.name):
-            file.unlink()
+    remove_made(script)
     # What refers to pages is made again from the pages that are there.
     shutil.rmtree(project.GALLERY / "backreferences", ignore_errors=True)
     shutil.rmtree(runs.folder_of(script), ignore_errors=True)
@@ -246,10 +386,20 @@ def remove_page(script: Path) -> None:
     page.unlink(missing_ok=True)
 
 
+def remove_made(script: Path) -> None:
+    """Delete what the gallery made of a page."""
+    own = re.compile(
+        rf"(sphx_glr_)?{re.escape(script.stem)}(_\d+|_thumb|_small|_codeobj)*(_2_00x)?(_dark)?(\.|$)"
+    )
+    for file in list(project.GALLERY.rglob(f"*{script.stem}*")):
+        if own.match(file.name):
+            file.unlink()
+
+
 def main() -> int:
     """Run the stale pages, before the server builds the site again."""
     try:
-        run_stale(fingerprint.describe())
+        run_stale(world())
     except AssetError as error:
         print(error, file=sys.stderr)
         return 1

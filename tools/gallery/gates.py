@@ -9,7 +9,7 @@ import re
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -18,8 +18,14 @@ import platformdirs
 from smallport import files
 from tools.downloads import notebook_rst
 from tools.gallery import project, runs
+from tools.gallery import used as uses
 from tools.gallery.project import Finding, finding
 from tools.lint import claims
+
+OURS = re.compile(
+    r"[\w.-]*-[0-9a-f]{16}(\.\w+)*$|hub$|wikitext-2$|word_language_model_quantize\.pth(\.sha256)?$"
+)
+"""What smallport itself puts into its cache, under the key of what it is made of or pinned."""
 
 SHOWN_AS = {".. code-block:: none", ".. code-block:: pytb"}
 OUTPUT_TABLE = '    <div class="output_subarea'
@@ -69,13 +75,21 @@ def junk_in(text: str) -> str | None:
     return "a path of the machine" if machine_path().search(text) else None
 
 
-def findings(site: Path, environment: runs.Environment) -> list[Finding]:
-    """Apply every gate to a build."""
+def findings(site: Path, changed_since: Callable[[Path], str]) -> list[Finding]:
+    """Apply every gate to a build.
+
+    Parameters
+    ----------
+    site
+        The folder of the site.
+    changed_since
+        Says what has changed of all that a page's run used.
+    """
     scripts = list(project.scripts())
-    found = [*unexecuted(scripts, environment.fingerprint), *unmeasured(scripts)]
+    found = [*unexecuted(scripts, changed_since), *unmeasured(scripts)]
     for script in scripts:
         if run := runs.read(script):
-            found += left_behind(script, run)
+            found += [*left_behind(script, run), *taken_over(script)]
             if run.passed:
                 found += [*unmet(script), *junk_in_output(script)]
     return [*found, *unwritten(scripts, site), *notebook_rst.findings(site)]
@@ -94,7 +108,7 @@ def page_in(site: Path, script: Path) -> Path:
     return site / "gallery" / script.relative_to(project.EXAMPLES).with_suffix(".html")
 
 
-def unexecuted(scripts: list[Path], fingerprint: str) -> Iterator[Finding]:
+def unexecuted(scripts: list[Path], changed_since: Callable[[Path], str]) -> Iterator[Finding]:
     """Find pages that did not run to their end, or whose last run no longer stands."""
     for script in scripts:
         run = runs.read(script)
@@ -106,11 +120,8 @@ def unexecuted(scripts: list[Path], fingerprint: str) -> Iterator[Finding]:
         elif run.script != files.sha256(script):
             message = "changed and was not executed again: build again"
             yield finding(script, None, "run", message)
-        elif run.environment.fingerprint != fingerprint:
-            message = (
-                "was carried over from a run with other versions, another corpus or another "
-                "package: build with --fresh"
-            )
+        elif changes := changed_since(script):
+            message = f"was not executed again, although {changes}: build again"
             yield finding(script, None, "run", message)
 
 
@@ -158,6 +169,19 @@ def left_behind(script: Path, run: runs.Run) -> Iterator[Finding]:
             "delete that"
         )
         yield finding(script, None, "left", message)
+
+
+def taken_over(script: Path) -> Iterator[Finding]:
+    """Find what a page reads in the cache, and another page may have left there."""
+    used = uses.Used.read(runs.used_file(script))
+    for entry in used.entries if used else ():
+        kind, _, name = entry.partition(" $CACHE/")
+        if kind in {"file", "folder"} and name and not OURS.match(name.partition("/")[0]):
+            message = (
+                f"read {name} in the cache, which depends on what ran before. Make it an asset of "
+                "smallport, with a key of what it is made of"
+            )
+            yield finding(script, None, "cache", message)
 
 
 def unwritten(scripts: list[Path], site: Path) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """Where the project's pages lie, and how findings about them are written."""
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ DOCS = ROOT / "docs"
 BUILD = DOCS / "_build"
 GALLERY = DOCS / "gallery"
 
+MEASURES_TIME = re.compile(r"^# sphinx_gallery_measures_time = True$", re.MULTILINE)
 SECTIONS = ("quantization", "export")
 """The folders of pages in the order in which they are read; others come after them."""
 
@@ -77,6 +79,11 @@ def title(script: Path) -> str:
     """Read a page's title, which is the first line of its docstring."""
     text = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or script.stem
     return text.partition("\n")[0]
+
+
+def measures_time(script: Path) -> bool:
+    """Tell whether a page says that it measures time, so that no other may run beside it."""
+    return bool(MEASURES_TIME.search(script.read_text(encoding="utf-8")))
 
 
 def name_of(file: Path) -> str:

@@ -1,7 +1,7 @@
 """What is known of each page's last run: who ran it, on what, and what it measured.
 
 One folder a page, below ``docs/_build/records``. A record is believed if it is whole: ``run.json``
-holds a checksum of itself and one of the page's results, and no result is outside its own bounds.
+holds a checksum of itself and of the files beside it, and no result is outside its own bounds.
 Anything else counts as no record, so that the page runs again.
 """
 
@@ -19,7 +19,7 @@ FOLDER = project.BUILD / "records"
 
 @dataclass(frozen=True)
 class Environment:
-    """What a run depends on besides the page's own text.
+    """What a page ran in, for people.
 
     Parameters
     ----------
@@ -33,10 +33,6 @@ class Environment:
         Of Python and of the packages that the pages are about.
     assets
         The assets profile.
-    corpus
-        The corpus's checksum.
-    fingerprint
-        One checksum over all that makes a page's output stale when it changes.
     """
 
     commit: str
@@ -46,8 +42,6 @@ class Environment:
     cores: int
     versions: dict[str, str]
     assets: str
-    corpus: str
-    fingerprint: str
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> "Environment":
@@ -81,6 +75,8 @@ class Run:
         SHA-256 of what it measured; empty where it measured nothing.
     megabytes
         The most memory that one of its processes took, in MB; None where the system cannot tell.
+    used
+        SHA-256 of the list of everything that it used; empty where there is none.
     """
 
     page: str
@@ -93,6 +89,7 @@ class Run:
     threads: int | None = None
     results: str = ""
     megabytes: float | None = None
+    used: str = ""
 
     @property
     def passed(self) -> bool:
@@ -120,6 +117,11 @@ def results_file(script: Path) -> Path:
     return folder_of(script) / "results.jsonl"
 
 
+def used_file(script: Path) -> Path:
+    """Name the file that lists everything that a page's run used."""
+    return folder_of(script) / "used.json"
+
+
 def ended_file(script: Path) -> Path:
     """Name the file in which the process of a page says how it ended."""
     return folder_of(script) / "ended.json"
@@ -130,7 +132,9 @@ def read(script: Path) -> Run | None:
     try:
         sealed = json.loads(record_file(script).read_text(encoding="utf-8"))
         record = sealed["run"]
-        if sealed["checksum"] != _seal(record) or record["results"] != _results(script):
+        if sealed["checksum"] != _seal(record) or any(
+            record[name] != digest for name, digest in _files(script).items()
+        ):
             return None
         environment = Environment.from_json(record.pop("environment"))
         run = Run(environment=environment, **record | {"left": tuple(record["left"])})
@@ -141,15 +145,15 @@ def read(script: Path) -> Run | None:
 
 
 def write(script: Path, run: Run) -> None:
-    """Record a run, with the checksum of what it measured."""
-    record: dict[str, Any] = asdict(run) | {"results": _results(script)}
+    """Record a run, with the checksums of what it measured and used."""
+    record: dict[str, Any] = asdict(run) | _files(script)
     files.write_json(record_file(script), {"checksum": _seal(record), "run": record})
 
 
 def forget(script: Path) -> None:
     """Delete what is known of a page's last run."""
-    record_file(script).unlink(missing_ok=True)
-    results_file(script).unlink(missing_ok=True)
+    for file in (record_file(script), results_file(script), used_file(script)):
+        file.unlink(missing_ok=True)
 
 
 def sources(script: Path) -> list[records.Source]:
@@ -167,9 +171,10 @@ def announced(script: Path) -> list[records.Announcement]:
     return records.read_announcements(results_file(script)) if read(script) else []
 
 
-def _results(script: Path) -> str:
-    file = results_file(script)
-    return files.sha256(file) if file.exists() else ""
+def _files(script: Path) -> dict[str, str]:
+    """Compute the checksums of the files beside a record; empty for those that are not there."""
+    beside = {"results": results_file(script), "used": used_file(script)}
+    return {name: files.sha256(one) if one.exists() else "" for name, one in beside.items()}
 
 
 def _seal(record: dict[str, Any]) -> str:

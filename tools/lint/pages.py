@@ -39,6 +39,9 @@ CELL_RULES = (
 )
 """The rules that can be lifted for a cell."""
 
+MEASURES = re.compile(r"^[^#\n]*\b(time_interleaved|perf_counter|measure_\w+)\(", re.MULTILINE)
+"""What measures time where a page calls it."""
+
 ALLOWED = re.compile(r"# lint: allow (?P<rule>[\w-]*)(?::[ \t]*(?P<reason>.*))?")
 COMMENT = re.compile(r"# lint: (?!allow |conditional:)(?P<word>\S*)")
 
@@ -169,6 +172,7 @@ def on_page(script: Path) -> list[Finding]:
     kept += [
         *too_little_prose(script, prose),
         *nothing_learned(script, text),
+        *time_undeclared(script, text),
         *bad_comments(script, text),
     ]
     for cell in prose:
@@ -221,6 +225,17 @@ def too_little_prose(script: Path, prose: list[Cell]) -> Iterator[Finding]:
             "how"
         )
         yield finding(script, None, "prose", message)
+
+
+def time_undeclared(script: Path, text: str) -> Iterator[Finding]:
+    """Find a page that measures time and does not say so: others would run beside it."""
+    found = MEASURES.search(text)
+    if found and not project.measures_time(script):
+        message = (
+            f"calls {found[1]} and does not say that it measures time: add the comment "
+            "'# sphinx_gallery_measures_time = True'"
+        )
+        yield finding(script, text[: found.start()].count("\n") + 1, "measures-time", message)
 
 
 def nothing_learned(script: Path, text: str) -> Iterator[Finding]:

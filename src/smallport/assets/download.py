@@ -10,14 +10,10 @@ import requests
 
 from smallport import AssetError
 from smallport.display import progress_bar
-from smallport.files import replacing, sha256
+from smallport.files import ChecksumError, replacing, sha256
 
 DATA_DIR = "SMALLPORT_DATA_DIR"
 """The environment variable that names a folder which already holds the published files."""
-
-
-class ChecksumError(AssetError):
-    """A file does not hold what it should."""
 
 
 def git_blob_id(file: Path) -> str:
