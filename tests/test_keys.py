@@ -72,6 +72,14 @@ def test_relative_imports_are_followed(package):
     assert set(keys.import_closure(["ours.report"])) >= {"ours.shapes", "ours.apart"}
 
 
+def test_what_only_type_checkers_import_does_not_count(package):
+    code = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ours import shapes\n"
+    (package / "report.py").write_text(code)
+    assert set(keys.import_closure(["ours.report"])) == {"ours", "ours.report"}
+    (package / "report.py").write_text(code + "else:\n    from ours import apart\n")
+    assert set(keys.import_closure(["ours.report"])) == {"ours", "ours.report", "ours.apart"}
+
+
 def test_threads_may_ask_at_once():
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(lambda _: keys.code_key("smallport"), range(32)))) == 1

@@ -154,16 +154,17 @@ def test_a_failure_is_printed_in_full_with_its_recipe():
 def test_all_stages_passed_is_said(capsys, monkeypatch):
     stages = tuple(StageReport(stage, "passed", "found") for stage in STAGES)
     report = ExportReport("llama", stages, {"torch": "2"}, "smallport check llama")
-    monkeypatch.setattr(command, "check_export", lambda *_, **__: report)
+    monkeypatch.setattr("smallport.export.check.check_export", lambda *_, **__: report)
     assert cli.main(["check", "llama"]) == 0
     assert "llama passes every stage" in capsys.readouterr().out
 
 
 def test_what_is_not_installed_is_named(capsys, monkeypatch):
-    monkeypatch.delattr("smallport.commands.check")
-    monkeypatch.setitem(sys.modules, "smallport.commands.check", None)
+    monkeypatch.setitem(sys.modules, "onnx", None)
     assert cli.main(["check", "llama"]) == 2
-    assert "pip install 'smallport[export]'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "needs onnx, which cannot be found" in said
+    assert "pip install 'smallport[export]'" in said
 
 
 def test_the_package_can_be_run():

@@ -1,6 +1,7 @@
 """Tests of :mod:`smallport.commands.sweep`."""
 
 import argparse
+import functools
 import json
 
 import pytest
@@ -18,12 +19,9 @@ def smallport(tmp_path, monkeypatch):
     """Give a function that runs the command on three architectures of which none is real."""
     parser = argparse.ArgumentParser(prog="smallport")
     command.add_parser(parser.add_subparsers())
-    monkeypatch.setattr(command, "architectures", lambda: NAMES)
-
-    def sweep_stand_ins(names, verdicts, executor, **options):
-        return runner.sweep(names, verdicts, executor, child=stand_in(tmp_path), **options)
-
-    monkeypatch.setattr(command, "sweep", sweep_stand_ins)
+    monkeypatch.setattr("smallport.architectures.tiny.architectures", lambda: NAMES)
+    sweep = functools.partial(runner.sweep, child=stand_in(tmp_path))
+    monkeypatch.setattr(runner, "sweep", sweep)
 
     def run(*arguments):
         parsed = parser.parse_args(["sweep", "--results", str(tmp_path / "results"), *arguments])
@@ -109,16 +107,16 @@ def test_a_bad_option_says_so(arguments, smallport):
 
 
 def test_an_interrupt_leaves_what_is_known(smallport, monkeypatch, capsys):
-    sweep_stand_ins = command.sweep
+    sweep_stand_ins = runner.sweep
 
     def interrupted(names, verdicts, executor, **options):
         yield from sweep_stand_ins(names[:1], verdicts, executor, **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "sweep", interrupted)
+    monkeypatch.setattr(runner, "sweep", interrupted)
     assert smallport() == 130
     assert "the next sweep goes on from here" in capsys.readouterr().err
-    monkeypatch.setattr(command, "sweep", sweep_stand_ins)
+    monkeypatch.setattr(runner, "sweep", sweep_stand_ins)
     assert smallport() == 0
     assert "3 architectures, 1 known" in capsys.readouterr().out
 

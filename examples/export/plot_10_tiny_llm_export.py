@@ -1173,12 +1173,12 @@ axis.spines[["top", "right"]].set_visible(False)
 # ---------------------
 #
 # For a model of your own, you would not want to write this page again.
-# :func:`~smallport.export.check_export` takes a model through all of it, and through
+# :func:`~smallport.check_export` takes a model through all of it, and through
 # what we left out: its shapes include an empty cache, and it decodes a few tokens from
 # one, step by step, padding included. Again the reference is a copy that shares no
 # weights.
 
-from smallport.export import check_export
+from smallport import check_export
 
 report = check_export(untrained_tiny_llm().model, name="Tiny-LLM")
 
@@ -1235,7 +1235,7 @@ assert rescaled_report["matches"].status == "not reached"
 # - Then run what came out at shapes that it has not seen, and compare *all* outputs
 #   with a model that does not share its weights.
 # - Check the check: it has to notice a number that you changed yourself.
-# - :func:`~smallport.export.check_export` does all this for a model of your own.
+# - :func:`~smallport.check_export` does all this for a model of your own.
 #
 # The last cell puts back what this page changed in the process.
 

@@ -4,11 +4,16 @@ The package holds what the pages of the site share: the corpus and the models, w
 from, and how they are measured and checked. What a page teaches stands in the page.
 """
 
+import importlib
 import os
 import sys
 import warnings
+from typing import TYPE_CHECKING
 
-__all__ = ["AssetError", "__version__"]
+if TYPE_CHECKING:
+    from smallport.export.check import check_export
+
+__all__ = ["AssetError", "__version__", "check_export"]
 
 __version__ = "0.1.0"
 
@@ -26,3 +31,14 @@ if "ipykernel" in sys.modules:
 
 class AssetError(RuntimeError):
     """A corpus, weights or a checkpoint is missing or unusable; the message says what to do."""
+
+
+def __getattr__(name: str) -> object:
+    """Import the check when it is first used: PyTorch and transformers take seconds."""
+    if name == "check_export":
+        return importlib.import_module("smallport.export.check").check_export
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

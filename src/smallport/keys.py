@@ -43,7 +43,8 @@ def code_key(*modules: str) -> str:
 def import_closure(modules: Iterable[str]) -> dict[str, Path]:
     """Find some modules and every module of the same packages that they import, at any depth.
 
-    Imports inside of functions count, and so do the packages that a module lies in.
+    Imports inside of functions count, and so do the packages that a module lies in. What stands
+    under ``if TYPE_CHECKING`` does not.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def imported_names(name: str, file: Path) -> Iterator[str]:
     """List what a module imports, and the packages that it lies in; some may be no modules."""
     parts = name.split(".")
     yield from (".".join(parts[:end]) for end in range(1, len(parts)))
-    for node in ast.walk(_parse(file)):
+    for node in ast.walk(_WithoutTypeChecking().visit(_parse(file))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -99,6 +100,14 @@ def imported_names(name: str, file: Path) -> Iterator[str]:
             module = ".".join([*base, *([node.module] if node.module else [])])
             yield module
             yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+class _WithoutTypeChecking(ast.NodeTransformer):
+    """Leave out what only type checkers read; no program imports it."""
+
+    def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
+        self.generic_visit(node)
+        return node.orelse if ast.unparse(node.test) == "TYPE_CHECKING" else node
 
 
 def code_digest(file: Path) -> str:

@@ -75,7 +75,7 @@ def _configuration(name: str) -> transformers.PreTrainedConfig:
     if model_type not in CONFIG_MAPPING and "auto_map" in entries:
         raise ModelError(
             f"{name} brings code of its own and wants trust_remote_code=True, which this command "
-            "refuses; load it in a script of yours, and call smallport.export.check_export"
+            "refuses; load it in a script of yours, and call smallport.check_export"
         )
     if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise ModelError(

@@ -9,7 +9,6 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from smallport.export.check import check_export
 from smallport.export.report import STAGES, ExportReport, StageReport
 
 if TYPE_CHECKING:  # what argparse calls its own
@@ -60,7 +59,8 @@ def run(options: argparse.Namespace) -> int:
     int
         0; 1 when a stage failed; 2 when there is no such model to check.
     """
-    from smallport.architectures.by_name import ModelError, model_builder  # noqa: PLC0415 - takes seconds
+    from smallport.architectures.by_name import ModelError, model_builder
+    from smallport.export.check import check_export
 
     try:
         builder = model_builder(options.model)

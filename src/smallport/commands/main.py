@@ -1,12 +1,18 @@
-"""The command line: ``smallport check`` and what comes beside it."""
+"""The command line: ``smallport check`` and what comes beside it.
+
+The commands import PyTorch and transformers, which takes seconds, when they run and not before.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from smallport import __version__
+from smallport.commands import check, sweep
+from smallport.export.report import PACKAGES
 
 BAD_CALL = 2
 """The exit status of a call that cannot be carried out, as :mod:`argparse` has it."""
@@ -25,15 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit status: 0, 1 when something was found wrong, 2 for a bad call.
     """
-    try:
-        from smallport.commands import check, sweep  # noqa: PLC0415 - need the extra
-    except ModuleNotFoundError as missing:
-        print(
-            f"smallport: {missing.name} is not installed, which the commands need; "
-            "install it with: python -m pip install 'smallport[export]'",
-            file=sys.stderr,
-        )
-        return BAD_CALL
     parser = argparse.ArgumentParser(
         prog="smallport", description="Check whether language models can be exported, and right."
     )
@@ -42,5 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check.add_parser(subparsers)
     sweep.add_parser(subparsers)
     options = parser.parse_args(arguments)
+    if missing := [name for name in PACKAGES if find_spec(name) is None]:
+        print(
+            f"smallport: the command needs {', '.join(missing)}, which cannot be found; "
+            "install what is missing with: python -m pip install 'smallport[export]'",
+            file=sys.stderr,
+        )
+        return BAD_CALL
     status: int = options.run(options)
     return status

@@ -6,18 +6,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from smallport.architectures.tiny import architectures
-from smallport.display import progress_bar
 from smallport.export.report import STAGES
 from smallport.files import cache_folder
-from smallport.measure import usable_cores
-from smallport.sweep.counts import count_stages, counts_table, frequent_causes
-from smallport.sweep.executors import SweepError, cluster, local
 from smallport.sweep.limits import Limits
-from smallport.sweep.runner import alone, choose, sweep, to_run
-from smallport.sweep.scoreboard import keep
-from smallport.sweep.verdicts import Verdict, Verdicts
+
+if TYPE_CHECKING:
+    from smallport.sweep.verdicts import Verdict, Verdicts
 
 INCOMPLETE, BAD_CALL, INTERRUPTED = 1, 2, 130
 CAUSES_SHOWN = 5
@@ -105,6 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
     int
         The exit status.
     """
+    from smallport.sweep.executors import SweepError
+
     try:
         return _sweep(arguments)
     except SweepError as error:
@@ -116,6 +114,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
+    from smallport.architectures.tiny import architectures
+    from smallport.sweep.executors import SweepError
+    from smallport.sweep.runner import alone, choose
+    from smallport.sweep.scoreboard import keep
+    from smallport.sweep.verdicts import Verdicts
+
     registered = architectures()
     if arguments.keep and (arguments.only or arguments.stage != STAGES[-1]):
         raise SweepError("--keep is for whole sweeps: leave out --only and --stage")
@@ -131,6 +135,12 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 
 def _find_out(arguments: argparse.Namespace, chosen: Sequence[str], verdicts: Verdicts) -> None:
+    from smallport.display import progress_bar
+    from smallport.measure import usable_cores
+    from smallport.sweep.counts import count_stages
+    from smallport.sweep.executors import cluster, local
+    from smallport.sweep.runner import sweep, to_run
+
     names = to_run(chosen, verdicts, arguments.stage, retry_failed=arguments.retry == "failed")
     print(f"{len(chosen)} architectures, {len(chosen) - len(names)} known; in {verdicts.folder}")
     if not names:
@@ -151,6 +161,8 @@ def _find_out(arguments: argparse.Namespace, chosen: Sequence[str], verdicts: Ve
 
 def _summarize(found: Sequence[Verdict], chosen: int, registered: int) -> None:
     """Print the counts by stage, and what stopped most."""
+    from smallport.sweep.counts import count_stages, counts_table, frequent_causes
+
     reports = [verdict.report for verdict in found]
     print(f"\n{chosen} of {registered} registered architectures were chosen.")
     print(counts_table(count_stages(reports, chosen)).to_string(index=False))

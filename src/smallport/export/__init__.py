@@ -1,10 +1,15 @@
 """Compare what an exporter made of a causal language model with the model itself."""
 
-from smallport.export.check import check_export
-from smallport.export.excerpt import code_excerpt, input_shapes
+import importlib
+from typing import TYPE_CHECKING
+
 from smallport.export.logs import caught_logs
-from smallport.export.registry import caches_unregistered, registering_module
 from smallport.export.report import STAGES, ExportReport, StageReport
+
+if TYPE_CHECKING:
+    from smallport.export.check import check_export
+    from smallport.export.excerpt import code_excerpt, input_shapes
+    from smallport.export.registry import caches_unregistered, registering_module
 
 __all__ = [
     "STAGES",
@@ -17,3 +22,23 @@ __all__ = [
     "input_shapes",
     "registering_module",
 ]
+
+_MODULES = {
+    "caches_unregistered": "registry",
+    "check_export": "check",
+    "code_excerpt": "excerpt",
+    "input_shapes": "excerpt",
+    "registering_module": "registry",
+}
+"""Where the names are that need PyTorch or transformers, whose import takes seconds."""
+
+
+def __getattr__(name: str) -> object:
+    """Import the module of a name when it is first used."""
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,11 +11,8 @@ from torch import nn
 
 from smallport.export.findings import Finding, StageFailure
 from smallport.export.recipes import error_text, recipe_for
-from smallport.export.report import STAGES, ExportReport, StageReport
+from smallport.export.report import STAGES, ExportReport, StageReport, versions_used
 from smallport.parity.inputs import Inputs
-
-PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "smallport")
-"""The packages whose versions a report names."""
 
 
 def check_export(
@@ -148,8 +144,3 @@ def _report(stage: str, run: Callable[[], Finding]) -> StageReport:
         error=error,
         recipe=recipe_for(error or found) if status == "failed" else "",
     )
-
-
-def versions_used() -> dict[str, str]:
-    """Look up the versions of the packages that are used, without a local label such as +cpu."""
-    return {name: importlib.metadata.version(name).partition("+")[0] for name in PACKAGES}

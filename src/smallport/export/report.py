@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,6 +18,9 @@ STAGES = (
     "ONNX Runtime matches",
 )
 """What a model is taken through, in this order; the first stage that fails is the last to run."""
+
+PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "smallport")
+"""The packages that a check needs, and whose versions its report names."""
 
 
 @dataclass(frozen=True)
@@ -170,3 +174,8 @@ class ExportReport:
             number = None if difference is None else float(difference)
             stages.append(StageReport(**{**entry, "largest_difference": number}))
         return cls(data["name"], tuple(stages), dict(data["versions"]), data["command"])
+
+
+def versions_used() -> dict[str, str]:
+    """Look up the versions of the packages that are used, without a local label such as +cpu."""
+    return {name: importlib.metadata.version(name).partition("+")[0] for name in PACKAGES}

@@ -10,9 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from smallport.export.check import versions_used
 from smallport.export.recipes import error_text
-from smallport.export.report import STAGES, ExportReport, StageReport
+from smallport.export.report import STAGES, ExportReport, StageReport, versions_used
 from smallport.sweep.limits import Ending, Limits, run_limited
 from smallport.sweep.verdicts import Verdict, conditions, unanswered
 
