@@ -81,10 +81,12 @@ def environment(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, dependencies, workflows, and the pages' rules that need no run or PyTorch."""
+    """Check style, imports, dependencies, workflows and what pages hold, all without PyTorch."""
     session.install("-q", "-c", "constraints.txt", *in_groups("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-cache", "--no-logo", env={"PYTHONPATH": "src"})
+    # No other folders, so that a page that imports tools or docs/_ext is reported.
     session.run("deptry", "src", "examples")
     session.run("actionlint")
     session.run("zizmor", "--offline", "--quiet", ".github")
