@@ -48,7 +48,8 @@ def result(**tensors):
 
 def test_equal_results_do_not_differ():
     found = discrepancy(result(), result())
-    assert found == Discrepancy(EQUAL)
+    assert found.by_tensor == EQUAL
+    assert (found.relative, found.where, found.tolerable) == (0, "", True)
     assert str(found) == "no difference"
     assert found.largest() == found.largest("logits") == found.largest("present") == 0
 
@@ -60,7 +61,7 @@ def test_equal_results_do_not_differ():
 def test_the_difference_is_the_largest_and_symmetric(one, other):
     left, right = {"logits": torch.from_numpy(one)}, {"logits": torch.from_numpy(other)}
     found = discrepancy(left, right)
-    assert found == discrepancy(right, left)
+    assert found.by_tensor == discrepancy(right, left).by_tensor
     assert found.largest() == np.abs(one.astype(float) - other.astype(float)).max()
     assert (found.largest() == 0) == np.array_equal(one, other)
 
@@ -77,6 +78,21 @@ def test_integers_and_truth_values_are_subtracted_too():
     expected = {"ids": torch.tensor([2**53 + 2, 1]), "mask": torch.tensor([True, False])}
     wrong = {"ids": torch.tensor([2**53, 1]), "mask": torch.tensor([True, True])}
     assert discrepancy(expected, wrong).by_tensor == {"ids": 2.0, "mask": 1.0}
+
+
+def test_tensors_of_all_sizes_are_on_one_scale():
+    expected = {"logits": torch.tensor([1.0, -2.0]), "present.0.key": torch.tensor([1000.0])}
+    actual = {"logits": torch.tensor([1.0, -1.5]), "present.0.key": torch.tensor([1001.0])}
+    found = discrepancy(expected, actual, "batch 1")
+    assert (found.worst(), found.relative) == ("present.0.key", 0.25)
+    assert found.where == "logits[1] is -1.5 instead of -2 at batch 1"
+    assert not found.tolerable
+    less = discrepancy(expected, expected | {"logits": torch.tensor([1.0, -1.9])}, "batch 2")
+    for order in ([found, less], [less, found]):
+        assert worst_of(order).where == found.where
+        assert worst_of(order).largest() == 1.0
+    assert worst_of([found, discrepancy(*[{"logits": torch.tensor(math.nan)}] * 2)]).relative != 1
+    assert not discrepancy(*[{"logits": torch.tensor(math.nan)}] * 2).tolerable
 
 
 def test_a_group_that_was_not_compared():
@@ -108,7 +124,7 @@ def test_nan_is_the_worst_of_all():
 
 def test_nothing_differs_in_an_empty_tensor():
     empty = result(**{"present.0.key": torch.zeros(2, 0)})
-    assert discrepancy(empty, empty) == Discrepancy(EQUAL)
+    assert discrepancy(empty, empty).by_tensor == EQUAL
 
 
 @pytest.mark.parametrize(
@@ -185,6 +201,33 @@ def test_both_sides_get_inputs_of_their_own(untrained, compare_at):
 
     compare_at(run)
     assert seen == [shape.cache_length for shape in SHAPES]
+
+
+def test_errors_of_the_program_can_be_collected(untrained):
+    def run(inputs):
+        if len(inputs["input_ids"]) == 3:
+            raise RuntimeError("no three texts")
+        return untrained.model(**inputs)
+
+    errors = {}
+    inputs = functools.partial(make_inputs, untrained.configuration)
+    found = compare(untrained.model, run, SHAPES, make_inputs=inputs, errors=errors)
+    assert list(found) == [SHAPES[0], SHAPES[2]]
+    assert {shape: str(error) for shape, error in errors.items()} == {SHAPES[1]: "no three texts"}
+    with pytest.raises(RuntimeError, match="no three texts"):
+        compare(untrained.model, run, SHAPES, make_inputs=inputs)
+
+
+def test_padding_is_left_out(untrained, compare_at):
+    def run(inputs):
+        outputs = name_outputs(untrained.model(**inputs))
+        outputs["present.0.key"][0, :, :9] = math.nan
+        return outputs
+
+    padded, full = InputShape(2, 30, 3, padding=9), InputShape(2, 30, 3)
+    found = compare_at(run, [padded, full])
+    assert found[padded].largest() == 0
+    assert math.isnan(found[full].largest())
 
 
 def test_any_model_and_any_shape_can_be_compared():

@@ -10,12 +10,11 @@ from transformers import DynamicCache
 from smallport.parity import (
     Decoding,
     compare_decodings,
-    empty_cache,
     greedy_decode,
     name_outputs,
     run_session,
 )
-from smallport.tiny_llm import untrained_tiny_llm
+from smallport.tiny_llm import empty_cache, untrained_tiny_llm
 
 SMALL = {
     "vocab_size": 50,
@@ -138,6 +137,9 @@ def test_a_margin_is_the_lead_over_the_second_best():
     decoding = Decoding(logits.argmax(-1), torch.ones(1, 2), steps)
     assert decoding.tokens.tolist() == [[1, 0]]
     assert decoding.margins.tolist() == [[2.0, 0.25]]
+    assert decoding.ties.tolist() == [[False, False]]
+    level = Decoding(decoding.tokens, torch.ones(1, 1), ({"logits": torch.ones(1, 1, 2)},))
+    assert level.ties.tolist() == [[True]]
 
 
 def test_the_cache_that_is_passed_in_is_left_alone(untrained):
@@ -270,6 +272,8 @@ def test_each_element_counts(decode, number, name, place, value):
     found = compare_decodings(decoding, changed(decoding, number, name, place, value))
     assert [step.largest() != 0 for step in found] == [step == number for step in range(8)]
     assert found[number].worst() == name
+    assert found[number].where.startswith(name)
+    assert found[number].where.endswith(f" at step {number}")
 
 
 @pytest.mark.parametrize(

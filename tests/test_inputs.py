@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallport.parity import InputShape, copy_inputs, name_inputs
-from smallport.tiny_llm import make_dynamic_shapes, make_inputs, tiny_llm_config, untrained_tiny_llm
+from smallport.parity import InputShape, copy_inputs, dynamic_shapes, name_inputs
+from smallport.tiny_llm import make_inputs, tiny_llm_config, untrained_tiny_llm
 
 SMALL = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32}
 
@@ -34,10 +34,30 @@ def test_inputs_and_shapes_fit_each_other(shape, layers, with_cache):
     assert len(named) == 2 * layers * with_cache
     assert all(tensor.shape == (batch, 1, past, 96) for tensor in named.values())
 
-    shapes = make_dynamic_shapes(config, with_cache=with_cache)
-    assert shapes.keys() == inputs.keys()
-    if with_cache:
-        assert [len(tensors) for tensors in shapes["past_key_values"]] == [layers, layers]
+    small = {"hidden_size": 16, "intermediate_size": 32, "vocab_size": 50}
+    shapes = untrained_tiny_llm(
+        shape, with_cache=with_cache, num_hidden_layers=layers, **small
+    ).dynamic_shapes
+    dynamic = torch.export.Dim.DYNAMIC
+    names = ("input_ids", "attention_mask", "position_ids")
+    text = {name: {0: dynamic, 1: dynamic} for name in names}
+    cache = {"past_key_values": [{0: dynamic, 2: dynamic}] * 2 * layers}
+    assert shapes == (text | cache if with_cache else text)
+    assert list(shapes) == list(inputs)
+
+
+def test_dynamic_shapes_of_a_text_as_long_as_the_model_has_positions():
+    longest = untrained_tiny_llm(InputShape(cache_length=1023, new_tokens=1), **SMALL)
+    assert longest.dynamic_shapes == untrained_tiny_llm(**SMALL).dynamic_shapes
+
+
+def test_dynamic_shapes_of_other_inputs():
+    config = tiny_llm_config()
+    inputs = make_inputs(config)
+    same_batch = make_inputs(config, InputShape(2, 7, 5))
+    assert list(dynamic_shapes(inputs, same_batch)["past_key_values"][0]) == [2]
+    with pytest.raises(ValueError, match="pass a cache whose layers are all filled"):
+        dynamic_shapes(inputs, make_inputs(config, with_cache=False))
 
 
 def test_inputs_are_drawn_from_their_seed():

@@ -16,8 +16,8 @@ from smallport.export.exporters import (
 )
 from smallport.export.report import STAGES
 from smallport.export.subject import SEEN, SEEN_WHOLE, make_subject
-from smallport.parity import copy_inputs, name_outputs, run_session
-from smallport.parity.closeness import difference
+from smallport.parity import copy_inputs, discrepancy, name_outputs, run_session
+from smallport.parity.inputs import text_inputs
 from smallport.sweep.mismatches import EXPLANATIONS, mismatches, unexplained
 from smallport.sweep.scoreboard import read_scoreboard
 from tests.sweep_helpers import report_with
@@ -71,8 +71,9 @@ def exported(tmp_path):
 
         def relative(ids, mask=None):
             mask = torch.ones_like(ids) if mask is None else mask
-            inputs = subject.inputs_of(ids, mask)
-            return difference(subject.run(inputs), name_outputs(run(copy_inputs(inputs)))).relative
+            inputs = subject.inputs_of(text_inputs(ids, mask))
+            actual = name_outputs(run(copy_inputs(inputs)))
+            return discrepancy(subject.run(inputs), actual).relative
 
         return relative
 

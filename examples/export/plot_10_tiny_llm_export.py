@@ -342,14 +342,19 @@ assert untrained.model.num_parameters() == PARAMETERS
 assert name_inputs(inputs)["past_key_values.0.key"].shape == (2, 1, 30, 96)
 
 # %%
-# The dynamic shapes say which axes of each input may change. They have the form that
-# the published page used: for the cache a list of two lists, keys and values, with one
-# entry for each layer. :func:`~smallport.tiny_llm.make_dynamic_shapes` derives them
-# from the configuration.
+# The dynamic shapes say which axes of each input may change.
+# :func:`~smallport.parity.dynamic_shapes` found them by comparing these inputs with
+# some of other sizes. The cache has a list, with an entry for the key and one for the
+# value of each layer. The published page wrote two lists, keys and values, and we begin
+# with that form.
 
 import pprint
 
-dynamic_shapes = untrained.dynamic_shapes
+flat_shapes = untrained.dynamic_shapes
+cache_shapes = flat_shapes["past_key_values"]
+dynamic_shapes = flat_shapes | {
+    "past_key_values": [cache_shapes[::2], cache_shapes[1::2]]
+}
 print(pprint.pformat(dynamic_shapes, width=90, sort_dicts=False))
 
 assert dynamic_shapes.keys() == inputs.keys()
@@ -521,15 +526,10 @@ def unflatten(tensors: Any, _context: None) -> DynamicCache:
 
 
 # %%
-# The shapes have to follow the tree. Ours are two lists, keys and values; ``flatten``
-# makes one list, in which keys and values alternate.
+# The shapes have to follow the tree. Those of the published page are two lists, keys
+# and values; ``flatten`` makes one list, in which keys and values alternate, as they do
+# in the shapes that came with the inputs.
 
-keys, values = dynamic_shapes["past_key_values"]
-flat_shapes = dynamic_shapes | {
-    "past_key_values": [
-        shape for layer in zip(keys, values, strict=True) for shape in layer
-    ]
-}
 print(flat_shapes["past_key_values"])
 
 assert len(flat_shapes["past_key_values"]) == len(flatten(inputs["past_key_values"])[0])

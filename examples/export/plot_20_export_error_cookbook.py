@@ -77,9 +77,9 @@ def show(message: str) -> None:
 
 # %%
 # Tiny-LLM comes with inputs: two texts, thirty tokens of each in the cache, three new
-# ones. Its dynamic shapes list the cache's keys and values apart. PyTorch wants one
-# flat list, as the second recipe will show, so make one now. The reference is another
-# model with the same weights.
+# ones. Its dynamic shapes list the cache's keys and values in turns. The second recipe
+# shows what happens to two lists, so make these as well. The reference is another model
+# with the same weights.
 
 from torch.export import Dim, export
 
@@ -91,10 +91,10 @@ model, inputs = untrained.model, untrained.inputs
 reference = untrained_tiny_llm().model
 
 cached = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC}  # batch and length of a key or a value
-nested_shapes = untrained.dynamic_shapes
-flat_shapes = nested_shapes | {"past_key_values": [cached, cached]}
+flat_shapes = untrained.dynamic_shapes
+nested_shapes = flat_shapes | {"past_key_values": [[cached], [cached]]}
 
-assert nested_shapes["past_key_values"] == [[cached], [cached]]
+assert flat_shapes["past_key_values"] == [cached, cached]
 
 # %%
 # A fix counts if the program computes what the model computes at shapes other than
@@ -200,7 +200,7 @@ with checks.raises(ValueError, match=announced) as failure:
         two_layers.model,
         (),
         copy_inputs(two_layers.inputs),
-        dynamic_shapes=two_layers.dynamic_shapes,
+        dynamic_shapes=flat_shapes | {"past_key_values": [[cached] * 2, [cached] * 2]},
     )
 show(failure.message)
 
@@ -213,12 +213,13 @@ show(failure.message)
 from torch.utils import _pytree as pytree
 
 leaves = pytree.tree_leaves(two_layers.inputs["past_key_values"])
-shapes = two_layers.dynamic_shapes | {"past_key_values": [cached] * len(leaves)}
+shapes = flat_shapes | {"past_key_values": [cached] * len(leaves)}
 program = export(
     two_layers.model, (), copy_inputs(two_layers.inputs), dynamic_shapes=shapes
 )
 
 assert len(leaves) == 4
+assert shapes == two_layers.dynamic_shapes
 deeper = untrained_tiny_llm(num_hidden_layers=2).model
 checks.check(
     "flat shapes: difference", difference(program, reference=deeper), at_most=1e-5

@@ -124,13 +124,14 @@ assert tokens.shape == (2, 32)
 # :func:`smallport.parity.greedy_decode` is the same loop for anything that can take a
 # step: the model, an exported program, an ONNX session. It also keeps a copy of all
 # that each step returned. Programs want their cache tensors even when no token is in
-# them, and :func:`~smallport.parity.empty_cache` makes such a cache, with tensors of
+# them, and :func:`~smallport.tiny_llm.empty_cache` makes such a cache, with tensors of
 # length zero.
 
 from collections.abc import Callable
 from typing import Any
 
-from smallport.parity import Decoding, empty_cache, greedy_decode
+from smallport.parity import Decoding, greedy_decode
+from smallport.tiny_llm import empty_cache
 
 
 def decode(step: Callable[[dict], Any], **options: Any) -> Decoding:
@@ -252,12 +253,6 @@ aside.enter_context(errors_only("transformers", "torch.onnx", "torch.export"))
 aside.enter_context(caches_unregistered())
 
 twin = untrained_tiny_llm(**VARIANT)
-keys, values = twin.dynamic_shapes["past_key_values"]
-dynamic_shapes = twin.dynamic_shapes | {
-    "past_key_values": [
-        shape for layer in zip(keys, values, strict=True) for shape in layer
-    ]
-}
 
 
 def export(
@@ -268,7 +263,7 @@ def export(
     return DynamoExporter().export(model, copy_inputs(inputs), config=config).program
 
 
-program = export(twin.model, twin.inputs, dynamic_shapes)
+program = export(twin.model, twin.inputs, twin.dynamic_shapes)
 module = program.module()
 
 assert twin.inputs["past_key_values"].get_seq_length() == 30
@@ -550,7 +545,7 @@ with warnings.catch_warnings(record=True) as caught:
     for kind, example in examples.items():
         broken = kind(configuration).eval()
         broken.load_state_dict(model.state_dict())
-        shapes = {name: dynamic_shapes[name] for name in example}
+        shapes = {name: twin.dynamic_shapes[name] for name in example}
         wrong[kind] = export(broken, example, shapes).module()
 
 assert not caught, [str(warning.message) for warning in caught]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from transformers.utils import logging as transformers_logging
 
 from smallport.parity.inputs import (
     DynamicShapes,
-    Inputs,
     InputShape,
-    make_dynamic_shapes,
-    make_inputs,
+    after_cache,
+    dynamic_shapes,
+    random_text,
 )
+from smallport.parity.names import Inputs
 
 PARAMETERS = 12_988_992
 """How many parameters the published Tiny-LLM has."""
@@ -45,8 +46,8 @@ class UntrainedTinyLLM:
         Keyword arguments of its forward method. The forward pass changes the cache among them:
         hand it a copy.
     dynamic_shapes
-        For each input the axes that may change; for the cache a list for the keys and a list for
-        the values, with one entry a layer.
+        For each input the axes that may change, as :func:`smallport.parity.dynamic_shapes` finds
+        them.
     configuration
         What the model was built from.
     """
@@ -173,18 +174,138 @@ def untrained_tiny_llm(
     torch.Size([2, 3, 100])
     """
     configuration = tiny_llm_config(dynamic_rope=dynamic_rope, **overrides)
-    inputs = make_inputs(
-        configuration,
-        shape,
-        with_cache=with_cache,
-        seed=seed,
-    )
+    inputs = make_inputs(configuration, shape, with_cache=with_cache, seed=seed)
+    larger = InputShape(shape.batch_size + 1, shape.cache_length + 1, shape.new_tokens + 1)
+    shapes = dynamic_shapes(inputs, _inputs(configuration, larger, with_cache, seed))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = transformers.LlamaForCausalLM(configuration)
     model.train(mode=False)
-    shapes = make_dynamic_shapes(configuration, with_cache=with_cache)
     return UntrainedTinyLLM(model, inputs, shapes, configuration)
+
+
+def make_inputs(
+    configuration: transformers.LlamaConfig,
+    shape: InputShape = InputShape(),  # noqa: B008 - it is frozen
+    *,
+    with_cache: bool = True,
+    seed: int = 0,
+) -> Inputs:
+    """Make random inputs of a Llama model's forward method, as a step of generation sees them.
+
+    Parameters
+    ----------
+    configuration
+        Of the model.
+    shape
+        Their sizes. Padding stands in the cache, where the mask hides it; positions count from the
+        first real token.
+    with_cache
+        Whether the inputs hold a cache. Without one, ``cache_length`` is ignored and the new tokens
+        are the beginning of the text.
+    seed
+        Of the random tokens and cache; the global generator is left alone.
+
+    Returns
+    -------
+    dict
+        ``input_ids`` and ``position_ids`` of shape ``(batch, new)`` and ``attention_mask`` of shape
+        ``(batch, cache + new)``, all ``int64``; and, with a cache, ``past_key_values``, a
+        :class:`transformers.DynamicCache` whose key and value tensors have the shape ``(batch,
+        key-value heads, cache, head size)``.
+
+    Raises
+    ------
+    ValueError
+        When a size is not a positive integer, there is more padding than the cache holds, or the
+        text is longer than the model's ``max_position_embeddings``.
+
+    Examples
+    --------
+    >>> inputs = make_inputs(tiny_llm_config(), InputShape(3, cache_length=7, new_tokens=5))
+    >>> {name: tuple(inputs[name].shape) for name in ("input_ids", "attention_mask")}
+    {'input_ids': (3, 5), 'attention_mask': (3, 12)}
+    >>> inputs["past_key_values"].layers[0].keys.shape
+    torch.Size([3, 1, 7, 96])
+    """
+    _require_positive("batch_size", shape.batch_size)
+    _require_positive("new_tokens", shape.new_tokens)
+    if with_cache:
+        _require_positive(
+            "cache_length", shape.cache_length, "with_cache=False makes inputs without one"
+        )
+    past = shape.cache_length if with_cache else 0
+    length = past + shape.new_tokens
+    if length > configuration.max_position_embeddings:
+        raise ValueError(
+            f"make_inputs: {past} tokens in the cache and {shape.new_tokens} new ones make "
+            f"{length}, and the model has {configuration.max_position_embeddings} positions "
+            "(max_position_embeddings); ask for fewer tokens or override the configuration"
+        )
+    if not 0 <= shape.padding <= past:
+        raise ValueError(
+            f"make_inputs: padding must be between 0 and the {past} tokens in the cache, not "
+            f"{shape.padding}; a longer cache_length makes room for more"
+        )
+    return _inputs(configuration, shape, with_cache, seed)
+
+
+def _require_positive(name: str, value: int, way_out: str = "") -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        hint = f"; {way_out}" if way_out else ""
+        raise ValueError(f"make_inputs: {name} must be a positive integer, not {value!r}{hint}")
+
+
+def _inputs(
+    configuration: transformers.LlamaConfig,
+    shape: InputShape,
+    with_cache: bool,  # noqa: FBT001 - as make_inputs has it
+    seed: int,
+) -> Inputs:
+    if not with_cache:
+        return random_text(configuration.vocab_size, replace(shape, cache_length=0), seed=seed)
+    text = random_text(configuration.vocab_size, shape, seed=seed)
+    cache = _random_cache(configuration, shape.batch_size, shape.cache_length, seed)
+    return after_cache(text, shape.cache_length) | {"past_key_values": cache}
+
+
+def empty_cache(
+    configuration: transformers.LlamaConfig, batch_size: int
+) -> transformers.DynamicCache:
+    """Make the cache of a text's first step: all its tensors, with no token in them.
+
+    A model makes do with a cache without tensors. A program that was exported with a cache wants as
+    many tensors as ever, of length zero.
+
+    Parameters
+    ----------
+    configuration
+        Of the model.
+    batch_size
+        How many texts.
+
+    Examples
+    --------
+    >>> empty_cache(tiny_llm_config(), batch_size=2).layers[0].keys.shape
+    torch.Size([2, 1, 0, 96])
+    """
+    return _random_cache(configuration, batch_size, 0, seed=0)
+
+
+def _random_cache(
+    configuration: transformers.LlamaConfig, batch_size: int, length: int, seed: int
+) -> transformers.DynamicCache:
+    generator = torch.Generator().manual_seed(seed)
+    heads = configuration.num_key_value_heads or configuration.num_attention_heads
+    head_size = configuration.head_dim or (
+        configuration.hidden_size // configuration.num_attention_heads
+    )
+    sizes = (batch_size, heads, length, head_size)
+    cache = transformers.DynamicCache()
+    for layer in range(configuration.num_hidden_layers):
+        keys = torch.randn(sizes, generator=generator)
+        cache.update(keys, torch.randn(sizes, generator=generator), layer)
+    return cache
 
 
 def write_checkpoint(folder: str | Path, lines: Iterable[str], *, seed: int = 0) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from torch import nn
 
-from smallport.export.findings import Finding, StageFailure
+from smallport.export.comparisons import Finding, StageFailure
 from smallport.export.recipes import error_text, recipe_for
 from smallport.export.report import STAGES, ExportReport, StageReport, versions_used
-from smallport.parity.inputs import Inputs
+from smallport.parity.names import Inputs
 
 
 def check_export(

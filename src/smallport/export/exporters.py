@@ -20,8 +20,8 @@ from transformers.exporters.exporter_onnx import OnnxExporter
 from smallport.display import errors_only
 from smallport.export.registry import caches_unregistered
 from smallport.export.subject import Subject
-from smallport.parity.inputs import Inputs, copy_inputs
-from smallport.parity.names import name_inputs
+from smallport.parity.inputs import copy_inputs
+from smallport.parity.names import Inputs, name_inputs
 from smallport.parity.session import Session
 
 

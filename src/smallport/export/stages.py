@@ -15,8 +15,12 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from smallport.export import exporters as programs
-from smallport.export.comparisons import compare_decoding, compare_shapes
-from smallport.export.findings import Finding, StageFailure
+from smallport.export.comparisons import (
+    Finding,
+    StageFailure,
+    compare_decoding,
+    compare_shapes,
+)
 from smallport.export.recipes import error_text
 from smallport.export.subject import (
     CACHE,
@@ -28,13 +32,9 @@ from smallport.export.subject import (
     Subject,
     make_subject,
 )
-from smallport.parity.closeness import (
-    difference,
-    require_that_differences_are_noticed,
-    worst,
-)
-from smallport.parity.inputs import Inputs, InputShape
-from smallport.parity.names import name_inputs
+from smallport.parity.closeness import discrepancy, self_test, worst_of
+from smallport.parity.inputs import InputShape, random_text
+from smallport.parity.names import Inputs, name_inputs
 from smallport.parity.session import Session, run_session
 
 
@@ -42,7 +42,7 @@ class ExportCheck:
     """One model on its way through the stages, each of which builds on those before it.
 
     A method for each stage returns what it found, or raises
-    :class:`smallport.export.findings.StageFailure` or whatever goes wrong.
+    :class:`smallport.export.comparisons.StageFailure` or whatever goes wrong.
 
     Parameters
     ----------
@@ -91,10 +91,10 @@ class ExportCheck:
         result = subject.run(self.example)
         if not all(bool(tensor.isfinite().all()) for tensor in result.values()):
             raise StageFailure("what it returns is not finite, so there is nothing to compare with")
-        again = difference(result, subject.run(self.example), "the second of two equal calls")
+        again = discrepancy(result, subject.run(self.example), "the second of two equal calls")
         if not again.tolerable:
             raise StageFailure("two calls with the same inputs return different results", again)
-        require_that_differences_are_noticed(result)
+        self_test(result)
         return Finding(f"{subject.state}; {_about_cache(subject)}; {_about_mask(subject)}")
 
     def exported(self) -> Finding:
@@ -148,7 +148,7 @@ class ExportCheck:
         compared = compare_shapes(self.subject, run, self._unseen())
         decoded = compare_decoding(self.subject, run)
         differences = [one.difference for one in (compared, decoded) if one.difference]
-        return Finding(f"{compared.found}; {decoded.found}", worst(differences))
+        return Finding(f"{compared.found}; {decoded.found}", worst_of(differences))
 
     def _open(self) -> Session:
         return programs.open_session(self._file)
@@ -164,9 +164,7 @@ class ExportCheck:
 
     def _unseen(self) -> list[InputShape]:
         """List the shapes to compare at, without that of the example."""
-        batch_size, new_tokens = self.example["input_ids"].shape
-        past = self.example[CACHE].get_seq_length() if self.subject.cached else 0
-        seen = InputShape(batch_size, past, new_tokens)
+        seen = self.subject.shape_of(self.example)
         shapes = dict.fromkeys(map(self.subject.fit, UNSEEN))
         return [shape for shape in shapes if replace(shape, padding=0) != seen]
 
@@ -200,13 +198,10 @@ def _about_cache(subject: Subject) -> str:
     if not subject.cached:
         return "it is exported without, so each call reads the whole text"
     shape = subject.fit(SEEN)
-    generator = torch.Generator().manual_seed(0)
-    sizes = (shape.batch_size, shape.cache_length + shape.new_tokens)
-    ids = torch.randint(subject.vocab_size, sizes, generator=generator)
-    mask = torch.ones_like(ids)
-    whole = subject.run(subject.inputs_of(ids, mask))["logits"][:, shape.cache_length :]
-    continued = subject.run(subject.inputs_of(ids, mask, past=shape.cache_length))["logits"]
-    apart = difference({"logits": whole}, {"logits": continued})
+    text = random_text(subject.vocab_size, shape)
+    whole = subject.run(subject.inputs_of(text))["logits"][:, shape.cache_length :]
+    continued = subject.run(subject.inputs_of(text, past=shape.cache_length))["logits"]
+    apart = discrepancy({"logits": whole}, {"logits": continued})
     if apart.tolerable:
         return "with its cache it computes what it computes without"
     return f"with its cache its logits change by {apart.relative:.2g}, which is the model's doing"
@@ -221,4 +216,4 @@ def _about_mask(subject: Subject) -> str:
     heeding, ignoring = (
         {"logits": subject.run(inputs)["logits"][:, -1]} for inputs in (padded, full)
     )
-    return f"it {'ignores' if difference(heeding, ignoring).tolerable else 'heeds'} its mask"
+    return f"it {'ignores' if discrepancy(heeding, ignoring).tolerable else 'heeds'} its mask"

@@ -13,8 +13,15 @@ from torch import Tensor, nn
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from smallport.export.recipes import error_text
-from smallport.parity.inputs import DynamicShapes, Inputs, InputShape, copy_inputs
-from smallport.parity.names import NamedTensors, listed, name_inputs, name_outputs
+from smallport.parity.inputs import (
+    DynamicShapes,
+    InputShape,
+    after_cache,
+    copy_inputs,
+    dynamic_shapes,
+    random_text,
+)
+from smallport.parity.names import Inputs, NamedTensors, listed, name_outputs
 
 TOKEN_INPUTS = ("input_ids", "attention_mask", "position_ids")
 """What a model may be given for each token; it is given those that its forward method names."""
@@ -82,8 +89,12 @@ class Subject:
 
     def run(self, inputs: Inputs) -> NamedTensors:
         """Run the model on a copy of some inputs, and name what it returns."""
+        return name_outputs(self.call(**copy_inputs(inputs)))
+
+    def call(self, **inputs: Any) -> Any:
+        """Call the model as it should be called."""
         with torch.no_grad():
-            return name_outputs(self.model(**copy_inputs(inputs), **self.flags))
+            return self.model(**inputs, **self.flags)
 
     def fit(self, shape: InputShape) -> InputShape:
         """Shorten a shape to what the model takes; without a cache, all tokens are new."""
@@ -104,81 +115,33 @@ class Subject:
         seed
             Of the tokens.
         """
-        generator = torch.Generator().manual_seed(seed)
-        sizes = (shape.batch_size, shape.cache_length + shape.new_tokens)
-        ids = torch.randint(self.vocab_size, sizes, generator=generator)
-        mask = torch.ones_like(ids)
-        mask[0, : shape.padding] = 0
-        return self.inputs_of(ids, mask, past=shape.cache_length)
+        text = random_text(self.vocab_size, shape, seed=seed)
+        return self.inputs_of(text, past=shape.cache_length)
 
-    def inputs_of(self, ids: Tensor, mask: Tensor, *, past: int = 0) -> Inputs:
-        """Make the inputs that continue a text after some tokens, which are in the cache then.
-
-        Parameters
-        ----------
-        ids, mask
-            Of the whole text, of shape ``(batch, length)``.
-        past
-            How many of its tokens are in the cache.
-        """
-        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        values = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
-        text = {name: values[name] for name in self.token_inputs}
+    def inputs_of(self, text: Inputs, *, past: int = 0) -> Inputs:
+        """Make the inputs that continue a text after some tokens, which are in the cache then."""
+        text = {name: text[name] for name in self.token_inputs}
         if not self.cached:
             return text
         # To fill a cache takes a token; an empty one has it cut off again.
         beginning = {name: value[:, : max(past, 1)].contiguous() for name, value in text.items()}
         cache = transformers.DynamicCache()
-        with torch.no_grad():
-            self.model(**beginning, **{CACHE: cache}, **self.flags)
+        self.call(**beginning, **{CACHE: cache})
         if past == 0:
             cache.crop(-1)
-        new = {
-            name: value if name == "attention_mask" else value[:, past:].contiguous()
-            for name, value in text.items()
-        }
-        return new | {CACHE: cache}
+        return after_cache(text, past) | {CACHE: cache}
 
     def dynamic_shapes(self, example: Inputs) -> DynamicShapes:
-        """Find the axes that change from one call to the next, by comparing inputs of two shapes.
+        """Find the axes in which the inputs that a program is exported with may change."""
+        seen = self.shape_of(example)
+        other = InputShape(seen.batch_size + 1, seen.cache_length + 7, seen.new_tokens + 2)
+        return dynamic_shapes(example, self.make_inputs(self.fit(other)))
 
-        Parameters
-        ----------
-        example
-            The inputs that a program is exported with.
-
-        Returns
-        -------
-        dict
-            As :func:`torch.export.export` wants it; for the cache, one flat list.
-        """
-        seen = name_inputs(example)
-        batch_size, new_tokens = example["input_ids"].shape
-        past = 0
-        if self.cached:
-            past = example[CACHE].get_seq_length()
-        other = self.fit(InputShape(batch_size + 1, past + 7, new_tokens + 2))
-        others = name_inputs(self.make_inputs(other))
-        if seen.keys() != others.keys():
-            raise ValueError(
-                f"the inputs hold {listed(seen)} at one shape and {listed(others)} at another; "
-                "pass a cache whose layers are all filled"
-            )
-        axes = {name: _changing_axes(seen[name], others[name]) for name in seen}
-        shapes: DynamicShapes = {name: axes[name] for name in self.token_inputs}
-        if self.cached:
-            shapes[CACHE] = [axes[name] for name in axes if name.startswith(f"{CACHE}.")]
-        return shapes
-
-
-def _changing_axes(one: Tensor, other: Tensor) -> dict[int, Any]:
-    """Mark the axes in which two tensors differ in size."""
-    sizes = zip(one.shape, other.shape, strict=True)
-    return {
-        axis: torch.export.Dim.DYNAMIC
-        for axis, (size, wanted) in enumerate(sizes)
-        if size != wanted
-    }
+    def shape_of(self, inputs: Inputs) -> InputShape:
+        """Read the sizes of some inputs, padding aside."""
+        batch_size, new_tokens = inputs["input_ids"].shape
+        past = inputs[CACHE].get_seq_length() if self.cached else 0
+        return InputShape(batch_size, past, new_tokens)
 
 
 def make_subject(model: nn.Module, inputs: Inputs | None = None) -> Subject:

@@ -1,20 +1,10 @@
 """Run a program beside the model that it came from, and compare what they return."""
 
-from smallport.parity.compare import (
-    Discrepancy,
-    compare,
-    discrepancies_table,
-    discrepancy,
-    worst_of,
-)
-from smallport.parity.decoding import (
-    Decoding,
-    compare_decodings,
-    empty_cache,
-    greedy_decode,
-)
-from smallport.parity.inputs import DynamicShapes, Inputs, InputShape, copy_inputs
-from smallport.parity.names import NamedTensors, name_inputs, name_outputs, name_tensors
+from smallport.parity.closeness import Discrepancy, discrepancy, worst_of
+from smallport.parity.compare import compare, discrepancies_table
+from smallport.parity.decoding import Decoding, compare_decodings, greedy_decode
+from smallport.parity.inputs import DynamicShapes, InputShape, copy_inputs, dynamic_shapes
+from smallport.parity.names import Inputs, NamedTensors, name_inputs, name_outputs, name_tensors
 from smallport.parity.session import run_session
 
 __all__ = [
@@ -29,7 +19,7 @@ __all__ = [
     "copy_inputs",
     "discrepancies_table",
     "discrepancy",
-    "empty_cache",
+    "dynamic_shapes",
     "greedy_decode",
     "name_inputs",
     "name_outputs",

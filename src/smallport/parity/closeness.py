@@ -1,16 +1,15 @@
-"""Say how far two results are apart, measured by how large their numbers are, and where."""
+"""Say how far two results are apart, in absolute numbers and by the size of their tensors."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from smallport.parity.compare import discrepancy
-from smallport.parity.names import NamedTensors
+from smallport.parity.names import NamedTensors, listed
 
 TOLERANCE = 1e-4
 """The largest relative difference that is put down to rounding.
@@ -29,20 +28,69 @@ NEVER = 1e30
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The largest difference between two results, and where it is.
+class Discrepancy:
+    """How far two results of the same call are apart.
 
     Parameters
     ----------
-    relative
-        The difference of the two elements, as a share of the largest element of their tensor; NaN
-        where one of the elements is none.
-    where
-        The tensor, the element, the two numbers, and the inputs that they were computed from.
+    by_tensor
+        For each tensor, by its name, the largest absolute difference between two elements; NaN
+        where either holds one. Zero means equal in every element.
+    shares
+        The same as a share of the largest element of the tensor.
+    places
+        Where each of these differences is: the element, the two numbers, and the inputs.
+
+    Examples
+    --------
+    >>> discrepancy = Discrepancy({"logits": 1e-7, "present.0.key": 0.0, "present.0.value": 0.5})
+    >>> discrepancy.largest(), discrepancy.worst()
+    (0.5, 'present.0.value')
+    >>> discrepancy.largest("logits")
+    1e-07
     """
 
-    relative: float
-    where: str
+    by_tensor: Mapping[str, float]
+    shares: Mapping[str, float] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    def largest(self, group: str = "") -> float:
+        """Look up the largest difference, of all tensors or of those of one group.
+
+        Parameters
+        ----------
+        group
+            The first part of the tensors' names, such as ``logits`` or ``present``.
+
+        Raises
+        ------
+        KeyError
+            When there is no such tensor: nothing was compared.
+        """
+        return self.by_tensor[self.worst(group)]
+
+    def worst(self, group: str = "") -> str:
+        """Name the tensor that differs most, of all or of one group.
+
+        Raises
+        ------
+        KeyError
+            When there is no such tensor: nothing was compared.
+        """
+        names = [name for name in self.by_tensor if group in ("", group_of(name))]
+        if not names:
+            raise KeyError(f"no tensor of {group!r} was compared, only {listed(self.by_tensor)}")
+        return max(names, key=lambda name: _nan_last(self.by_tensor[name]))
+
+    @property
+    def relative(self) -> float:
+        """The largest share of all tensors: a size in which small and large ones compare."""
+        return max(self.shares.values(), key=_nan_last)
+
+    @property
+    def where(self) -> str:
+        """The place of the largest share; empty where nothing differs."""
+        return self.places[max(self.shares, key=lambda name: _nan_last(self.shares[name]))]
 
     @property
     def tolerable(self) -> bool:
@@ -50,11 +98,14 @@ class Difference:
         return self.relative <= TOLERANCE
 
     def __str__(self) -> str:
-        return f"largest relative difference {self.relative:.2g}"
+        largest = self.largest()
+        return (
+            f"largest difference {largest:.3g}, in {self.worst()}" if largest else "no difference"
+        )
 
 
-def difference(expected: NamedTensors, actual: NamedTensors, inputs: str = "") -> Difference:
-    """Find the element of all tensors in which two results differ most.
+def discrepancy(expected: NamedTensors, actual: NamedTensors, inputs: str = "") -> Discrepancy:
+    """Compare two results, tensor by tensor.
 
     Parameters
     ----------
@@ -65,45 +116,55 @@ def difference(expected: NamedTensors, actual: NamedTensors, inputs: str = "") -
 
     Returns
     -------
-    Difference
-        The largest, tensors of all sizes on the same scale.
+    Discrepancy
+        Zero means bit-equal, up to the sign of zero.
 
     Raises
     ------
     ValueError
-        When the tensors are not the same, or of other shapes or types; see
-        :func:`smallport.parity.discrepancy`.
+        When a tensor is missing, is there unasked, or has another shape or dtype, or when there are
+        no tensors: then there is nothing to subtract.
 
     Examples
     --------
     >>> expected = {"logits": torch.tensor([1.0, -4.0]), "present.0.key": torch.tensor([100.0])}
-    >>> found = difference(expected, expected | {"logits": torch.tensor([1.5, -4.0])}, "batch 1")
+    >>> found = discrepancy(expected, expected | {"logits": torch.tensor([1.5, -4.0])}, "batch 1")
+    >>> found.by_tensor
+    {'logits': 0.5, 'present.0.key': 0.0}
     >>> found.relative, found.where
     (0.125, 'logits[0] is 1.5 instead of 1 at batch 1')
     """
-    found = discrepancy(expected, actual)
-    shares = {
-        name: absolute / scale(expected[name]) if absolute else 0.0
-        for name, absolute in found.by_tensor.items()
-    }
-    name = max(shares, key=lambda name: math.inf if math.isnan(shares[name]) else shares[name])
-    if not shares[name]:
-        return Difference(0.0, "")
-    apart = (expected[name].double() - actual[name].double()).abs()
-    place = torch.unravel_index(apart.argmax(), apart.shape)
-    element = [int(index) for index in place]
-    wanted, got = float(expected[name][place]), float(actual[name][place])
-    where = f"{name}{element} is {got:.6g} instead of {wanted:.6g}"
-    return Difference(shares[name], f"{where} at {inputs}" if inputs else where)
+    if not expected or expected.keys() != actual.keys():
+        raise ValueError(
+            f"discrepancy: expected the tensors {listed(expected)}, found {listed(actual)}; "
+            "the program was exported from another model or with other output names"
+        )
+    for name, tensor in expected.items():
+        found = actual[name]
+        if (tensor.shape, tensor.dtype) != (found.shape, found.dtype):
+            raise ValueError(
+                f"discrepancy: {name} should have the shape {tuple(tensor.shape)} and hold "
+                f"{tensor.dtype}, and has the shape {tuple(found.shape)} and holds {found.dtype}; "
+                "a size was probably burnt into the program"
+            )
+    by_tensor, shares, places = {}, {}, {}
+    for name, tensor in expected.items():
+        apart = (tensor.double() - actual[name].double()).abs()  # NaN for infinity at once, too
+        largest = by_tensor[name] = float(apart.max()) if apart.numel() else 0.0
+        shares[name] = largest / scale(tensor) if largest else 0.0
+        places[name] = ""
+        if largest:
+            place = torch.unravel_index(apart.argmax(), apart.shape)
+            wanted, got = float(tensor[place]), float(actual[name][place])
+            element = [int(index) for index in place]
+            places[name] = f"{name}{element} is {got:.6g} instead of {wanted:.6g}"
+            places[name] += f" at {inputs}" if inputs else ""
+    return Discrepancy(by_tensor, shares, places)
 
 
-def worst(differences: Iterable[Difference]) -> Difference | None:
-    """Pick the largest of some differences, NaN before any number; None where there are none."""
-    return max(
-        differences,
-        key=lambda one: math.inf if math.isnan(one.relative) else one.relative,
-        default=None,
-    )
+def group_of(name: str) -> str:
+    """Take the first part of a tensor's name: ``logits`` or ``present``."""
+    return name.partition(".")[0]
 
 
 def scale(tensor: Tensor) -> float:
@@ -119,31 +180,58 @@ def scale(tensor: Tensor) -> float:
     return float(sizes.max()) if sizes.numel() else 1.0
 
 
-def require_that_differences_are_noticed(expected: NamedTensors) -> None:
-    """Change one element of each tensor, and look whether the comparison finds it intolerable.
+def _nan_last(difference: float) -> float:
+    """Make NaN the largest of all: it compares as false with everything, so max would lose it."""
+    return math.inf if math.isnan(difference) else difference
 
-    A comparison that finds nothing has to show that it can find something.
+
+def worst_of(discrepancies: Iterable[Discrepancy]) -> Discrepancy:
+    """Collect the largest difference of each tensor over several calls.
 
     Parameters
     ----------
-    expected
-        Some result; it is not changed.
+    discrepancies
+        At least one. NaN counts as larger than any number.
 
     Raises
     ------
-    RuntimeError
-        When a changed element goes unnoticed or is tolerated: no result of this check is worth
-        anything.
+    ValueError
+        When there are none: nothing was compared.
+
+    Examples
+    --------
+    >>> worst_of([Discrepancy({"logits": 0.1}), Discrepancy({"logits": 0.2})]).by_tensor
+    {'logits': 0.2}
+    """
+    by_tensor: dict[str, float] = {}
+    shares: dict[str, float] = {}
+    places: dict[str, str] = {}
+    for one in discrepancies:
+        for name, difference in one.by_tensor.items():
+            by_tensor[name] = max(by_tensor.get(name, 0.0), difference, key=_nan_last)
+        for name, share in one.shares.items():
+            if name not in shares or _nan_last(share) > _nan_last(shares[name]):
+                shares[name], places[name] = share, one.places[name]
+    if not by_tensor:
+        raise ValueError("worst_of: no differences, so nothing was compared; pass at least one")
+    return Discrepancy(by_tensor, shares, places)
+
+
+def self_test(expected: NamedTensors) -> None:
+    """Change one element of each tensor, and look whether the comparison finds it intolerable.
+
+    A comparison that finds nothing has to show that it can find something. Where a changed element
+    goes unnoticed, or is tolerated, this raises a RuntimeError.
     """
     for name, tensor in expected.items():
         if not tensor.is_floating_point() or not tensor.numel():
             continue
         changed = tensor.clone()
         changed.view(-1)[-1] += 2 * NOTICEABLE * scale(tensor)
-        found = difference(expected, expected | {name: changed})
+        found = discrepancy(expected, expected | {name: changed})
         if found.tolerable or not found.where.startswith(name):
             raise RuntimeError(
                 f"the comparison does not notice a changed element of {name}: it found {found} "
                 f"({found.where or 'nowhere'}), and tolerates {TOLERANCE:g}. Nothing that it "
-                "compares counts; is smallport.parity.compare changed?"
+                "compares counts; is smallport.parity.closeness changed?"
             )

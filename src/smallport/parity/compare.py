@@ -1,163 +1,24 @@
-"""Compare what an exporter made of a model with the model itself."""
+"""Run a model and what an exporter made of it side by side, and compare what they return."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, is_dataclass
 from typing import Any, TypeVar
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from smallport.parity.inputs import Inputs, copy_inputs
-from smallport.parity.names import NamedTensors, listed, name_outputs
+from smallport.parity.closeness import Discrepancy, discrepancy, group_of
+from smallport.parity.inputs import copy_inputs
+from smallport.parity.names import Inputs, NamedTensors, name_outputs
 
 Shape = TypeVar("Shape", bound=Hashable)
 """What says how large the inputs of a call are; an :class:`smallport.parity.InputShape`, say."""
 
-
-@dataclass(frozen=True)
-class Discrepancy:
-    """How far two results of the same call are apart.
-
-    Parameters
-    ----------
-    by_tensor
-        For each tensor, by its name, the largest absolute difference between two elements; NaN
-        where either holds one. Zero means equal in every element.
-
-    Examples
-    --------
-    >>> discrepancy = Discrepancy({"logits": 1e-7, "present.0.key": 0.0, "present.0.value": 0.5})
-    >>> discrepancy.largest(), discrepancy.worst()
-    (0.5, 'present.0.value')
-    >>> discrepancy.largest("logits")
-    1e-07
-    """
-
-    by_tensor: Mapping[str, float]
-
-    def largest(self, group: str = "") -> float:
-        """Look up the largest difference, of all tensors or of those of one group.
-
-        Parameters
-        ----------
-        group
-            The first part of the tensors' names, such as ``logits`` or ``present``.
-
-        Raises
-        ------
-        KeyError
-            When there is no such tensor: nothing was compared.
-        """
-        return self.by_tensor[self.worst(group)]
-
-    def worst(self, group: str = "") -> str:
-        """Name the tensor that differs most, of all or of one group.
-
-        Raises
-        ------
-        KeyError
-            When there is no such tensor: nothing was compared.
-        """
-        names = [name for name in self.by_tensor if group in ("", _group(name))]
-        if not names:
-            raise KeyError(f"no tensor of {group!r} was compared, only {listed(self.by_tensor)}")
-        return max(names, key=lambda name: _nan_last(self.by_tensor[name]))
-
-    def __str__(self) -> str:
-        largest = self.largest()
-        return (
-            f"largest difference {largest:.3g}, in {self.worst()}" if largest else "no difference"
-        )
-
-
-def discrepancy(expected: NamedTensors, actual: NamedTensors) -> Discrepancy:
-    """Compare two results, tensor by tensor.
-
-    Parameters
-    ----------
-    expected, actual
-        Results as :func:`smallport.parity.name_outputs` names them.
-
-    Returns
-    -------
-    Discrepancy
-        Zero means bit-equal, up to the sign of zero.
-
-    Raises
-    ------
-    ValueError
-        When a tensor is missing, is there unasked, or has another shape or dtype, or when there are
-        no tensors: then there is nothing to subtract.
-
-    Examples
-    --------
-    >>> expected = {"logits": torch.zeros(2), "present.0.key": torch.zeros(3)}
-    >>> discrepancy(expected, expected | {"present.0.key": torch.ones(3)}).by_tensor
-    {'logits': 0.0, 'present.0.key': 1.0}
-    """
-    if not expected or expected.keys() != actual.keys():
-        raise ValueError(
-            f"discrepancy: expected the tensors {listed(expected)}, found {listed(actual)}; "
-            "the program was exported from another model or with other output names"
-        )
-    for name, tensor in expected.items():
-        found = actual[name]
-        if (tensor.shape, tensor.dtype) != (found.shape, found.dtype):
-            raise ValueError(
-                f"discrepancy: {name} should have the shape {tuple(tensor.shape)} and hold "
-                f"{tensor.dtype}, and has the shape {tuple(found.shape)} and holds {found.dtype}; "
-                "a size was probably burnt into the program"
-            )
-    return Discrepancy(
-        {name: _largest_difference(tensor, actual[name]) for name, tensor in expected.items()}
-    )
-
-
-def _group(name: str) -> str:
-    return name.partition(".")[0]
-
-
-def _largest_difference(expected: Tensor, actual: Tensor) -> float:
-    """Largest absolute difference; NaN if one of the tensors holds NaN, or infinity at once."""
-    if expected.numel() == 0:
-        return 0.0
-    return float((expected.double() - actual.double()).abs().max())
-
-
-def _nan_last(difference: float) -> float:
-    """Make NaN the largest of all: it compares as false with everything, so max would lose it."""
-    return math.inf if math.isnan(difference) else difference
-
-
-def worst_of(discrepancies: Iterable[Discrepancy]) -> Discrepancy:
-    """Collect the largest difference of each tensor over several calls.
-
-    Parameters
-    ----------
-    discrepancies
-        At least one. NaN counts as larger than any number.
-
-    Raises
-    ------
-    ValueError
-        When there are none: nothing was compared.
-
-    Examples
-    --------
-    >>> worst_of([Discrepancy({"logits": 0.1}), Discrepancy({"logits": 0.2})])
-    Discrepancy(by_tensor={'logits': 0.2})
-    """
-    worst: dict[str, float] = {}
-    for one in discrepancies:
-        for name, difference in one.by_tensor.items():
-            worst[name] = max(worst.get(name, 0.0), difference, key=_nan_last)
-    if not worst:
-        raise ValueError("worst_of: no differences, so nothing was compared; pass at least one")
-    return Discrepancy(worst)
+TOKEN_AXES = {"logits": 1, "key": 2, "value": 2}
+"""Along which axis a tensor has a place for each token, by the last part of its name."""
 
 
 def compare(
@@ -166,8 +27,12 @@ def compare(
     shapes: Iterable[Shape],
     *,
     make_inputs: Callable[[Shape], Inputs],
+    errors: dict[Shape, Exception] | None = None,
 ) -> dict[Shape, Discrepancy]:
     """Run a model and what was exported from it at several shapes, and compare every tensor.
+
+    Logits and caches at the places of padding are left out: a token of padding attends to nothing,
+    so what comes out for it is undefined, and nobody reads it.
 
     Parameters
     ----------
@@ -181,6 +46,9 @@ def compare(
         The shapes to run at.
     make_inputs
         Makes the inputs of one shape.
+    errors
+        Where to put what ``run`` raises at a shape, or what keeps its result from being compared.
+        Left out, it is raised.
 
     Returns
     -------
@@ -203,10 +71,45 @@ def compare(
     found = {}
     for shape in shapes:
         inputs = make_inputs(shape)
+        mask = inputs.get("attention_mask")
         with torch.no_grad():
-            expected = name_outputs(reference(**copy_inputs(inputs)))
-            found[shape] = discrepancy(expected, name_outputs(run(copy_inputs(inputs))))
+            expected = without_padding(name_outputs(reference(**copy_inputs(inputs))), mask)
+            try:
+                actual = without_padding(name_outputs(run(copy_inputs(inputs))), mask)
+                found[shape] = discrepancy(expected, actual, str(shape))
+            except Exception as error:
+                if errors is None:
+                    raise
+                errors[shape] = error
     return found
+
+
+def without_padding(outputs: NamedTensors, mask: Tensor | None) -> NamedTensors:
+    """Put zeros where logits and caches belong to padding.
+
+    Parameters
+    ----------
+    outputs
+        What a call returned, as :func:`smallport.parity.name_outputs` names it.
+    mask
+        The attention mask of the call, of shape ``(batch, cache + new)``; None without padding.
+    """
+    if mask is None:
+        return outputs
+    return {name: _zeroed(name, tensor, mask == 0) for name, tensor in outputs.items()}
+
+
+def _zeroed(name: str, tensor: Tensor, padding: Tensor) -> Tensor:
+    """Put zeros at the places of padding, if the tensor has an axis of tokens."""
+    axis = TOKEN_AXES.get(name.rpartition(".")[2], tensor.dim())
+    if tensor.dim() <= axis or len(tensor) != len(padding):
+        return tensor
+    older = padding.shape[1] - tensor.shape[axis]  # a sliding window has dropped these
+    if older < 0:
+        return tensor
+    sizes = [1] * tensor.dim()
+    sizes[0], sizes[axis] = tensor.shape[0], tensor.shape[axis]
+    return tensor.masked_fill(padding[:, older:].reshape(sizes), 0)
 
 
 def discrepancies_table(discrepancies: Mapping[Shape, Discrepancy]) -> pd.DataFrame:
@@ -230,7 +133,7 @@ def discrepancies_table(discrepancies: Mapping[Shape, Discrepancy]) -> pd.DataFr
             if is_dataclass(shape) and not isinstance(shape, type)
             else {"shape": shape}
         )
-        groups = dict.fromkeys(_group(name) for name in one.by_tensor)
+        groups = dict.fromkeys(group_of(name) for name in one.by_tensor)
         differences = {f"difference of {group}": one.largest(group) for group in groups}
         worst = one.worst() if one.largest() != 0 else ""
         rows.append({**sizes, **differences, "worst tensor": worst})

@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import transformers  # whose classes are loaded where they are used, which takes seconds
 from torch import Tensor
 
-from smallport.parity.compare import Discrepancy, discrepancy
-from smallport.parity.inputs import Inputs
-from smallport.parity.names import NamedTensors, listed, name_outputs
-
-TOKEN_AXES = {"logits": 1, "key": 2, "value": 2}
-"""Along which axis a tensor has a place for each token, by the last part of its name."""
+from smallport.parity.closeness import TOLERANCE, Discrepancy, discrepancy, scale
+from smallport.parity.compare import without_padding
+from smallport.parity.names import Inputs, NamedTensors, listed, name_outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +50,11 @@ class Decoding:
         best, second = self.logits.topk(2).values.unbind(-1)
         return best - second
 
+    @property
+    def ties(self) -> Tensor:
+        """Where rounding may decide which token is chosen, of shape ``(batch, steps)``."""
+        return self.margins <= 2 * TOLERANCE * scale(self.logits)
+
 
 def greedy_decode(
     step: Callable[[Inputs], Any],
@@ -81,7 +82,8 @@ def greedy_decode(
     prompt
         Tokens to begin with, of shape ``(batch, length)``.
     cache
-        The cache of the first step, as :func:`smallport.parity.empty_cache` makes it. It is copied.
+        The cache of the first step, as :func:`smallport.tiny_llm.empty_cache` makes it; it is
+        copied.
     attention_mask
         Zero where the prompt is padding, which has to be on the left; ones if left out. Positions
         count from the first real token.
@@ -105,8 +107,7 @@ def greedy_decode(
 
     Examples
     --------
-    >>> from smallport.parity import empty_cache
-    >>> from smallport.tiny_llm import untrained_tiny_llm
+    >>> from smallport.tiny_llm import empty_cache, untrained_tiny_llm
     >>> untrained = untrained_tiny_llm(vocab_size=100)
     >>> prompt = torch.tensor([[1, 2, 3]])
     >>> cache = empty_cache(untrained.configuration, batch_size=1)
@@ -219,65 +220,7 @@ def compare_decodings(expected: Decoding, actual: Decoding) -> tuple[Discrepancy
         )
     prompt = mask.shape[1] - len(expected.steps) + 1
     return tuple(
-        discrepancy(without_padding(one, seen), without_padding(other, seen))
+        discrepancy(without_padding(one, seen), without_padding(other, seen), f"step {number}")
         for number, (one, other) in enumerate(zip(expected.steps, actual.steps, strict=True))
         for seen in [mask[:, : prompt + number]]
     )
-
-
-def without_padding(step: NamedTensors, mask: Tensor) -> NamedTensors:
-    """Put zeros where a step's logits and caches belong to padding.
-
-    Parameters
-    ----------
-    step
-        What a call returned, as :func:`smallport.parity.name_outputs` names it.
-    mask
-        The attention mask of the call, of shape ``(batch, cache + new)``.
-    """
-    return {name: _zeroed(name, tensor, mask == 0) for name, tensor in step.items()}
-
-
-def _zeroed(name: str, tensor: Tensor, padding: Tensor) -> Tensor:
-    """Put zeros at the places of padding, if the tensor has an axis of tokens."""
-    axis = TOKEN_AXES.get(name.rpartition(".")[2], tensor.dim())
-    if tensor.dim() <= axis or len(tensor) != len(padding):
-        return tensor
-    older = padding.shape[1] - tensor.shape[axis]  # a sliding window has dropped these
-    if older < 0:
-        return tensor
-    sizes = [1] * tensor.dim()
-    sizes[0], sizes[axis] = tensor.shape[0], tensor.shape[axis]
-    return tensor.masked_fill(padding[:, older:].reshape(sizes), 0)
-
-
-def empty_cache(
-    configuration: transformers.LlamaConfig, batch_size: int
-) -> transformers.DynamicCache:
-    """Make the cache of a text's first step: all its tensors, with no token in them.
-
-    A model makes do with a cache without tensors. A program that was exported with a cache wants as
-    many tensors as ever, of length zero.
-
-    Parameters
-    ----------
-    configuration
-        Of the model.
-    batch_size
-        How many texts.
-
-    Examples
-    --------
-    >>> from smallport.tiny_llm import tiny_llm_config
-    >>> empty_cache(tiny_llm_config(), batch_size=2).layers[0].keys.shape
-    torch.Size([2, 1, 0, 96])
-    """
-    heads = configuration.num_key_value_heads or configuration.num_attention_heads
-    head_size = configuration.head_dim or (
-        configuration.hidden_size // configuration.num_attention_heads
-    )
-    cache = transformers.DynamicCache()
-    for layer in range(configuration.num_hidden_layers):
-        nothing = torch.zeros(batch_size, heads, 0, head_size)
-        cache.update(nothing, nothing.clone(), layer)
-    return cache

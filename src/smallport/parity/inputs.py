@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import transformers  # whose classes are loaded where they are used, which takes seconds
+from torch import Tensor
 
-Inputs = dict[str, Any]
-"""What a forward method takes, by name: tensors, and a cache under ``past_key_values``."""
+from smallport.parity.names import Inputs, listed, name_inputs
 
 DynamicShapes = dict[str, Any]
 """Which axes of each input may change, in the words of :func:`torch.export.export`."""
@@ -42,131 +41,76 @@ class InputShape:
         return f"{sizes}, {self.padding} padded" if self.padding else sizes
 
 
-def make_inputs(
-    configuration: transformers.LlamaConfig,
-    shape: InputShape = InputShape(),
-    *,
-    with_cache: bool = True,
-    seed: int = 0,
-) -> Inputs:
-    """Make random inputs of a Llama model's forward method, as a step of generation sees them.
+def text_inputs(ids: Tensor, mask: Tensor) -> Inputs:
+    """Make the inputs of whole texts; positions count from the first token that is no padding."""
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    return {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+
+
+def random_text(vocab_size: int, shape: InputShape, *, seed: int = 0) -> Inputs:
+    """Draw random tokens, as many as there are in the cache and new ones together."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes = (shape.batch_size, shape.cache_length + shape.new_tokens)
+    ids = torch.randint(vocab_size, sizes, generator=generator)
+    mask = torch.ones_like(ids)
+    mask[0, : shape.padding] = 0
+    return text_inputs(ids, mask)
+
+
+def after_cache(text: Inputs, cache_length: int) -> Inputs:
+    """Leave out the tokens that are in the cache; only the mask still has a place for them."""
+    return {
+        name: value if name == "attention_mask" else value[:, cache_length:].contiguous()
+        for name, value in text.items()
+    }
+
+
+def dynamic_shapes(one: Inputs, other: Inputs) -> DynamicShapes:
+    """Find the axes that change from one call to the next, by comparing inputs of two shapes.
 
     Parameters
     ----------
-    configuration
-        Of the model.
-    shape
-        Their sizes. Padding stands in the cache, where the mask hides it; positions count from the
-        first real token.
-    with_cache
-        Whether the inputs hold a cache. Without one, ``cache_length`` is ignored and the new tokens
-        are the beginning of the text.
-    seed
-        Of the random tokens and cache; the global generator is left alone.
+    one, other
+        Inputs of the same model. An axis is dynamic where their sizes differ.
 
     Returns
     -------
     dict
-        ``input_ids`` and ``position_ids`` of shape ``(batch, new)`` and ``attention_mask`` of shape
-        ``(batch, cache + new)``, all ``int64``; and, with a cache, ``past_key_values``, a
-        :class:`transformers.DynamicCache` whose key and value tensors have the shape ``(batch,
-        key-value heads, cache, head size)``.
+        For each tensor its dynamic axes, as :func:`torch.export.export` wants them; for the cache,
+        one flat list with an entry for each key and each value.
 
     Raises
     ------
     ValueError
-        When a size is not a positive integer, there is more padding than the cache holds, or the
-        text is longer than the model's ``max_position_embeddings``.
+        When they do not hold the same tensors.
 
     Examples
     --------
-    >>> from smallport.tiny_llm import tiny_llm_config
-    >>> inputs = make_inputs(tiny_llm_config(), InputShape(3, cache_length=7, new_tokens=5))
-    >>> {name: tuple(inputs[name].shape) for name in ("input_ids", "attention_mask")}
-    {'input_ids': (3, 5), 'attention_mask': (3, 12)}
-    >>> inputs["past_key_values"].layers[0].keys.shape
-    torch.Size([3, 1, 7, 96])
+    >>> from smallport.tiny_llm import make_inputs, tiny_llm_config
+    >>> shapes = (InputShape(2, cache_length=30, new_tokens=3), InputShape(3, 31, 4))
+    >>> one, other = (make_inputs(tiny_llm_config(), shape) for shape in shapes)
+    >>> dynamic_shapes(one, other)["past_key_values"]
+    [{0: DimHint(DYNAMIC), 2: DimHint(DYNAMIC)}, {0: DimHint(DYNAMIC), 2: DimHint(DYNAMIC)}]
     """
-    _require_positive("batch_size", shape.batch_size)
-    _require_positive("new_tokens", shape.new_tokens)
-    if with_cache:
-        _require_positive(
-            "cache_length", shape.cache_length, "with_cache=False makes inputs without one"
-        )
-    past = shape.cache_length if with_cache else 0
-    length = past + shape.new_tokens
-    if length > configuration.max_position_embeddings:
+    tensors, others = name_inputs(one), name_inputs(other)
+    if tensors.keys() != others.keys():
         raise ValueError(
-            f"make_inputs: {past} tokens in the cache and {shape.new_tokens} new ones make "
-            f"{length}, and the model has {configuration.max_position_embeddings} positions "
-            "(max_position_embeddings); ask for fewer tokens or override the configuration"
+            f"the inputs hold {listed(tensors)} at one shape and {listed(others)} at another; "
+            "pass a cache whose layers are all filled"
         )
-    if not 0 <= shape.padding <= past:
-        raise ValueError(
-            f"make_inputs: padding must be between 0 and the {past} tokens in the cache, not "
-            f"{shape.padding}; a longer cache_length makes room for more"
-        )
-    generator = torch.Generator().manual_seed(seed)
-    tokens = (shape.batch_size, shape.new_tokens)
-    inputs: Inputs = {
-        "input_ids": torch.randint(configuration.vocab_size, tokens, generator=generator),
-        "attention_mask": torch.ones((shape.batch_size, length), dtype=torch.int64),
-        "position_ids": torch.arange(past, length).repeat(shape.batch_size, 1),
+    axes = {name: _changing_axes(tensors[name], others[name]) for name in tensors}
+    return {
+        name: axes[name]
+        if isinstance(value, Tensor)
+        else [axes[part] for part in axes if part.startswith(f"{name}.")]
+        for name, value in one.items()
     }
-    inputs["attention_mask"][0, : shape.padding] = 0
-    inputs["position_ids"][0] -= shape.padding
-    if with_cache:
-        heads = configuration.num_key_value_heads or configuration.num_attention_heads
-        head_size = configuration.head_dim or (
-            configuration.hidden_size // configuration.num_attention_heads
-        )
-        sizes = (shape.batch_size, heads, past, head_size)
-        cache = transformers.DynamicCache()
-        for layer in range(configuration.num_hidden_layers):
-            keys = torch.randn(sizes, generator=generator)
-            cache.update(keys, torch.randn(sizes, generator=generator), layer)
-        inputs["past_key_values"] = cache
-    return inputs
 
 
-def make_dynamic_shapes(
-    configuration: transformers.LlamaConfig, *, with_cache: bool = True
-) -> DynamicShapes:
-    """Say which axes of :func:`smallport.tiny_llm.make_inputs` change from one call to the next.
-
-    Parameters
-    ----------
-    configuration
-        Of the model.
-    with_cache
-        Whether the inputs hold a cache.
-
-    Returns
-    -------
-    dict
-        For each tensor the axes that are ``torch.export.Dim.DYNAMIC``. For the cache, a list of two
-        lists, keys and values, with one entry a layer.
-
-    Examples
-    --------
-    >>> from smallport.tiny_llm import tiny_llm_config
-    >>> shapes = make_dynamic_shapes(tiny_llm_config(num_hidden_layers=2))
-    >>> list(shapes["input_ids"]), [len(tensors) for tensors in shapes["past_key_values"]]
-    ([0, 1], [2, 2])
-    """
-    dynamic = torch.export.Dim.DYNAMIC
-    shapes: DynamicShapes = {
-        "input_ids": {0: dynamic, 1: dynamic},
-        "attention_mask": {0: dynamic, 1: dynamic},
-        "position_ids": {0: dynamic, 1: dynamic},
-    }
-    if with_cache:
-        layers = range(configuration.num_hidden_layers)
-        shapes["past_key_values"] = [
-            [{0: dynamic, 2: dynamic} for _ in layers],
-            [{0: dynamic, 2: dynamic} for _ in layers],
-        ]
-    return shapes
+def _changing_axes(one: Tensor, other: Tensor) -> dict[int, Any]:
+    """Mark the axes in which two tensors differ in size."""
+    sizes = enumerate(zip(one.shape, other.shape, strict=True))
+    return {axis: torch.export.Dim.DYNAMIC for axis, (here, there) in sizes if here != there}
 
 
 def copy_inputs(inputs: Inputs) -> Inputs:
@@ -181,10 +125,3 @@ def copy_inputs(inputs: Inputs) -> Inputs:
         As :func:`smallport.tiny_llm.make_inputs` gives them.
     """
     return copy.deepcopy(inputs)
-
-
-def _require_positive(name: str, value: int, way_out: str = "") -> None:
-    """Refuse a size that is not a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        hint = f"; {way_out}" if way_out else ""
-        raise ValueError(f"make_inputs: {name} must be a positive integer, not {value!r}{hint}")

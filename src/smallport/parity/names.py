@@ -10,7 +10,8 @@ import torch
 import transformers  # whose classes are loaded where they are used, which takes seconds
 from torch import Tensor
 
-from smallport.parity.inputs import Inputs
+Inputs = dict[str, Any]
+"""What a forward method takes, by name: tensors, and a cache under ``past_key_values``."""
 
 NamedTensors = dict[str, Tensor]
 """The tensors among inputs or outputs, each under a name of its own."""

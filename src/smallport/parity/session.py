@@ -8,8 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from smallport.parity.inputs import Inputs
-from smallport.parity.names import NamedTensors, listed, name_inputs
+from smallport.parity.names import Inputs, NamedTensors, listed, name_inputs
 
 
 class Session(Protocol):

@@ -9,8 +9,9 @@ def apply():
     compare = sys.modules["smallport.parity.compare"]
     exact = compare.discrepancy
 
-    def rounded(expected, actual):
-        found = exact(expected, actual).by_tensor
-        return Discrepancy({name: round(number, 5) for name, number in found.items()})
+    def rounded(*arguments):
+        found = exact(*arguments)
+        by_tensor = {name: round(number, 5) for name, number in found.by_tensor.items()}
+        return Discrepancy(by_tensor, found.shares, found.places)
 
     compare.discrepancy = rounded
