@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from smallport.sweep.limits import end_with_parent
+from smallport.sweep.limits import exit_when_parent_dies
 
 
 def main(template, name, file, until):  # noqa: C901 - a case for each name
@@ -81,6 +81,6 @@ def hang():
 
 
 if __name__ == "__main__":
-    end_with_parent()
+    exit_when_parent_dies()
     _, template, name, file, _, until = sys.argv
     main(Path(template), name, file, until)

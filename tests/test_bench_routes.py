@@ -17,8 +17,8 @@ from smallport.bench.route_results import (
     read_results,
 )
 from smallport.bench.routes import measure_routes
-from smallport.measure import Ratio, Timing
 from smallport.quantize.routes import Route, prepared_module
+from smallport.timing import Ratio, Timing
 
 WORDS = 30
 
@@ -58,7 +58,7 @@ def worse(*_):
 
 
 ROUTES = (
-    Route("first", as_it_is, outlook="good"),
+    Route("first", as_it_is, maintenance="good"),
     Route("absent", as_it_is, packages=("no_such_package",)),
     Route("worse", worse),
 )
@@ -77,7 +77,7 @@ def test_every_route_is_measured_on_the_whole_text_by_one_thread(model, text):
     assert results.missing == {"absent": "not installed: no_such_package"}
     assert len(first.chunks.seconds) == len(first.words.seconds) == 2
     assert first.speedup == Ratio(1, 1, 1)
-    assert first.outlook == "good"
+    assert first.maintenance == "good"
     shapes = [shape for shape, _ in model.seen]
     whole, chunked, single = [(25, 1)] * 2 + [(10, 1)], [(25, 1), (5, 1)], [(1, 1)] * 5
     assert shapes[: 3 + 3 * 2 + 3 * 5] == whole + chunked * 3 + single * 3
@@ -103,7 +103,7 @@ def result(name, *, megabytes=100.0, loss=5.0, speedup=1.0, words=1.0):
         speedup=Ratio(speedup, speedup, speedup),
         words_speedup=Ratio(words, words, words),
         install_megabytes=12.5,
-        outlook="none",
+        maintenance="none",
     )
 
 
@@ -141,7 +141,7 @@ def test_the_table_has_a_row_a_route_and_says_why_one_is_missing():
     assert list(table["route"]) == ["floats", "fast", "small", "both", "absent"]
     assert list(table["times smaller"]) == ["1.00", "10.00", "8.00", "6.25", ""]
     assert list(table["change"]) == ["0.0000", "+0.2000", "+0.0090", "+0.0005", ""]
-    assert table["outlook"].iloc[-1] == "not installed: absent"
+    assert table["maintenance"].iloc[-1] == "not installed: absent"
 
 
 def test_goals_name_the_best_route_within_what_it_may_cost():

@@ -57,7 +57,7 @@ def write(file, rows):
 def test_a_kept_grid_comes_back_as_it_was(tmp_path):
     provenance, cells = read_grid(write(tmp_path / "kept.json", [asdict(CELL)]))
     assert cells == [CELL]
-    assert provenance.contradictions() == []
+    assert provenance.differences_from_here() == []
 
 
 @pytest.mark.parametrize(

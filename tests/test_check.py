@@ -9,7 +9,7 @@ from transformers import DynamicCache
 
 from smallport.export import STAGES, check_export, stages
 from smallport.export import exporters as programs
-from smallport.export.subject import UNSEEN, make_subject
+from smallport.export.under_test import TEST_SHAPES, examine_model
 from smallport.parity import Discrepancy, InputShape, closeness
 
 SIZE = 8
@@ -145,8 +145,8 @@ def test_a_model_that_does_not_go_on_from_its_cache_is_named():
 
 
 def test_the_shapes_are_what_they_are_said_to_be():
-    subject = make_subject(TinyModel())
-    shapes = [subject.fit(shape) for shape in UNSEEN]
+    under_test = examine_model(TinyModel())
+    shapes = [under_test.clamp(shape) for shape in TEST_SHAPES]
     assert len(set(shapes)) >= 6
     assert any(shape.batch_size == 1 for shape in shapes)
     assert any(shape.cache_length == 0 for shape in shapes)
@@ -154,7 +154,7 @@ def test_the_shapes_are_what_they_are_said_to_be():
     assert any(shape.cache_length > 100 for shape in shapes)
     assert any(shape.padding for shape in shapes)
     for shape in shapes:
-        inputs = subject.make_inputs(shape)
+        inputs = under_test.make_inputs(shape)
         assert inputs["input_ids"].shape == (shape.batch_size, shape.new_tokens)
         assert inputs["past_key_values"].layers[0].keys.shape[2] == shape.cache_length
         assert int((inputs["attention_mask"] == 0).sum()) == shape.padding
@@ -204,9 +204,9 @@ def test_a_model_in_a_coarse_type_or_in_training_is_refused():
 
 
 def test_inputs_say_how_the_model_is_called():
-    subject = make_subject(TinyModel())
+    under_test = examine_model(TinyModel())
     shape = InputShape(batch_size=3, cache_length=0, new_tokens=12)
-    inputs = subject.make_inputs(shape)
+    inputs = under_test.make_inputs(shape)
     del inputs["past_key_values"]
     report = check_export(TinyModel(), inputs, until="exported")
     assert "it is exported without" in report["ran"].found
@@ -280,10 +280,10 @@ def test_the_file_of_another_model_is_noticed(monkeypatch):
     monkeypatch.setattr(
         programs,
         "export_onnx",
-        lambda _model, _program, subject, example: translate(
+        lambda _model, _program, under_test, example: translate(
             TinyModel(seed=1),
-            programs.export_program(TinyModel(seed=1), subject, example),
-            subject,
+            programs.export_program(TinyModel(seed=1), under_test, example),
+            under_test,
             example,
         ),
     )

@@ -44,7 +44,7 @@ def test_nothing_is_lost_from_the_denominator(endings, unknown):
         more = ["failed"] if failed and passed < len(STAGES) else []
         reports.append(report_with(*["passed"] * passed, *more, name=str(number)))
     counts = count_stages(reports, len(endings) + unknown)
-    assert {one.of for one in counts} == {len(endings) + unknown}
+    assert {one.total for one in counts} == {len(endings) + unknown}
     assert {one.unknown for one in counts} == {unknown}
     passed = [one.passed for one in counts]
     assert passed == sorted(passed, reverse=True)

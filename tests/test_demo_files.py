@@ -26,7 +26,7 @@ def models(tmp_path_factory):
         torch.nn.init.normal_(model.decoder.weight, std=3)
     onnx_route.export_lstm(model, folder / "exported.onnx")
     onnx_route.fold_constants(folder / "exported.onnx", folder / "float.onnx")
-    onnx_route.dynamic_int8(folder / "float.onnx", folder / "int8.onnx")
+    onnx_route.quantize_file(folder / "float.onnx", folder / "int8.onnx")
     return folder
 
 

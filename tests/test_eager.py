@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from smallport import quantize
-from smallport.lstm import LSTMConfig, WordLanguageModel
+from smallport.lstm import PUBLISHED, LSTMConfig, WordLanguageModel
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def model():
 
 
 def test_lstm_and_decoder_are_quantized_and_the_original_is_left_alone(model):
-    quantized = quantize.dynamic_int8(model)
+    quantized = quantize.quantize_model(model)
     assert type(quantized.rnn) is torch.ao.nn.quantized.dynamic.LSTM
     assert type(quantized.decoder) is torch.ao.nn.quantized.dynamic.Linear
     assert type(quantized.encoder) is nn.Embedding
@@ -28,7 +28,7 @@ def test_quantized_model_answers_nearly_as_the_original(model):
     tokens = torch.randint(50, (7, 3), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected, _ = model(tokens, model.initial_state(3))
-        actual, _ = quantize.dynamic_int8(model)(tokens, model.initial_state(3))
+        actual, _ = quantize.quantize_model(model)(tokens, model.initial_state(3))
     assert (actual - expected).abs().max() < 0.02
     assert not torch.equal(actual, expected)
 
@@ -65,3 +65,17 @@ def test_a_build_without_engines_is_named(monkeypatch):
     monkeypatch.setattr(torch.backends, "quantized", Backend("none", ["none"]))
     with pytest.raises(RuntimeError, match=r"no engine .*supported_engines = \['none'\]"):
         quantize.ensure_engine()
+
+
+def test_size_is_that_of_the_saved_file(tmp_path):
+    model = nn.Linear(300, 200)
+    file = tmp_path / "model.pt"
+    torch.save(model.state_dict(), file)
+    assert quantize.state_dict_megabytes(model) * 1e6 == pytest.approx(file.stat().st_size, abs=500)
+
+
+def test_size_of_the_published_architecture():
+    with torch.device("meta"):
+        model = WordLanguageModel(33_278, PUBLISHED)
+    size = quantize.state_dict_megabytes(model.to_empty(device="cpu"))
+    assert size == pytest.approx(113.945, abs=0.01)

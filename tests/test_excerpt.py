@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from smallport.export import caches_unregistered, code_excerpt, input_shapes
+from smallport.export import code_excerpt, input_shapes, without_cache_pytrees
 from smallport.tiny_llm import make_inputs, untrained_tiny_llm
 
 SMALL = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
@@ -13,7 +13,7 @@ SMALL = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32, "num_hidd
 def program():
     untrained = untrained_tiny_llm(**SMALL)
     first = make_inputs(untrained.configuration, with_cache=False)
-    with torch.no_grad(), caches_unregistered():
+    with torch.no_grad(), without_cache_pytrees():
         return torch.export.export(untrained.model, (), kwargs=first | {"use_cache": False})
 
 

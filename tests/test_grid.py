@@ -111,8 +111,8 @@ def test_the_number_of_threads_is_put_back():
 
 def test_the_command_measures_what_it_is_told_and_writes_it(tmp_path, monkeypatch, route, capsys):
     made, _ = route
-    monkeypatch.setattr(grid, "eager_route", lambda _: made)
-    monkeypatch.setattr(grid, "onnx_route_in", lambda *_: made)
+    monkeypatch.setattr(grid, "eager_variants", lambda _: made)
+    monkeypatch.setattr(grid, "onnx_variants", lambda *_: made)
     monkeypatch.setattr(grid.lstm, "PUBLISHED", grid.lstm.LSTMConfig(4, 4, layers=1))
     file = tmp_path / "mine.json"
     options = ["--batches", "1", "2", "--lengths", "5", "--threads", "1", "--repeats", "3"]

@@ -24,7 +24,7 @@ def test_names_that_do_not_exist_are_not(name):
         ("py", "torch.Tensor", True),
         ("py", "torch.nope", False),
         ("std", "torch.Tensor", False),
-        ("py", "smallport.measure.state_dict_megabytes", False),
+        ("py", "smallport.quantize.state_dict_megabytes", False),
         ("py", "smallport.nope", False),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from smallport.export.report import STAGES
-from smallport.sweep.judge import Task, judge
+from smallport.sweep.judge import Task, check_in_process
 from smallport.sweep.limits import Limits
 from tests.sweep_helpers import stand_in, started
 
@@ -13,7 +13,7 @@ def verdict_on(tmp_path):
     """Give a function that finds out about an architecture by a process that stands in."""
 
     def verdict(name, until=STAGES[-1], **limits):
-        found = judge(Task(name, until, Limits(**limits), stand_in(tmp_path)))
+        found = check_in_process(Task(name, until, Limits(**limits), stand_in(tmp_path)))
         assert found.model_type == name
         assert started(tmp_path) == [name]
         return found

@@ -86,7 +86,7 @@ def test_threads_may_ask_at_once():
 
 
 def test_the_key_of_a_verdict_covers_the_whole_check():
-    covered = set(keys.import_closure(["smallport.sweep.one"]))
+    covered = set(keys.import_closure(["smallport.sweep.worker"]))
     assert covered >= {
         "smallport.export.stages",
         "smallport.parity.compare",

@@ -127,8 +127,8 @@ def test_stopping_kills_the_process_and_gives_no_ending():
 @LINUX
 def test_a_process_ends_when_the_one_that_started_it_is_killed():
     child = (
-        "import os, time\nfrom smallport.sweep.limits import end_with_parent\n"
-        "end_with_parent()\nprint(os.getpid(), flush=True)\ntime.sleep(600)"
+        "import os, time\nfrom smallport.sweep.limits import exit_when_parent_dies\n"
+        "exit_when_parent_dies()\nprint(os.getpid(), flush=True)\ntime.sleep(600)"
     )
     parent = (
         "import subprocess, sys\n"

@@ -144,7 +144,7 @@ def test_a_failure_is_printed_in_full_with_its_recipe():
         "AssertionError: Guard failed: x\nsecond line",
         "guard-refuses",
     )
-    lines = command.written(stage).splitlines()
+    lines = command.format_stage(stage).splitlines()
     assert lines[0].startswith("matches              FAILED   1.0 s  it fails at 1 of 7 shapes")
     assert "largest relative difference 0.25: logits[0, 0, 1] is 1 instead of 2" in lines[1]
     assert lines[-2].strip() == "second line"

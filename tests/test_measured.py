@@ -17,7 +17,7 @@ def test_results_come_back_with_their_provenance(tmp_path):
     assert kept.provenance.command == "python -m something"
     assert kept.provenance.versions["torch"] == torch.__version__.partition("+")[0]
     assert kept.provenance == measured.provenance("python -m something")
-    assert kept.provenance.contradictions() == []
+    assert kept.provenance.differences_from_here() == []
 
 
 def test_another_version_and_processor_are_named(tmp_path):
@@ -27,7 +27,7 @@ def test_another_version_and_processor_are_named(tmp_path):
     kept["provenance"]["versions"]["torch"] = "1.0"
     kept["provenance"]["machine"]["processor"] = "an abacus"
     file.write_text(json.dumps(kept))
-    versions, processor = measured.read(file).provenance.contradictions()
+    versions, processor = measured.read(file).provenance.differences_from_here()
     assert versions.startswith("torch 1.0 (here 2.")
     assert processor.startswith("an abacus (here ")
 

@@ -11,11 +11,11 @@ from smallport.export.exporters import (
     export_onnx,
     export_program,
     open_session,
+    quiet_exporters,
     save_onnx,
-    undisturbed,
 )
 from smallport.export.report import STAGES
-from smallport.export.subject import SEEN, SEEN_WHOLE, make_subject
+from smallport.export.under_test import examine_model
 from smallport.parity import copy_inputs, discrepancy, name_outputs, run_session
 from smallport.parity.inputs import text_inputs
 from smallport.sweep.mismatches import EXPLANATIONS, mismatches, unexplained
@@ -59,25 +59,25 @@ def exported(tmp_path):
 
     def export(model_type, *, onnx):
         model = tiny_model(model_type)
-        subject = make_subject(tiny_model(model_type))
-        example = subject.make_inputs(SEEN if subject.cached else SEEN_WHOLE)
+        under_test = examine_model(tiny_model(model_type))
+        example = under_test.make_inputs(under_test.export_shape)
         if onnx:
             file = tmp_path / "model.onnx"
-            save_onnx(export_onnx(model, None, subject, example), file)
+            save_onnx(export_onnx(model, None, under_test, example), file)
             run = functools.partial(run_session, open_session(file))
         else:
-            module = export_program(model, subject, example).module()
+            module = export_program(model, under_test, example).module()
             run = functools.partial(_called, module)
 
         def relative(ids, mask=None):
             mask = torch.ones_like(ids) if mask is None else mask
-            inputs = subject.inputs_of(text_inputs(ids, mask))
+            inputs = under_test.inputs_of(text_inputs(ids, mask))
             actual = name_outputs(run(copy_inputs(inputs)))
-            return discrepancy(subject.run(inputs), actual).relative
+            return discrepancy(under_test.run(inputs), actual).relative
 
         return relative
 
-    with undisturbed():
+    with quiet_exporters():
         yield export
 
 

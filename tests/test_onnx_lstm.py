@@ -11,7 +11,7 @@ from torch import nn
 
 from smallport import quantize
 from smallport.lstm import LSTMConfig, Vocabulary, WordLanguageModel, generate, losses
-from smallport.measure import int8_dot_products
+from smallport.machine import int8_dot_products
 from smallport.quantize import onnx as route
 
 WORDS = 50
@@ -34,7 +34,7 @@ def files(model, tmp_path_factory):
     named = {name: folder / f"{name}.onnx" for name in ("exported", "folded", "int8")}
     route.export_lstm(model, named["exported"])
     route.fold_constants(named["exported"], named["folded"])
-    route.dynamic_int8(named["folded"], named["int8"])
+    route.quantize_file(named["folded"], named["int8"])
     assert {file.name for file in folder.iterdir()} == {file.name for file in named.values()}
     return named
 
@@ -138,7 +138,7 @@ def test_weights_are_listed_by_size_and_add_up_to_the_file(files):
 
 
 def test_per_tensor_has_one_scale_a_weight(files, tmp_path):
-    route.dynamic_int8(files["folded"], tmp_path / "tensor.onnx", per_channel=False)
+    route.quantize_file(files["folded"], tmp_path / "tensor.onnx", per_channel=False)
 
     def scales(file):
         return [
@@ -155,18 +155,18 @@ def test_weights_that_are_not_folded_are_refused(unfolded, tmp_path, caplog):
     before = logging.getLogger().level
     target = tmp_path / "int8.onnx"
     with pytest.raises(ValueError, match=r"1 LSTM operators of unfolded\.onnx would stay in float"):
-        route.dynamic_int8(unfolded, target)
+        route.quantize_file(unfolded, target)
     assert not target.exists()
     assert caplog.text == ""
     assert logging.getLogger().level == before
     route.fold_constants(unfolded, tmp_path / "folded.onnx")
-    route.dynamic_int8(tmp_path / "folded.onnx", target)
+    route.quantize_file(tmp_path / "folded.onnx", target)
     assert route.operator_counts(target)["DynamicQuantizeLSTM"] == 1
 
 
 def test_a_quantized_model_is_refused(model, tmp_path):
     with pytest.raises(TypeError, match=r"is a torch\.ao\.nn\.quantized\.dynamic.*LSTM; export"):
-        route.export_lstm(quantize.dynamic_int8(model), tmp_path / "int8.onnx")
+        route.export_lstm(quantize.quantize_model(model), tmp_path / "int8.onnx")
 
 
 @pytest.mark.parametrize(

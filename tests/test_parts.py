@@ -22,12 +22,12 @@ def model():
 @pytest.fixture(scope="module")
 def onnx_folder(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("onnx")
-    return folder, parts.onnx_route_in(folder, model)
+    return folder, parts.onnx_variants(folder, model)
 
 
 @pytest.fixture
 def routes(model, onnx_folder):
-    return {"eager": parts.eager_route(model), "ONNX": onnx_folder[1]}
+    return {"eager": parts.eager_variants(model), "ONNX": onnx_folder[1]}
 
 
 def first(outputs):
@@ -87,7 +87,7 @@ def test_words_are_always_the_same_and_as_many_as_asked_for(model):
 def test_eager_pytorch_is_given_the_threads(model, monkeypatch):
     given = []
     monkeypatch.setattr(torch, "set_num_threads", given.append)
-    route = parts.eager_route(model)
+    route = parts.eager_variants(model)
     for threads in (2, 1):
         setting = Setting("LSTM", batch=1, length=1, threads=threads)
         route.float32(setting)

@@ -39,7 +39,7 @@ def test_no_quantity_can_be_broken_over_two_lines_or_has_an_e_in_its_number(valu
 
 @given(st.floats(min_value=1e-3, max_value=1e5))
 def test_what_is_written_is_close_to_the_number(value):
-    assert float(quantities.written(value).replace(",", "")) == pytest.approx(value, rel=5e-3)
+    assert float(quantities.format_number(value).replace(",", "")) == pytest.approx(value, rel=5e-3)
 
 
 def plain(text):
@@ -48,19 +48,19 @@ def plain(text):
 
 def test_a_fraction_of_a_size_is_what_was_saved():
     result = Result("int8 size, to float32", 0.6998, "", at_most=0.71)
-    assert plain(quantities.measured(result)) == "30 % smaller"
+    assert plain(quantities.describe_value(result)) == "30 % smaller"
     assert plain(quantities.claimed(result)) == "at least 29 % smaller"
 
 
 def test_a_size_that_hardly_differs_is_no_saving():
     result = Result("size now, to the kept size", 1.0, "", at_least=0.997, at_most=1.003)
-    assert quantities.measured(result) == "1"
+    assert quantities.describe_value(result) == "1"
     assert quantities.claimed(result) == "between 0.997 and 1.003"
 
 
 def test_a_share_is_a_percentage_however_small_it_is():
-    assert plain(quantities.measured(Result("gap, as a share", 9.1e-04, ""))) == "0.091 %"
-    assert plain(quantities.measured(Result("gap, as a share", 0.04, ""))) == "4 %"
+    assert plain(quantities.describe_value(Result("gap, as a share", 9.1e-04, ""))) == "0.091 %"
+    assert plain(quantities.describe_value(Result("gap, as a share", 0.04, ""))) == "4 %"
 
 
 def test_what_is_reported_claims_nothing():

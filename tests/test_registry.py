@@ -8,14 +8,14 @@ from torch.utils import _pytree as pytree
 from transformers import DynamicCache, StaticCache
 from transformers.exporters import exporter_dynamo
 
-from smallport.export import caches_unregistered, registering_module
+from smallport.export import pytree_owner, without_cache_pytrees
 
 EXPORTERS = "transformers.exporters.exporter_dynamo"
 
 
 @pytest.fixture(autouse=True)
 def _registry():
-    with caches_unregistered():
+    with without_cache_pytrees():
         yield
 
 
@@ -39,12 +39,12 @@ def test_what_was_registered_is_put_aside_and_put_back():
     exporter_dynamo.register_pytree_node(DynamicCache)
     register(StaticCache)
     before = tables()
-    with caches_unregistered():
-        assert registering_module(DynamicCache) is None
-        assert registering_module(StaticCache) is None
+    with without_cache_pytrees():
+        assert pytree_owner(DynamicCache) is None
+        assert pytree_owner(StaticCache) is None
         register()
-        assert registering_module(DynamicCache) == __name__
-    assert registering_module(DynamicCache) == EXPORTERS
+        assert pytree_owner(DynamicCache) == __name__
+    assert pytree_owner(DynamicCache) == EXPORTERS
     assert tables() == before
 
 
@@ -55,18 +55,18 @@ def test_what_the_block_registers_is_gone_after_it_even_if_it_fails():
         register()
         raise KeyError
 
-    with pytest.raises(KeyError), caches_unregistered():
+    with pytest.raises(KeyError), without_cache_pytrees():
         fail()
-    assert registering_module(DynamicCache) is None
+    assert pytree_owner(DynamicCache) is None
     assert tables() == before
 
 
 def test_classes_that_were_registered_without_a_name():
     register(name=None)
     register(StaticCache, name=None)
-    with caches_unregistered():
+    with without_cache_pytrees():
         register(name=None)
-    assert registering_module(DynamicCache) == registering_module(StaticCache) == __name__
+    assert pytree_owner(DynamicCache) == pytree_owner(StaticCache) == __name__
 
 
 def test_the_registry_of_optree_is_kept_in_step(monkeypatch):
@@ -78,7 +78,7 @@ def test_the_registry_of_optree_is_kept_in_step(monkeypatch):
     monkeypatch.setitem(sys.modules, "optree", optree)
     monkeypatch.setattr(pytree, "_cxx_pytree_exists", False)
     monkeypatch.setattr(pytree, "_cxx_pytree_imported", True)
-    with caches_unregistered():
+    with without_cache_pytrees():
         pass
     assert left == [((DynamicCache,), {"namespace": "torch"})]
 
@@ -87,5 +87,5 @@ def test_registrations_that_wait_for_optree_do_not_pile_up(monkeypatch):
     pending = [((DynamicCache, None, None), {}), ((int, None, None), {})]
     register()
     monkeypatch.setattr(pytree, "_cxx_pytree_pending_imports", pending)
-    with caches_unregistered():
+    with without_cache_pytrees():
         assert [entry[0][0] for entry in pending] == [int]

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from smallport.bench import roofline
 from smallport.bench.roofline import Limits, Work, decoder_work, lstm_work, model_work
 from smallport.lstm import PUBLISHED, LSTMConfig, WordLanguageModel
-from smallport.measure import Timing
+from smallport.timing import Timing
 
 CONFIG = LSTMConfig(embedding_size=24, hidden_size=16, layers=3)
 WORDS, BATCH, LENGTH = 70, 5, 7

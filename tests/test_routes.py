@@ -93,7 +93,7 @@ def test_names_of_routes_are_unique_and_the_first_is_the_model_in_floats():
     names = [route.name for route in ROUTES]
     assert len(set(names)) == len(names)
     assert names[0] == "eager float32"
-    assert all(route.outlook for route in ROUTES)
+    assert all(route.maintenance for route in ROUTES)
 
 
 def test_a_route_that_lacks_something_says_what(monkeypatch):

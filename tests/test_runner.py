@@ -12,7 +12,7 @@ import pytest
 from smallport.export.report import STAGES
 from smallport.sweep import runner
 from smallport.sweep.executors import SweepError, cluster, local
-from smallport.sweep.runner import alone, choose, sweep, to_run
+from smallport.sweep.runner import choose, locked, sweep, to_run
 from smallport.sweep.verdicts import Conditions, Verdicts
 from tests.sweep_helpers import stand_in, started
 
@@ -153,12 +153,12 @@ def test_killed_while_verdicts_come_in_it_loses_and_doubles_none(verdicts, tmp_p
 
 def test_two_sweeps_do_not_share_a_folder(verdicts):
     with (
-        alone(verdicts),
+        locked(verdicts),
         pytest.raises(SweepError, match=r"another sweep writes to .*results: wait for it"),
-        alone(verdicts),
+        locked(verdicts),
     ):
         pytest.fail("two sweeps at once")
-    with alone(verdicts):
+    with locked(verdicts):
         pass
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from smallport import measured
 from smallport.export.report import STAGES
-from smallport.sweep.scoreboard import comparable, contradictions, keep, read_scoreboard
+from smallport.sweep.scoreboard import comparable, contradictions, read_scoreboard, save
 from smallport.sweep.verdicts import Conditions, Verdict
 from tests.sweep_helpers import report_with
 
@@ -24,7 +24,7 @@ def file(tmp_path):
 def kept(file):
     """Keep what a sweep of two architectures found, and read it back."""
     reports = [report_with(*ALL, name="a"), report_with("passed", "failed", name="b")]
-    keep(file, ["a", "b"], reports, command="smallport sweep")
+    save(file, ["a", "b"], reports, command="smallport sweep")
     return read_scoreboard(file)
 
 
@@ -33,28 +33,28 @@ def test_what_was_kept_is_read_back(kept):
     assert kept.reports["a"] == report_with(*ALL, name="a")
     assert kept.provenance.command == "smallport sweep"
     assert [one.passed for one in kept.counts()] == [2, 1, 1, 1, 1, 1, 1, 1]
-    assert {one.of for one in kept.counts()} == {2}
+    assert {one.total for one in kept.counts()} == {2}
 
 
 def test_a_difference_that_is_no_number_is_kept(file):
     report = report_with("passed", "passed", "passed", "failed")
     stages = list(report.stages)
     stages[3] = replace(stages[3], largest_difference=math.nan)
-    keep(file, ["llama"], [replace(report, stages=tuple(stages))], command="")
+    save(file, ["llama"], [replace(report, stages=tuple(stages))], command="")
     difference = read_scoreboard(file).reports["llama"]["matches"].largest_difference
     assert math.isnan(difference)
 
 
 def test_an_architecture_without_a_report_is_not_left_out(file):
-    keep(file, ["a", "b", "c"], [report_with(*ALL, name="a")], command="")
+    save(file, ["a", "b", "c"], [report_with(*ALL, name="a")], command="")
     scoreboard = read_scoreboard(file)
     assert scoreboard.registered == ("a", "b", "c")
-    assert [(one.passed, one.unknown, one.of) for one in scoreboard.counts()] == [(1, 2, 3)] * 8
+    assert [(one.passed, one.unknown, one.total) for one in scoreboard.counts()] == [(1, 2, 3)] * 8
 
 
 def test_an_architecture_that_is_not_registered_is_refused(file):
-    with pytest.raises(ValueError, match="keep: b: registered by nothing"):
-        keep(file, ["a"], [report_with(*ALL, name="b")], command="")
+    with pytest.raises(ValueError, match="save: b: registered by nothing"):
+        save(file, ["a"], [report_with(*ALL, name="b")], command="")
     assert not file.exists()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import scoreboard
 from smallport.export.report import STAGES
-from smallport.sweep.scoreboard import keep
+from smallport.sweep.scoreboard import save
 from tests.sweep_helpers import report_with
 
 ALL = ["passed"] * len(STAGES)
@@ -28,7 +28,7 @@ def file(tmp_path):
         replace(report_with(*ALL[:3], "failed", name="c"), stages=tuple(diverging)),
     ]
     kept = tmp_path / "sweep.json"
-    keep(kept, ["a", "b", "c", "d"], reports, command="smallport sweep")
+    save(kept, ["a", "b", "c", "d"], reports, command="smallport sweep")
     return kept
 
 

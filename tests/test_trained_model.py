@@ -15,7 +15,7 @@ from smallport import keys, lstm
 from smallport.assets import Training, training
 from smallport.assets.training import trained_model
 from smallport.lstm import Corpus, Epoch
-from smallport.measure import this_machine
+from smallport.machine import this_machine
 from tests.asset_helpers import QUICK, TINY, error_of, files_of
 
 RECORD = Training(

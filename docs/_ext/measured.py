@@ -124,7 +124,7 @@ class Measured(SphinxDirective):
                 rows.append(
                     (
                         result.name,
-                        quantities.measured(result),
+                        quantities.describe_value(result),
                         quantities.claimed(result) or "reported, nothing claimed",
                         published.beside(result) if published else "",
                     )
@@ -149,7 +149,7 @@ class Measured(SphinxDirective):
                 raise self.error(
                     f"{page} measured nothing of the name {name!r}: see the names of its checks"
                 )
-            value = quantities.measured(result)
+            value = quantities.describe_value(result)
             rows.append((label, f"**{value}**", f":doc:`/gallery/{page}`"))
         return table(("what", "measured", "on the page"), rows, "What the pages measured")
 

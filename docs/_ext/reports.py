@@ -40,7 +40,7 @@ def issue_address(run: runs.Run, results: list[Result]) -> str:
     """
     if not (repository := os.environ.get(REPOSITORY)):
         return ""
-    checks = [f"- {one.name}: {quantities.measured(one)}" for one in results]
+    checks = [f"- {one.name}: {quantities.describe_value(one)}" for one in results]
     shown = len(checks)
     while True:
         left_out = [f"- and {len(checks) - shown} more"] if shown < len(checks) else []

@@ -72,7 +72,7 @@ def render(template: str, pages: Mapping[str, str], results: Path = RESULTS) -> 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["written"] = quantities.written
+    environment.filters["written"] = quantities.format_number
     passed = {
         report.name: sum(one.status == "passed" for one in report.stages)
         for report in kept.reports.values()

@@ -390,7 +390,7 @@ assert used["past_key_values"].get_seq_length() == 33
 # :class:`~transformers.DynamicCache`. PyTorch keeps that knowledge for the whole
 # process, and transformers' exporters, of which more below, add to it. If they ran
 # before this page in the same process, it is there already.
-# :func:`~smallport.export.caches_unregistered` puts it aside until the page ends.
+# :func:`~smallport.export.without_cache_pytrees` puts it aside until the page ends.
 # Until then, loggers report errors only.
 #
 # If anything else registered the class, this section would be out of date. That is the
@@ -401,9 +401,9 @@ from contextlib import ExitStack
 from transformers import DynamicCache
 
 from smallport.display import errors_only
-from smallport.export import caches_unregistered, registering_module
+from smallport.export import pytree_owner, without_cache_pytrees
 
-before = registering_module(DynamicCache)
+before = pytree_owner(DynamicCache)
 assert before in {None, "transformers.exporters.exporter_dynamo"}, (
     "DynamicCache is now registered by default, so the failure below no longer "
     "happens: rewrite this section"
@@ -414,9 +414,9 @@ quiet.enter_context(
     errors_only("transformers", "torch.onnx", "torch.export", "torch.fx")
 )
 registry = ExitStack()  # closed by the last cell
-registry.enter_context(caches_unregistered())
+registry.enter_context(without_cache_pytrees())
 
-assert registering_module(DynamicCache) is None
+assert pytree_owner(DynamicCache) is None
 
 # %%
 # :func:`smallport.checks.raises` announces a failure: this page goes red when the call
@@ -624,8 +624,8 @@ assert "llama" not in by_hand.graph_module.code.lower()
 # exporter registers stays registered; the last cell puts things back as they were.
 
 registry.close()
-registry.enter_context(caches_unregistered())
-assert registering_module(DynamicCache) is None
+registry.enter_context(without_cache_pytrees())
+assert pytree_owner(DynamicCache) is None
 
 # %%
 # The exporter takes the model, the inputs and a configuration.
@@ -642,7 +642,7 @@ program = exported.program
 print("inputs: ", *program.graph_signature.user_inputs)
 print("outputs:", *program.graph_signature.user_outputs)
 
-assert registering_module(DynamicCache) == "transformers.exporters.exporter_dynamo"
+assert pytree_owner(DynamicCache) == "transformers.exporters.exporter_dynamo"
 assert program.graph_signature.user_inputs == signature.user_inputs
 assert len(program.graph_signature.user_outputs) == len(signature.user_outputs)
 
@@ -1244,7 +1244,7 @@ registry.close()
 quiet.close()
 transformers.utils.logging.enable_progress_bar()
 
-assert registering_module(DynamicCache) == before
+assert pytree_owner(DynamicCache) == before
 
 # %%
 # What to read next

@@ -58,14 +58,14 @@ import torch
 from transformers import DynamicCache
 
 from smallport.display import errors_only
-from smallport.export import caches_unregistered, registering_module
+from smallport.export import pytree_owner, without_cache_pytrees
 
-before = registering_module(DynamicCache)
+before = pytree_owner(DynamicCache)
 restored_at_the_end = ExitStack()  # closed by the last cell
 restored_at_the_end.enter_context(
     errors_only("torch.export", "torch._export", "torch.fx")
 )
-restored_at_the_end.enter_context(caches_unregistered())
+restored_at_the_end.enter_context(without_cache_pytrees())
 torch.manual_seed(0)
 
 
@@ -166,7 +166,7 @@ from transformers.exporters.exporter_dynamo import register_cache_pytrees_for_mo
 register_cache_pytrees_for_model(model)
 tiny_program = export(model, (), copy_inputs(inputs), dynamic_shapes=flat_shapes)
 
-assert registering_module(DynamicCache) is not None
+assert pytree_owner(DynamicCache) is not None
 checks.check("cache registered: difference", difference(tiny_program), at_most=1e-5)
 other = untrained_tiny_llm(seed=1).model
 assert difference(tiny_program, reference=other) > 1e-2, "compare misses another model"
@@ -774,7 +774,7 @@ announced = "We ran into an error when deserializing the saved file."
 with (
     caught_logs("torch._export.serde.serialize") as fallbacks,
     caught_logs("torch.export") as records,
-    caches_unregistered(),
+    without_cache_pytrees(),
     checks.raises(RuntimeError, match=announced) as failure,
 ):
     torch.export.load(io.BytesIO(with_examples))
@@ -817,7 +817,7 @@ with tempfile.TemporaryDirectory() as folder:
     torch.export.save(tiny_program, file)
     with (
         caught_logs("torch._export.serde.serialize") as fallbacks,
-        caches_unregistered(),
+        without_cache_pytrees(),
     ):
         register_cache_pytrees_for_model(model)
         loaded = torch.export.load(file)
@@ -897,7 +897,7 @@ checks.check(
 plt.close("all")
 restored_at_the_end.close()
 
-assert registering_module(DynamicCache) == before
+assert pytree_owner(DynamicCache) == before
 
 # %%
 # What to read next

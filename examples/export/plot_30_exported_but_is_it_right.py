@@ -245,12 +245,12 @@ from contextlib import ExitStack
 from transformers.exporters import DynamoConfig, DynamoExporter
 
 from smallport.display import errors_only
-from smallport.export import caches_unregistered
+from smallport.export import without_cache_pytrees
 from smallport.parity import copy_inputs
 
 aside = ExitStack()  # closed by the last cell
 aside.enter_context(errors_only("transformers", "torch.onnx", "torch.export"))
-aside.enter_context(caches_unregistered())
+aside.enter_context(without_cache_pytrees())
 
 twin = untrained_tiny_llm(**VARIANT)
 
@@ -453,7 +453,7 @@ check("ONNX Runtime, late errors to early ones", growth, at_most=3)
 # claimed.
 
 from smallport.checks import report
-from smallport.measure import time_interleaved
+from smallport.timing import time_interleaved
 
 routes = {
     "eager": lambda inputs: model(**inputs),

@@ -104,7 +104,7 @@ failure = reports["rwkv"].failure()
 print(f"rwkv: failed in {failure.stage}")
 print(failure.error.splitlines()[0])
 
-assert {count.of for count in counts} == {len(chosen)}
+assert {count.total for count in counts} == {len(chosen)}
 assert passed["decodes"] == passed["ONNX"] == passed["ONNX Runtime matches"] == 0
 assert [name for name in chosen if reports[name].failure()] == ["rwkv"]
 assert failure.stage == "exported"
@@ -138,7 +138,7 @@ if same:
 stages = [count.stage for count in kept.counts()]
 passing = [count.passed for count in kept.counts()]
 assert passing == sorted(passing, reverse=True)
-assert {count.of for count in kept.counts()} == {len(kept.registered)}
+assert {count.total for count in kept.counts()} == {len(kept.registered)}
 
 # %%
 # As a picture:

@@ -263,7 +263,7 @@ if assets.profile() == "embedded":
 # :func:`smallport.assets.language_model` trains them if nobody has yet, and otherwise
 # takes them from the cache. Either way it returns the record of the training along with
 # the model: an :class:`~smallport.lstm.Epoch` for each reading of the text, the date,
-# and the :class:`~smallport.measure.Machine`. Published weights come without a record.
+# and the :class:`~smallport.machine.Machine`. Published weights come without a record.
 
 from smallport.checks import report
 

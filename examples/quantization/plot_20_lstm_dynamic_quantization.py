@@ -276,8 +276,7 @@ assert len(scales) == len(corpus.vocabulary)
 # :published:`113.944 MB` and :published:`79.738 MB`, can be claimed here without its
 # weights.
 
-from smallport.measure import state_dict_megabytes
-from smallport.quantize import dynamic_int8
+from smallport.quantize import quantize_model, state_dict_megabytes
 
 torch.manual_seed(0)
 published = lstm.WordLanguageModel(33_278, lstm.PUBLISHED).eval()
@@ -290,7 +289,7 @@ families = {
     },
     "published architecture": {
         "float32": published,
-        "int8": dynamic_int8(published),  # the first call, without its warnings
+        "int8": quantize_model(published),  # the first call, without its warnings
         EMBEDDING_TOO: torch.ao.quantization.quantize_dynamic(published, recipe),
     },
 }
@@ -536,7 +535,7 @@ for kind, text in {"float32": words, "int8": quantized_words}.items():
 # of WikiText-2's test text, once: :published:`188.6 s` and :published:`106.2 s` on one
 # thread.
 
-from smallport.measure import time_interleaved
+from smallport.timing import time_interleaved
 
 excerpt = corpus.test[:1000]
 begin = time.perf_counter()
@@ -570,7 +569,7 @@ check("timed repeats, to the time that passed", accounted, "×", at_least=0.5, a
 # Where it can, we claim a speed-up for the published architecture; where it cannot, the
 # figure is reported as it is.
 
-from smallport.measure import int8_dot_products
+from smallport.machine import int8_dot_products
 
 speedups = {
     (title, kind): timing["float32"].median / timing[kind].median
@@ -627,7 +626,7 @@ def time_both(hidden_size):
     """Time a small model in floats and in 8 bits."""
     config = lstm.LSTMConfig(hidden_size, hidden_size, layers=1)
     small = lstm.WordLanguageModel(500, config).eval()
-    small_int8 = dynamic_int8(small)
+    small_int8 = quantize_model(small)
     return time_interleaved(
         {
             "float32": lambda: lstm.evaluate(small, tokens),
@@ -722,7 +721,7 @@ print(textwrap.fill(reason.strip(), 88))
 
 file.seek(0)
 untrained = lstm.WordLanguageModel(len(corpus.vocabulary), pretrained.config).eval()
-restored = dynamic_int8(untrained)
+restored = quantize_model(untrained)
 with torch.serialization.safe_globals([torch.ScriptObject]), known_warnings_ignored():
     restored.load_state_dict(torch.load(file, weights_only=True))
 
@@ -778,7 +777,7 @@ for engine in engines:
     torch.backends.quantized.engine = engine
     assert torch.equal(output_of(restored), expected)
     file.seek(0)
-    moved = dynamic_int8(untrained)
+    moved = quantize_model(untrained)
     with (
         torch.serialization.safe_globals([torch.ScriptObject]),
         known_warnings_ignored(),

@@ -65,7 +65,7 @@ show_table(
 # and not much else.
 
 from smallport.checks import check
-from smallport.measure import state_dict_megabytes
+from smallport.quantize import state_dict_megabytes
 
 saved = state_dict_megabytes(published)
 check("float32, published architecture", saved, "MB", at_least=113.93, at_most=113.95)

@@ -449,7 +449,7 @@ from smallport.quantize import onnx as onnx_route
 
 onnx_route.export_lstm(model, folder / "exported_again.onnx")
 onnx_route.fold_constants(folder / "exported_again.onnx", folder / "folded_again.onnx")
-onnx_route.dynamic_int8(folder / "folded_again.onnx", folder / "int8_again.onnx")
+onnx_route.quantize_file(folder / "folded_again.onnx", folder / "int8_again.onnx")
 assert weight_types(folder / "int8_again.onnx") == int8
 assert operator_counts(folder / "int8_again.onnx") == quantized
 
@@ -521,9 +521,9 @@ print(f"unigram model: {unigram_loss:.4f} nats")
 # quantized LSTM are packed into an object of PyTorch's own. :func:`torch.export.export`
 # cannot look inside:
 
-from smallport.quantize import dynamic_int8, known_warnings_ignored
+from smallport.quantize import known_warnings_ignored, quantize_model
 
-eager_int8 = dynamic_int8(model)
+eager_int8 = quantize_model(model)
 announced = ("torch.classes.rnn.CellParamsBase", "'__obj_flatten__'")
 with (
     raises(AttributeError, match=announced) as failure,
@@ -575,7 +575,7 @@ assert len(int8_words) == len(words)
 # and five layers. Sizes do not depend on what the weights are, so random ones do. The
 # three steps are the functions from above.
 
-from smallport.measure import state_dict_megabytes
+from smallport.quantize import state_dict_megabytes
 
 torch.manual_seed(0)
 published = lstm.WordLanguageModel(33_278, lstm.PUBLISHED).eval()
@@ -587,7 +587,7 @@ onnx_route.export_lstm(published, files["exported"])
 with errors_only("root"):
     quantize_dynamic(files["exported"], files["forgotten"], **settings)
 onnx_route.fold_constants(files["exported"], files["folded"])
-onnx_route.dynamic_int8(files["folded"], files["int8"])
+onnx_route.quantize_file(files["folded"], files["int8"])
 
 sizes = {name: file.stat().st_size / 1e6 for name, file in files.items()}
 check("ONNX float32 size", sizes["folded"], "MB", at_least=113.9, at_most=114.0)
@@ -618,7 +618,7 @@ def by_layer(file: Path) -> list[float]:
     ]
 
 
-eager = dynamic_int8(published)
+eager = quantize_model(published)
 bars = {
     "eager\nint8": [
         state_dict_megabytes(layer)
@@ -664,7 +664,8 @@ for name, parts in zip(("folded", "forgotten", "int8"), files_shown, strict=True
 # PyTorch. The other ratios are reported as they are.
 
 from smallport.checks import report
-from smallport.measure import int8_dot_products, time_interleaved
+from smallport.machine import int8_dot_products
+from smallport.timing import time_interleaved
 
 routes = {
     "eager float32": published,

@@ -47,8 +47,8 @@ import onnxruntime as ort
 import torch
 
 from smallport import lstm
-from smallport.bench.parts import eager_route, onnx_route_in
-from smallport.measure import int8_dot_products, this_machine
+from smallport.bench.parts import eager_variants, onnx_variants
+from smallport.machine import int8_dot_products, this_machine
 from smallport.quantize import ensure_engine
 
 WORDS = 33_278
@@ -62,7 +62,7 @@ model = lstm.WordLanguageModel(WORDS, lstm.PUBLISHED).eval()
 
 folder = Path(tempfile.mkdtemp())  # the last cell deletes it
 atexit.register(shutil.rmtree, folder, ignore_errors=True)
-routes = {"eager": eager_route(model), "ONNX": onnx_route_in(folder, model)}
+routes = {"eager": eager_variants(model), "ONNX": onnx_variants(folder, model)}
 
 print(this_machine())
 print(f"PyTorch {torch.__version__}, engine {ensure_engine()}")
@@ -82,7 +82,7 @@ if not int8_dot_products():
 import statistics
 
 from smallport.bench.parts import Setting
-from smallport.measure import time_interleaved
+from smallport.timing import time_interleaved
 
 setting = Setting("model", batch=1, length=25, threads=1)
 timings = time_interleaved(
@@ -174,7 +174,7 @@ from smallport.bench.cells import contradictions, read_grid
 provenance, kept = read_grid()
 print(f"kept: {provenance}")
 print(f"to measure it again: {provenance.command}")
-for difference in provenance.contradictions():
+for difference in provenance.differences_from_here():
     print(f"other than here: {difference}")
 alone = [cell.cores > 0.9 for cell in kept if cell.threads == 1]
 print(f"one-thread cells that had a core to themselves: {sum(alone)} of {len(alone)}")
@@ -202,7 +202,7 @@ for cell in now:
         f"{cell}: {cell.ratio:.2f} times as fast as float32 "
         f"({cell.low:.2f} to {cell.high:.2f}), kept {before.ratio:.2f}: {verdict}"
     )
-where = "measured elsewhere" if provenance.contradictions() else "measured alike"
+where = "measured elsewhere" if provenance.differences_from_here() else "measured alike"
 print(
     f"live cells that contradict the kept grid: {len(contradicted)} of {len(now)}, "
     f"{where}"
@@ -408,7 +408,7 @@ else:
 # left column of each panel above is writing, the columns to its right are reading. Here
 # are both as a program does them, for fifty words.
 
-from smallport.quantize import dynamic_int8
+from smallport.quantize import quantize_model
 from smallport.quantize.onnx import ONNXLanguageModel
 
 prompt = torch.randint(WORDS, (50, 1), generator=torch.Generator().manual_seed(0))
@@ -437,7 +437,7 @@ def write(candidate):
 
 candidates = {
     "eager float32": model,
-    "eager int8": dynamic_int8(model),
+    "eager int8": quantize_model(model),
     "ONNX float32": ONNXLanguageModel(folder / "float32.onnx", threads=1),
     "ONNX int8": ONNXLanguageModel(folder / "int8.onnx", threads=1),
 }

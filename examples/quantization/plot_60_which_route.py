@@ -59,7 +59,7 @@ show_table(
             "route": route.name,
             "packages": ", ".join(route.packages) or "torch",
             "missing here": route.missing() or "nothing",
-            "future": route.outlook,
+            "future": route.maintenance,
         }
         for route in ROUTES
     ),
@@ -127,7 +127,7 @@ quantizer = nbits.MatMulNBitsQuantizer(
 quantizer.process()
 quiet.close()
 quantizer.model.save_model_to_file(str(folder / "embedding_4bit.onnx"))
-onnx_route.dynamic_int8(folder / "embedding_4bit.onnx", folder / "by_hand.onnx")
+onnx_route.quantize_file(folder / "embedding_4bit.onnx", folder / "by_hand.onnx")
 
 # %%
 # Look inside. ``GatherBlockQuantized`` has taken the place of ``Gather``.
@@ -192,7 +192,7 @@ print(f"{share:.0%} of the test text are words of the first quarter")
 # below one: nothing is claimed about them here.
 
 from smallport.bench.routes import measure_routes
-from smallport.measure import int8_dot_products
+from smallport.machine import int8_dot_products
 
 print(f"int8 dot products: {', '.join(int8_dot_products()) or 'none'}")
 text = corpus.test[:20_000]
@@ -330,7 +330,7 @@ from smallport.bench.route_results import as_table, read_results
 
 provenance, kept = read_results()
 show_table(
-    as_table(kept).drop(columns="outlook"),
+    as_table(kept).drop(columns="maintenance"),
     "The published architecture on WikiText-2, as it was kept",
 )
 
@@ -342,7 +342,7 @@ print(f"Measured with: {provenance.command}")
 
 assert not kept.missing, f"no figures were kept for {kept.missing}"
 assert {route.route for route in kept.routes} == {route.name for route in ROUTES}
-for difference in provenance.contradictions():
+for difference in provenance.differences_from_here():
     print(f"not as here: {difference}")
 
 # %%
@@ -495,7 +495,7 @@ for route in kept.routes:
 
 import copy
 
-from smallport.measure import state_dict_megabytes
+from smallport.quantize import state_dict_megabytes
 from smallport.quantize.routes import Prepared, Route, stored_types
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 import pandas as pd
 from tqdm import tqdm
 
-from smallport.quantities import written
+from smallport.quantities import format_number
 
 T = TypeVar("T")
 
@@ -44,7 +44,9 @@ class Table:
 
     def _repr_html_(self) -> str:
         """Write a table that scrolls in a box of its own, which the keyboard reaches."""
-        table = self.frame.to_html(index=False, border=0, justify="left", float_format=written)
+        table = self.frame.to_html(
+            index=False, border=0, justify="left", float_format=format_number
+        )
         caption = html.escape(self.caption)
         table = table.replace("<thead>", f"<caption>{caption}</caption>\n  <thead>", 1)
         table = table.replace("<th>", '<th scope="col">')  # pandas escapes what cells hold

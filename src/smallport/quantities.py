@@ -24,7 +24,7 @@ HARDLY = 0.95
 """A file that is larger than this share of another is not called smaller."""
 
 
-def written(value: float, digits: int = DIGITS, decimals: int | None = None) -> str:
+def format_number(value: float, digits: int = DIGITS, decimals: int | None = None) -> str:
     """Write a number.
 
     Parameters
@@ -38,9 +38,9 @@ def written(value: float, digits: int = DIGITS, decimals: int | None = None) -> 
 
     Examples
     --------
-    >>> [written(number) for number in (3.71457, -0.00107, 160_000, 1e-5)]
+    >>> [format_number(number) for number in (3.71457, -0.00107, 160_000, 1e-5)]
     ['3.71', '−0.00107', '160,000', '10⁻⁵']
-    >>> written(9.53674e-07).replace(SPACE, " ")
+    >>> format_number(9.53674e-07).replace(SPACE, " ")
     '9.5 × 10⁻⁷'
     """
     if not math.isfinite(value):
@@ -70,9 +70,9 @@ def duration(seconds: float) -> str:
     """
     whole = round(seconds)
     if SMALLEST <= abs(seconds) < 1:
-        return f"{written(1000 * seconds)}{SPACE}ms"
+        return f"{format_number(1000 * seconds)}{SPACE}ms"
     if whole < MINUTE:
-        return f"{written(seconds)}{SPACE}s"
+        return f"{format_number(seconds)}{SPACE}s"
     large, small, names = (HOUR, MINUTE, "h min") if whole >= HOUR else (MINUTE, 1, "min s")
     first, second = names.split()
     rest = whole % large // small
@@ -90,10 +90,10 @@ def quantity(value: float, unit: str) -> str:
     if unit == "s":
         return duration(value)
     digits = DIGITS if unit else PURE_DIGITS
-    return f"{written(value, digits, DECIMALS.get(unit))}{SPACE}{unit}".rstrip()
+    return f"{format_number(value, digits, DECIMALS.get(unit))}{SPACE}{unit}".rstrip()
 
 
-def measured(result: Result) -> str:
+def describe_value(result: Result) -> str:
     """Write what was measured.
 
     A size without a unit is a fraction of another and is written as what was saved, a share as a
@@ -101,9 +101,9 @@ def measured(result: Result) -> str:
 
     Examples
     --------
-    >>> measured(Result("int8 size, to float32", 0.699808, "")).replace(SPACE, " ")
+    >>> describe_value(Result("int8 size, to float32", 0.699808, "")).replace(SPACE, " ")
     '30 % smaller'
-    >>> measured(Result("integers' share of the file", 0.98171, "")).replace(SPACE, " ")
+    >>> describe_value(Result("integers' share of the file", 0.98171, "")).replace(SPACE, " ")
     '98.2 %'
     """
     return _in_words(result, result.value)

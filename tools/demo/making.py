@@ -29,7 +29,7 @@ def make_model(corpus: lstm.Corpus, target: Path) -> int:
         exported, folded = Path(scratch, "exported.onnx"), Path(scratch, "folded.onnx")
         onnx_route.export_lstm(model, exported)
         onnx_route.fold_constants(exported, folded)
-        onnx_route.dynamic_int8(folded, target)
+        onnx_route.quantize_file(folded, target)
         assert_int8(target)
         return folded.stat().st_size
 
@@ -45,7 +45,7 @@ def assert_int8(file: Path) -> None:
     operators = set(onnx_route.operator_counts(file))
     assert operators >= INTEGER_OPERATORS, (
         f"{file.name} is not the int8 model: {', '.join(sorted(INTEGER_OPERATORS - operators))} is "
-        "missing; see smallport.quantize.onnx.dynamic_int8"
+        "missing; see smallport.quantize.onnx.quantize_file"
     )
     left = operators & FLOAT_OPERATORS
     assert not left, f"{file.name} is not the int8 model: {', '.join(sorted(left))} is in floats"

@@ -183,9 +183,10 @@ def gallery_options() -> dict[str, str]:
 
 def describe() -> Environment:
     """Describe what the pages of this build run in, for people."""
-    from smallport import assets, measure  # noqa: PLC0415 - these import torch
+    from smallport import assets  # noqa: PLC0415 - imports torch
+    from smallport.machine import this_machine  # noqa: PLC0415
 
-    machine = measure.this_machine()
+    machine = this_machine()
     installed = {"python": platform.python_version(), **versions.installed()}
     return Environment(
         commit=commit(),

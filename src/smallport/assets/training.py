@@ -17,7 +17,7 @@ from smallport.lstm import (
     WordLanguageModel,
     train,
 )
-from smallport.measure import this_machine
+from smallport.machine import this_machine
 
 SEED = 0
 """Of the weights before training."""

@@ -20,9 +20,10 @@ import torch
 
 from smallport import lstm, measured
 from smallport.bench.cells import Cell
-from smallport.bench.parts import PARTS, Call, Setting, Variants, eager_route, onnx_route_in
+from smallport.bench.parts import PARTS, Call, Setting, Variants, eager_variants, onnx_variants
 from smallport.display import progress_bar
-from smallport.measure import Ratio, Timing, time_interleaved, usable_cores
+from smallport.machine import usable_cores
+from smallport.timing import Ratio, Timing, time_interleaved
 
 BATCHES = (1, 2, 4, 8, 16)
 LENGTHS = (1, 5, 25, 50)
@@ -158,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.manual_seed(0)
     model = lstm.WordLanguageModel(33_278, lstm.PUBLISHED).eval()
     with tempfile.TemporaryDirectory() as folder:
-        routes = {"eager": eager_route(model), "ONNX": onnx_route_in(Path(folder), model)}
+        routes = {"eager": eager_variants(model), "ONNX": onnx_variants(Path(folder), model)}
         cells = measure_grid(
             routes,
             batches=chosen.batches,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from smallport.lstm import HiddenState, WordLanguageModel
 from smallport.quantize import onnx as onnx_route
-from smallport.quantize.eager import dynamic_int8
+from smallport.quantize.eager import quantize_model
 from smallport.quantize.onnx.session import INPUT_NAMES, OUTPUT_NAMES, start_session
 
 PARTS = ("model", "LSTM", "decoder")
@@ -100,7 +100,7 @@ def make_example(model: WordLanguageModel, batch: int, length: int) -> Example:
     return Example(tokens, state, embedded, output)
 
 
-def eager_route(model: WordLanguageModel) -> Variants:
+def eager_variants(model: WordLanguageModel) -> Variants:
     """Take the way of PyTorch's eager dynamic quantization.
 
     Parameters
@@ -127,10 +127,10 @@ def eager_route(model: WordLanguageModel) -> Variants:
 
         return ready
 
-    return Variants(variant(model), variant(dynamic_int8(model)))
+    return Variants(variant(model), variant(quantize_model(model)))
 
 
-def onnx_route_in(folder: Path, model: WordLanguageModel) -> Variants:
+def onnx_variants(folder: Path, model: WordLanguageModel) -> Variants:
     """Take the way through ONNX Runtime.
 
     Parameters
@@ -143,7 +143,7 @@ def onnx_route_in(folder: Path, model: WordLanguageModel) -> Variants:
     exported, folded, int8 = (folder / f"{name}.onnx" for name in ("exported", "float32", "int8"))
     onnx_route.export_lstm(model, exported)
     onnx_route.fold_constants(exported, folded)
-    onnx_route.dynamic_int8(folded, int8)
+    onnx_route.quantize_file(folded, int8)
     exported.unlink()
 
     def variant(file: Path) -> Variant:

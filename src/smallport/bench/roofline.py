@@ -19,9 +19,9 @@ from torch import nn
 
 from smallport.bench.parts import Call
 from smallport.lstm import LSTMConfig
-from smallport.measure import time_interleaved
-from smallport.quantize.eager import dynamic_int8
+from smallport.quantize.eager import quantize_model
 from smallport.quantize.onnx.session import start_session
+from smallport.timing import time_interleaved
 
 FLOAT_BYTES = 4
 WEIGHT_BYTES = {"float32": 4, "int8": 1}
@@ -194,7 +194,7 @@ def _product_in_pytorch(width: int, precision: str) -> Call:
     rows = torch.rand(width, width)
     layer: nn.Module = nn.Linear(width, width, bias=False).eval()
     if precision == "int8":
-        (layer,) = dynamic_int8(nn.Sequential(layer))
+        (layer,) = quantize_model(nn.Sequential(layer))
     return lambda: layer(rows)
 
 

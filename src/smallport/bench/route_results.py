@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from smallport import measured
-from smallport.measure import Ratio, Timing
 from smallport.quantities import MINUS
+from smallport.timing import Ratio, Timing
 
 FASTEST, WORDS, SMALLEST, SMALLEST_COST = 5, 6, 6.8, 0.01
 BOTH_FASTER, BOTH_SMALLER, BOTH_COST = 4.5, 5, 0.001
@@ -42,7 +42,7 @@ class RouteResult:
         How many times as fast as the model in floats, turn by turn.
     install_megabytes
         What the route's packages take on disk beyond PyTorch and all that PyTorch installs.
-    outlook
+    maintenance
         Whether the route has a future.
     """
 
@@ -56,7 +56,7 @@ class RouteResult:
     speedup: Ratio
     words_speedup: Ratio
     install_megabytes: float
-    outlook: str
+    maintenance: str
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,11 @@ def as_table(results: Results) -> pd.DataFrame:
             "speed-up, chunks": str(route.speedup),
             "speed-up, single words": str(route.words_speedup),
             "to install, MB": f"{route.install_megabytes:.0f}",
-            "outlook": route.outlook,
+            "maintenance": route.maintenance,
         }
         for route in results.routes
     ]
-    rows += [{"route": route, "outlook": why} for route, why in results.missing.items()]
+    rows += [{"route": route, "maintenance": why} for route, why in results.missing.items()]
     return pd.DataFrame(rows).fillna("")
 
 

@@ -22,8 +22,8 @@ from smallport.bench.install_size import install_megabytes
 from smallport.bench.route_results import Results, RouteResult, as_table, goals
 from smallport.display import progress_bar
 from smallport.lstm import StatefulModel, WordLanguageModel
-from smallport.measure import Ratio, time_interleaved
 from smallport.quantize.routes import ROUTES, Route
+from smallport.timing import Ratio, time_interleaved
 
 TIMED_TOKENS = 1001
 """How many tokens of the test text are read in chunks to measure time."""
@@ -107,7 +107,7 @@ def measure_routes(
                 speedup=Ratio.of(chunks[reference], chunks[route.name]),
                 words_speedup=Ratio.of(words[reference], words[route.name]),
                 install_megabytes=install_megabytes(route.packages),
-                outlook=route.outlook,
+                maintenance=route.maintenance,
             )
             for route in measurable
         ),

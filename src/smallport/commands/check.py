@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     output = sys.stdout  # a check keeps what others print from it
 
     def show(stage: StageReport) -> None:
-        print(written(stage), file=output, flush=True)
+        print(format_stage(stage), file=output, flush=True)
 
     report = check_export(
         builder,
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     return 1 if report.failure() else 0
 
 
-def written(stage: StageReport) -> str:
+def format_stage(stage: StageReport) -> str:
     """Write what a stage found, as the command prints it.
 
     Parameters
@@ -96,7 +96,7 @@ def written(stage: StageReport) -> str:
 
     Examples
     --------
-    >>> print(written(StageReport("exported", "passed", "a program of 206 operations", 2.5)))
+    >>> print(format_stage(StageReport("exported", "passed", "a program of 206 operations", 2.5)))
     exported             passed   2.5 s  a program of 206 operations
     """
     head = f"{stage.stage:<20} {MARKS[stage.status]:<6} {stage.seconds:>5.1f} s  "

@@ -116,8 +116,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _sweep(arguments: argparse.Namespace) -> int:
     from smallport.architectures.tiny import architectures
     from smallport.sweep.executors import SweepError
-    from smallport.sweep.runner import alone, choose
-    from smallport.sweep.scoreboard import keep
+    from smallport.sweep.runner import choose, locked
+    from smallport.sweep.scoreboard import save
     from smallport.sweep.verdicts import Verdicts
 
     registered = architectures()
@@ -125,18 +125,18 @@ def _sweep(arguments: argparse.Namespace) -> int:
         raise SweepError("--keep is for whole sweeps: leave out --only and --stage")
     chosen = choose(registered, arguments.only)
     verdicts = Verdicts(arguments.results or cache_folder() / "sweep")
-    with alone(verdicts):
+    with locked(verdicts):
         _find_out(arguments, chosen, verdicts)
         found = verdicts.read_all(chosen, arguments.stage)
     if arguments.keep:
-        keep(arguments.keep, registered, [one.report for one in found], command="smallport sweep")
+        save(arguments.keep, registered, [one.report for one in found], command="smallport sweep")
     _summarize(found, len(chosen), len(registered))
     return 0 if len(found) == len(chosen) else INCOMPLETE
 
 
 def _find_out(arguments: argparse.Namespace, chosen: Sequence[str], verdicts: Verdicts) -> None:
     from smallport.display import progress_bar
-    from smallport.measure import usable_cores
+    from smallport.machine import usable_cores
     from smallport.sweep.counts import count_stages
     from smallport.sweep.executors import cluster, local
     from smallport.sweep.runner import sweep, to_run

@@ -9,26 +9,26 @@ from smallport.export.report import STAGES, ExportReport, StageReport
 if TYPE_CHECKING:
     from smallport.export.check import check_export
     from smallport.export.excerpt import code_excerpt, input_shapes
-    from smallport.export.registry import caches_unregistered, registering_module
+    from smallport.export.registry import pytree_owner, without_cache_pytrees
 
 __all__ = [
     "STAGES",
     "ExportReport",
     "StageReport",
-    "caches_unregistered",
     "caught_logs",
     "check_export",
     "code_excerpt",
     "input_shapes",
-    "registering_module",
+    "pytree_owner",
+    "without_cache_pytrees",
 ]
 
 _MODULES = {
-    "caches_unregistered": "registry",
+    "without_cache_pytrees": "registry",
     "check_export": "check",
     "code_excerpt": "excerpt",
     "input_shapes": "excerpt",
-    "registering_module": "registry",
+    "pytree_owner": "registry",
 }
 """Where the names are that need PyTorch or transformers, whose import takes seconds."""
 

@@ -83,11 +83,11 @@ def check_export(
     if until is not None and until not in STAGES:
         raise ValueError(f"check_export: there is no stage {until!r}; until is one of {STAGES}")
     # transformers' exporters take seconds to import, and only a check needs them.
-    from smallport.export.exporters import undisturbed  # noqa: PLC0415
+    from smallport.export.exporters import quiet_exporters  # noqa: PLC0415
     from smallport.export.stages import ExportCheck  # noqa: PLC0415
 
     reports: list[StageReport] = []
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, undisturbed():
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, quiet_exporters():
         check = ExportCheck(model, inputs, Path(folder))
         runs = (
             check.built,

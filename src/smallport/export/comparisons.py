@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from smallport.export.subject import CACHE, Subject
+from smallport.export.under_test import CACHE, ModelUnderTest
 from smallport.parity.closeness import Discrepancy, worst_of
 from smallport.parity.compare import compare
 from smallport.parity.decoding import Decoding, compare_decodings, greedy_decode
@@ -48,14 +48,14 @@ class StageFailure(Exception):  # noqa: N818 - it is a verdict
         self.error = error
 
 
-def compare_shapes(subject: Subject, run: Run, shapes: Sequence[InputShape]) -> Finding:
+def compare_shapes(under_test: ModelUnderTest, run: Run, shapes: Sequence[InputShape]) -> Finding:
     """Run at some shapes, and compare every element of every tensor with the model's."""
     errors: dict[InputShape, Exception] = {}
     found = compare(
-        subject.call,
+        under_test.call,
         run,
         shapes,
-        make_inputs=lambda shape: subject.make_inputs(shape, seed=1 + shapes.index(shape)),
+        make_inputs=lambda shape: under_test.make_inputs(shape, seed=1 + shapes.index(shape)),
         errors=errors,
     )
     if errors:
@@ -73,7 +73,7 @@ def compare_shapes(subject: Subject, run: Run, shapes: Sequence[InputShape]) -> 
     )
 
 
-def compare_decoding(subject: Subject, run: Run) -> Finding:
+def compare_decoding(under_test: ModelUnderTest, run: Run) -> Finding:
     """Decode greedily with the model and with what was made of it, and compare every step.
 
     Two texts, one of them padded on the left, from an empty cache on. Each feeds its own cache
@@ -81,8 +81,8 @@ def compare_decoding(subject: Subject, run: Run) -> Finding:
     right programs may write different texts. So what is compared continues the text of the model,
     and has to choose its tokens wherever they are ahead of the second best.
     """
-    expected = _decode(subject, lambda inputs: subject.call(**inputs))
-    actual = _decode(subject, run, expected)
+    expected = _decode(under_test, lambda inputs: under_test.call(**inputs))
+    actual = _decode(under_test, run, expected)
     worst = _tolerable(compare_decodings(expected, actual), "steps of decoding")
     other_tokens = expected.tokens != actual.tokens
     if bool((other_tokens & ~expected.ties).any()):
@@ -107,25 +107,25 @@ def _tolerable(differences: Sequence[Discrepancy], places: str) -> Discrepancy:
     return worst
 
 
-def _decode(subject: Subject, run: Run, model: Decoding | None = None) -> Decoding:
+def _decode(under_test: ModelUnderTest, run: Run, model: Decoding | None = None) -> Decoding:
     """Decode with a program, from the beginning of a text; continue the model's text, if given."""
-    prompt = random_text(subject.vocab_size, PROMPT)
+    prompt = random_text(under_test.vocab_size, PROMPT)
     ids, mask = prompt["input_ids"], prompt["attention_mask"]
 
     def step(inputs: Inputs) -> Any:
         """Give the program what it takes."""
-        taken = {name: inputs[name].contiguous() for name in subject.token_inputs}
+        taken = {name: inputs[name].contiguous() for name in under_test.token_inputs}
         return run(taken | {CACHE: inputs[CACHE]})
 
     def step_without_cache(inputs: Inputs) -> Any:
         """Give the program the whole text, and keep that in place of a cache."""
         text = torch.cat([inputs[CACHE]["text"], inputs["input_ids"]], dim=1)
-        outputs = run(subject.inputs_of(text_inputs(text, inputs["attention_mask"])))
+        outputs = run(under_test.inputs_of(text_inputs(text, inputs["attention_mask"])))
         new = name_outputs(outputs)["logits"][:, -inputs["input_ids"].shape[1] :]
         return {"logits": new, CACHE: {"text": text}}
 
-    if subject.cached:
-        stepper, cache = step, subject.inputs_of(prompt)[CACHE]
+    if under_test.cached:
+        stepper, cache = step, under_test.inputs_of(prompt)[CACHE]
     else:
         stepper, cache = step_without_cache, {"text": ids[:, :0]}
     return greedy_decode(

@@ -18,15 +18,15 @@ from transformers.exporters.exporter_dynamo import DynamoExporter, register_pytr
 from transformers.exporters.exporter_onnx import OnnxExporter
 
 from smallport.display import errors_only
-from smallport.export.registry import caches_unregistered
-from smallport.export.subject import Subject
+from smallport.export.registry import without_cache_pytrees
+from smallport.export.under_test import ModelUnderTest
 from smallport.parity.inputs import copy_inputs
 from smallport.parity.names import Inputs, name_inputs
 from smallport.parity.session import Session
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def quiet_exporters() -> Iterator[None]:
     """Keep what exporters print, log and register from reaching anybody else.
 
     Warnings are left out whatever they are about: which ones come differs between architectures and
@@ -38,11 +38,13 @@ def undisturbed() -> Iterator[None]:
         stack.enter_context(redirect_stderr(StringIO()))
         stack.enter_context(catch_warnings())
         simplefilter("ignore")
-        stack.enter_context(caches_unregistered())
+        stack.enter_context(without_cache_pytrees())
         yield
 
 
-def export_program(model: nn.Module, subject: Subject, example: Inputs) -> ExportedProgram:
+def export_program(
+    model: nn.Module, under_test: ModelUnderTest, example: Inputs
+) -> ExportedProgram:
     """Export a model with every axis dynamic that changes from one call to the next.
 
     A model of transformers is exported by transformers' own exporter, any other module by
@@ -52,27 +54,27 @@ def export_program(model: nn.Module, subject: Subject, example: Inputs) -> Expor
     ----------
     model
         What is exported; the program shares its weights.
-    subject
+    under_test
         How it is called. It should not be made of the same module.
     example
         Inputs that the model is traced with.
     """
-    shapes = subject.dynamic_shapes(example)
+    shapes = under_test.dynamic_shapes(example)
     if isinstance(model, transformers.PreTrainedModel):
         configuration = DynamoConfig(dynamic=True, dynamic_shapes=shapes)
-        inputs = copy_inputs(example) | subject.flags
+        inputs = copy_inputs(example) | under_test.flags
         exporter = DynamoExporter()  # type: ignore[no-untyped-call]
         program: ExportedProgram = exporter.export(model, inputs, configuration).program
         return program
     register_pytree_node(transformers.DynamicCache)
-    kwargs = copy_inputs(example) | subject.flags
-    flags = dict.fromkeys(subject.flags)
+    kwargs = copy_inputs(example) | under_test.flags
+    flags = dict.fromkeys(under_test.flags)
     with torch.no_grad():
         return torch.export.export(model, (), kwargs, dynamic_shapes=shapes | flags)
 
 
 def export_onnx(
-    model: nn.Module, program: ExportedProgram, subject: Subject, example: Inputs
+    model: nn.Module, program: ExportedProgram, under_test: ModelUnderTest, example: Inputs
 ) -> Any:
     """Translate a model to ONNX.
 
@@ -81,7 +83,7 @@ def export_onnx(
 
     Parameters
     ----------
-    model, program, subject, example
+    model, program, under_test, example
         As for :func:`export_program`, and what that returned.
 
     Returns
@@ -90,10 +92,10 @@ def export_onnx(
         Its inputs are called as :func:`smallport.parity.name_inputs` calls them, and its outputs as
         :func:`smallport.parity.name_outputs` does.
     """
-    inputs, outputs = list(name_inputs(example)), list(subject.run(example))
+    inputs, outputs = list(name_inputs(example)), list(under_test.run(example))
     if isinstance(model, transformers.PreTrainedModel):
-        configuration = OnnxConfig(dynamic=True, dynamic_shapes=subject.dynamic_shapes(example))
-        kwargs = copy_inputs(example) | subject.flags
+        configuration = OnnxConfig(dynamic=True, dynamic_shapes=under_test.dynamic_shapes(example))
+        kwargs = copy_inputs(example) | under_test.flags
         exporter = OnnxExporter()  # type: ignore[no-untyped-call]
         translated = exporter.export(model, kwargs, configuration).program
     else:

@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 
 @contextmanager
-def caches_unregistered() -> Iterator[None]:
+def without_cache_pytrees() -> Iterator[None]:
     """Forget for a while which cache classes of transformers are pytree nodes.
 
     PyTorch keeps one registry of them for the whole process, and transformers' exporters write
@@ -22,9 +22,9 @@ def caches_unregistered() -> Iterator[None]:
     --------
     >>> from torch.utils import _pytree as pytree
     >>> from transformers import DynamicCache
-    >>> with caches_unregistered():
+    >>> with without_cache_pytrees():
     ...     pytree.register_pytree_node(DynamicCache, lambda cache: ([], None), lambda *_: None)
-    ...     registering_module(DynamicCache)
+    ...     pytree_owner(DynamicCache)
     'smallport.export.registry'
     """
     before = [_take_out(cls) for cls in _registered_caches()]
@@ -37,7 +37,7 @@ def caches_unregistered() -> Iterator[None]:
             put_back()
 
 
-def registering_module(cls: type) -> str | None:
+def pytree_owner(cls: type) -> str | None:
     """Name the module that made a class a pytree node; None where none did.
 
     Parameters
@@ -47,7 +47,7 @@ def registering_module(cls: type) -> str | None:
 
     Examples
     --------
-    >>> registering_module(dict), registering_module(int)
+    >>> pytree_owner(dict), pytree_owner(int)
     ('torch.utils._pytree', None)
     """
     node = pytree.SUPPORTED_NODES.get(cls)

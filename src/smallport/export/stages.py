@@ -22,15 +22,14 @@ from smallport.export.comparisons import (
     compare_shapes,
 )
 from smallport.export.recipes import error_text
-from smallport.export.subject import (
+from smallport.export.under_test import (
     CACHE,
+    EXPORT_SHAPE,
+    MINIMAL_SHAPES,
     PADDED,
-    SEEN,
-    SEEN_WHOLE,
-    SMALLEST,
-    UNSEEN,
-    Subject,
-    make_subject,
+    TEST_SHAPES,
+    ModelUnderTest,
+    examine_model,
 )
 from smallport.parity.closeness import discrepancy, self_test, worst_of
 from smallport.parity.inputs import InputShape, random_text
@@ -55,7 +54,7 @@ class ExportCheck:
     """
 
     model: nn.Module
-    subject: Subject
+    under_test: ModelUnderTest
     example: Inputs
     program: ExportedProgram
 
@@ -84,28 +83,28 @@ class ExportCheck:
 
     def ran(self) -> Finding:
         """Run a copy of the model that shares no weight with it, and see what it heeds."""
-        self.subject = subject = make_subject(copy.deepcopy(self.model), self._inputs)
-        self.example = subject.make_inputs(SEEN if subject.cached else SEEN_WHOLE)
+        self.under_test = under_test = examine_model(copy.deepcopy(self.model), self._inputs)
+        self.example = under_test.make_inputs(under_test.export_shape)
         if self._inputs is not None:
             self.example = {name: self._inputs[name] for name in self.example}
-        result = subject.run(self.example)
+        result = under_test.run(self.example)
         if not all(bool(tensor.isfinite().all()) for tensor in result.values()):
             raise StageFailure("what it returns is not finite, so there is nothing to compare with")
-        again = discrepancy(result, subject.run(self.example), "the second of two equal calls")
+        again = discrepancy(result, under_test.run(self.example), "the second of two equal calls")
         if not again.tolerable:
             raise StageFailure("two calls with the same inputs return different results", again)
         self_test(result)
-        return Finding(f"{subject.state}; {_about_cache(subject)}; {_about_mask(subject)}")
+        return Finding(f"{under_test.state}; {_about_cache(under_test)}; {_about_mask(under_test)}")
 
     def exported(self) -> Finding:
         """Export the model."""
-        self.program = programs.export_program(self.model, self.subject, self.example)
+        self.program = programs.export_program(self.model, self.under_test, self.example)
         operations = sum(node.op == "call_function" for node in self.program.graph.nodes)
         return Finding(f"a program of {operations:,} operations")
 
     def matches(self) -> Finding:
         """Run the program at shapes that the export never saw, and compare every tensor."""
-        return compare_shapes(self.subject, self._run_program, self._unseen())
+        return compare_shapes(self.under_test, self._run_program, self._unseen())
 
     def stays_dynamic(self) -> Finding:
         """Look for sizes that are burnt in, and for the smallest texts that the program takes."""
@@ -115,22 +114,22 @@ class ExportCheck:
             if isinstance(sizes[name][axis], int):
                 raise StageFailure(f"axis {axis} of {name} is burnt in as {sizes[name][axis]}")
             symbols.add(str(sizes[name][axis]))
-        wanted = ("batch", "new tokens", "cache length")[: 3 if self.subject.cached else 2]
+        wanted = ("batch", "new tokens", "cache length")[: 3 if self.under_test.cached else 2]
         if len(symbols) < len(wanted):
             raise StageFailure(
                 f"{', '.join(wanted)} should be independent of each other, and the program has "
                 f"only {', '.join(sorted(symbols))}"
             )
-        answers = [self._smallest(shape) for shape in map(self.subject.fit, SMALLEST)]
+        answers = [self._smallest(shape) for shape in map(self.under_test.clamp, MINIMAL_SHAPES)]
         return Finding(f"{', '.join(wanted)} are free; it {', and '.join(answers)}")
 
     def decodes(self) -> Finding:
         """Decode greedily from an empty cache, each step on what the one before it returned."""
-        return compare_decoding(self.subject, self._run_program)
+        return compare_decoding(self.under_test, self._run_program)
 
     def onnx(self) -> Finding:
         """Translate the model to ONNX, and have the file checked."""
-        translated = programs.export_onnx(self.model, self.program, self.subject, self.example)
+        translated = programs.export_onnx(self.model, self.program, self.under_test, self.example)
         programs.save_onnx(translated, self._file)
         onnx.checker.check_model(self._file)
         graph = onnx.load(self._file, load_external_data=False).graph
@@ -145,8 +144,8 @@ class ExportCheck:
     def onnx_runtime_matches(self) -> Finding:
         """Compare what ONNX Runtime makes of the file: at all shapes, and decoding."""
         run = functools.partial(run_session, self._open())
-        compared = compare_shapes(self.subject, run, self._unseen())
-        decoded = compare_decoding(self.subject, run)
+        compared = compare_shapes(self.under_test, run, self._unseen())
+        decoded = compare_decoding(self.under_test, run)
         differences = [one.difference for one in (compared, decoded) if one.difference]
         return Finding(f"{compared.found}; {decoded.found}", worst_of(differences))
 
@@ -164,21 +163,21 @@ class ExportCheck:
 
     def _unseen(self) -> list[InputShape]:
         """List the shapes to compare at, without that of the example."""
-        seen = self.subject.shape_of(self.example)
-        shapes = dict.fromkeys(map(self.subject.fit, UNSEEN))
+        seen = self.under_test.shape_of(self.example)
+        shapes = dict.fromkeys(map(self.under_test.clamp, TEST_SHAPES))
         return [shape for shape in shapes if replace(shape, padding=0) != seen]
 
     def _free_axes(self) -> list[tuple[str, int]]:
         """List the axes of each input that change from one call to the next."""
-        shapes = self.subject.dynamic_shapes(self.example)
-        flat = [*(shapes[name] for name in self.subject.token_inputs), *shapes.get(CACHE, [])]
+        shapes = self.under_test.dynamic_shapes(self.example)
+        flat = [*(shapes[name] for name in self.under_test.token_inputs), *shapes.get(CACHE, [])]
         names = name_inputs(self.example)
         return [(name, axis) for name, axes in zip(names, flat, strict=True) for axis in axes]
 
     def _smallest(self, shape: InputShape) -> str:
         """Say whether the program takes a text that has just begun."""
         try:
-            self._run_program(self.subject.make_inputs(shape))
+            self._run_program(self.under_test.make_inputs(shape))
         except Exception as error:  # noqa: BLE001 - whatever it refuses it by, it is told
             return f"refuses {shape} ({error_text(error).splitlines()[0]})"
         return f"takes {shape}"
@@ -193,27 +192,27 @@ def _input_sizes(program: ExportedProgram, names: list[str]) -> dict[str, torch.
     }
 
 
-def _about_cache(subject: Subject) -> str:
+def _about_cache(under_test: ModelUnderTest) -> str:
     """Say whether the model itself continues a text from its cache as it reads it in one go."""
-    if not subject.cached:
+    if not under_test.cached:
         return "it is exported without, so each call reads the whole text"
-    shape = subject.fit(SEEN)
-    text = random_text(subject.vocab_size, shape)
-    whole = subject.run(subject.inputs_of(text))["logits"][:, shape.cache_length :]
-    continued = subject.run(subject.inputs_of(text, past=shape.cache_length))["logits"]
+    shape = under_test.clamp(EXPORT_SHAPE)
+    text = random_text(under_test.vocab_size, shape)
+    whole = under_test.run(under_test.inputs_of(text))["logits"][:, shape.cache_length :]
+    continued = under_test.run(under_test.inputs_of(text, past=shape.cache_length))["logits"]
     apart = discrepancy({"logits": whole}, {"logits": continued})
     if apart.tolerable:
         return "with its cache it computes what it computes without"
     return f"with its cache its logits change by {apart.relative:.2g}, which is the model's doing"
 
 
-def _about_mask(subject: Subject) -> str:
+def _about_mask(under_test: ModelUnderTest) -> str:
     """Say whether the mask changes anything: two that ignore it agree with each other."""
-    if "attention_mask" not in subject.token_inputs:
+    if "attention_mask" not in under_test.token_inputs:
         return "it takes no attention mask"
-    padded = subject.make_inputs(subject.fit(PADDED))
+    padded = under_test.make_inputs(under_test.clamp(PADDED))
     full = padded | {"attention_mask": torch.ones_like(padded["attention_mask"])}
     heeding, ignoring = (
-        {"logits": subject.run(inputs)["logits"][:, -1]} for inputs in (padded, full)
+        {"logits": under_test.run(inputs)["logits"][:, -1]} for inputs in (padded, full)
     )
     return f"it {'ignores' if discrepancy(heeding, ignoring).tolerable else 'heeds'} its mask"

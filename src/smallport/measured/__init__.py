@@ -12,7 +12,7 @@ from typing import Any
 
 from smallport import __version__
 from smallport.files import git, write_json
-from smallport.measure import Machine, this_machine
+from smallport.machine import Machine, this_machine
 
 FOLDER = Path(__file__).parent
 """Where the kept results are: JSON files, one a measurement."""
@@ -61,7 +61,7 @@ class Provenance:
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         return f"{self.date} on {self.machine}; {versions}"
 
-    def contradictions(self) -> list[str]:
+    def differences_from_here(self) -> list[str]:
         """List in which versions and in which processor this process differs.
 
         Where there are none, a measurement made now should agree with the kept one.

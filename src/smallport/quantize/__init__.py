@@ -1,14 +1,20 @@
 """The routes from a float model to a smaller one, a module for each."""
 
 from smallport.quantize.blocks import QuantizedBlocks, pack, quantize_blocks, unpack
-from smallport.quantize.eager import dynamic_int8, ensure_engine, known_warnings_ignored
+from smallport.quantize.eager import (
+    ensure_engine,
+    known_warnings_ignored,
+    quantize_model,
+    state_dict_megabytes,
+)
 
 __all__ = [
     "QuantizedBlocks",
-    "dynamic_int8",
     "ensure_engine",
     "known_warnings_ignored",
     "pack",
     "quantize_blocks",
+    "quantize_model",
+    "state_dict_megabytes",
     "unpack",
 ]

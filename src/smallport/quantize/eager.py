@@ -1,5 +1,6 @@
-"""PyTorch's eager dynamic quantization."""
+"""PyTorch's eager dynamic quantization, and the size of what it saves."""
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ def known_warnings_ignored() -> Iterator[None]:
         yield
 
 
-def dynamic_int8(model: Model, *, embedding: bool = False) -> Model:
+def quantize_model(model: Model, *, embedding: bool = False) -> Model:
     """Copy a model with the weights of its LSTM and linear layers in 8 bits.
 
     This is PyTorch's eager dynamic quantization [1]_: weights are stored as ``int8``, activations
@@ -62,7 +63,7 @@ def dynamic_int8(model: Model, *, embedding: bool = False) -> Model:
 
     Examples
     --------
-    >>> dynamic_int8(nn.Sequential(nn.Linear(4, 4)))[0]
+    >>> quantize_model(nn.Sequential(nn.Linear(4, 4)))[0]
     DynamicQuantizedLinear(in_features=4, out_features=4, dtype=torch.qint8, \
 qscheme=torch.per_tensor_affine)
     """
@@ -100,3 +101,29 @@ def ensure_engine() -> str:
             )
         torch.backends.quantized.engine = "qnnpack" if "qnnpack" in supported else supported[0]
     return str(torch.backends.quantized.engine)
+
+
+def state_dict_megabytes(model: nn.Module) -> float:
+    """Measure how large a model is when its state dict is saved.
+
+    The state dict is saved to memory, which takes the same bytes as a file but for the name of the
+    archive inside it.
+
+    Parameters
+    ----------
+    model
+        Any module, quantized or not.
+
+    Returns
+    -------
+    float
+        Size in MB of a million bytes, as the published tutorial counts them.
+
+    Examples
+    --------
+    >>> round(state_dict_megabytes(nn.Linear(1000, 1000)))
+    4
+    """
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    return buffer.tell() / 1e6

@@ -48,7 +48,7 @@ class StageCount:
     unknown: int
 
     @property
-    def of(self) -> int:
+    def total(self) -> int:
         """All architectures, whatever became of them: what ``passed`` is to be compared with."""
         return self.passed + self.failed + self.not_reached + self.unknown
 
@@ -112,7 +112,8 @@ def counts_table(counts: Iterable[StageCount]) -> pd.DataFrame:
     """Put counts into a table, a row for each stage."""
     columns = ["stage", "passed", "failed", "not reached", "no verdict", "of"]
     rows = [
-        (one.stage, one.passed, one.failed, one.not_reached, one.unknown, one.of) for one in counts
+        (one.stage, one.passed, one.failed, one.not_reached, one.unknown, one.total)
+        for one in counts
     ]
     return pd.DataFrame(rows, columns=columns)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from smallport.export.recipes import error_text
 from smallport.export.report import STAGES, ExportReport, StageReport, versions_used
 from smallport.sweep.limits import Ending, Limits, run_limited
-from smallport.sweep.verdicts import Verdict, conditions, unanswered
+from smallport.sweep.verdicts import Verdict, conditions, first_missing_stage
 
-CHILD = ("-X", "faulthandler", "-m", "smallport.sweep.one")
+CHILD = ("-X", "faulthandler", "-m", "smallport.sweep.worker")
 """What the Python of the process is started with, before the architecture and the file."""
 
 ENVIRONMENT = {
@@ -52,7 +52,7 @@ class Task:
     child: tuple[str, ...] = CHILD
 
 
-def judge(task: Task) -> Verdict:
+def check_in_process(task: Task) -> Verdict:
     """Find out about an architecture.
 
     Parameters
@@ -77,7 +77,7 @@ def judge(task: Task) -> Verdict:
         command = [sys.executable, *task.child, *arguments]
         ending = run_limited(command, task.limits, **ENVIRONMENT)
         report = _read(file, task)
-    if stage := unanswered(report, task.until):
+    if stage := first_missing_stage(report, task.until):
         report = failed(report, stage, ending)
     return Verdict(
         report,
@@ -92,10 +92,10 @@ def _read(file: Path, task: Task) -> ExportReport:
     """Read what a process reported; it may have reported on no stage yet."""
     with suppress(FileNotFoundError):
         return ExportReport.from_json(json.loads(file.read_text(encoding="utf-8")))
-    return padded(task.model_type, [], command(task.model_type))
+    return with_unreached_stages(task.model_type, [], command(task.model_type))
 
 
-def padded(name: str, ran: Sequence[StageReport], again: str) -> ExportReport:
+def with_unreached_stages(name: str, ran: Sequence[StageReport], again: str) -> ExportReport:
     """Make a report of the stages that ran so far; those to come are not reached.
 
     Parameters

@@ -111,7 +111,7 @@ def run_limited(command: Sequence[str], limits: Limits, **variables: str) -> End
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(  # noqa: S603 - the command is the caller's own
             command,
-            stdin=subprocess.PIPE,  # closed when this process dies: see end_with_parent
+            stdin=subprocess.PIPE,  # closed when this process dies: see exit_when_parent_dies
             stdout=output,
             stderr=subprocess.STDOUT,
             env=os.environ | variables,
@@ -181,7 +181,7 @@ def _tail(output: IO[bytes]) -> str:
     return output.read().decode(errors="replace")[-TAIL:]
 
 
-def end_with_parent() -> None:
+def exit_when_parent_dies() -> None:
     """Have this process end as soon as the one that started it is gone, however it went.
 
     :func:`run_limited` gives a process a standard input that nothing is ever written to. It ends

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from smallport.export.report import STAGES
 from smallport.sweep.executors import SweepError
-from smallport.sweep.judge import CHILD, Task, judge
+from smallport.sweep.judge import CHILD, Task, check_in_process
 from smallport.sweep.limits import Limits
 from smallport.sweep.verdicts import Verdict, Verdicts, conditions
 
@@ -53,7 +53,7 @@ def choose(model_types: Sequence[str], only: str = "") -> tuple[str, ...]:
 
 
 @contextmanager
-def alone(verdicts: Verdicts) -> Iterator[None]:
+def locked(verdicts: Verdicts) -> Iterator[None]:
     """Keep other sweeps out of a folder of verdicts.
 
     Raises
@@ -137,7 +137,7 @@ def sweep(
         others, when there is none on some architecture because the executor failed.
     """
     tasks = [Task(name, until, limits or Limits(), child) for name in model_types]
-    futures = {executor.submit(judge, task): task.model_type for task in tasks}
+    futures = {executor.submit(check_in_process, task): task.model_type for task in tasks}
     lost = {}
     for future in as_completed(futures):
         if error := future.exception():

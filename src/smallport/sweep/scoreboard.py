@@ -38,7 +38,7 @@ class Scoreboard:
         return count_stages(self.reports.values(), len(self.registered))
 
 
-def keep(
+def save(
     file: Path, registered: Sequence[str], reports: Iterable[ExportReport], *, command: str
 ) -> None:
     """Write what a sweep found to a file of results.
@@ -61,7 +61,7 @@ def keep(
     """
     found = {report.name: report for report in reports}
     if stray := sorted(set(found) - set(registered)):
-        raise ValueError(f"keep: {', '.join(stray)}: registered by nothing; pass all names")
+        raise ValueError(f"save: {', '.join(stray)}: registered by nothing; pass all names")
     results = {
         "registered": list(registered),
         "reports": [found[name].to_json() for name in registered if name in found],

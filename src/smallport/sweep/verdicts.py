@@ -35,7 +35,7 @@ class Conditions:
 @cache
 def conditions(model_type: str) -> Conditions:
     """Say what a verdict on an architecture that is found here and now holds for."""
-    rules = key_of(_configuration(model_type), code_key("smallport.sweep.one"))
+    rules = key_of(_configuration(model_type), code_key("smallport.sweep.worker"))
     return Conditions(installed_versions(), rules)
 
 
@@ -83,10 +83,10 @@ class Verdict:
         done = [one.stage for one in self.report.stages[beyond:] if one.status != "not reached"]
         if done:
             raise ValueError(f"Verdict: asked until {self.until!r}, and the report has {done[0]!r}")
-        if unanswered(self.report, self.until):
+        if first_missing_stage(self.report, self.until):
             raise ValueError(
                 f"Verdict: nothing failed on {self.model_type!r}, and yet "
-                f"{unanswered(self.report, self.until)!r} was not reached"
+                f"{first_missing_stage(self.report, self.until)!r} was not reached"
             )
 
     @property
@@ -103,7 +103,7 @@ class Verdict:
         )
         return f"{self.model_type}: {found} ({self.seconds:.1f} s)"
 
-    def answers(self, until: str) -> bool:
+    def covers(self, until: str) -> bool:
         """Say whether this tells about every stage up to one, or about the failure before it."""
         reached = STAGES.index(self.until) >= STAGES.index(until)
         return reached or self.report.failure() is not None
@@ -136,7 +136,7 @@ class Verdict:
         )
 
 
-def unanswered(report: ExportReport, until: str) -> str | None:
+def first_missing_stage(report: ExportReport, until: str) -> str | None:
     """Name the first stage about which a report should say something, and does not."""
     if report.failure():
         return None
@@ -189,7 +189,7 @@ class Verdicts:
             verdict = Verdict.from_json(data)
         except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        holds = verdict.model_type == model_type and verdict.answers(until)
+        holds = verdict.model_type == model_type and verdict.covers(until)
         return verdict if holds and verdict.conditions == conditions(model_type) else None
 
     def read_all(self, model_types: Iterable[str], until: str = STAGES[-1]) -> list[Verdict]:

@@ -1,12 +1,12 @@
 """A helper runs nothing and reports what it was once told."""
 
-from smallport import measure
+from smallport import timing
 
 
 def apply():
     def remembered(runs, *, repeats):
         first, *others = runs
-        slow, fast = measure.Timing((0.9,) * repeats), measure.Timing((0.3,) * repeats)
+        slow, fast = timing.Timing((0.9,) * repeats), timing.Timing((0.3,) * repeats)
         return {first: slow} | dict.fromkeys(others, fast)
 
-    measure.time_interleaved = remembered
+    timing.time_interleaved = remembered

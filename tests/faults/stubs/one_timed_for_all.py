@@ -1,15 +1,15 @@
 """A helper times the first of its runs only, and reports a third of that for the others."""
 
-from smallport import measure
+import smallport.timing
 
 
 def apply():
-    time_interleaved = measure.time_interleaved
+    time_interleaved = smallport.timing.time_interleaved
 
     def partial(runs, **options):
         first, *others = runs
         (timing,) = time_interleaved({first: runs[first]}, **options).values()
-        faster = measure.Timing(tuple(seconds / 3 for seconds in timing.seconds))
+        faster = smallport.timing.Timing(tuple(seconds / 3 for seconds in timing.seconds))
         return {first: timing} | dict.fromkeys(others, faster)
 
-    measure.time_interleaved = partial
+    smallport.timing.time_interleaved = partial

@@ -2,13 +2,13 @@
 
 from torch import nn
 
-from smallport import lstm, measure
+from smallport import lstm, quantize
 
 PUBLISHED = {nn.LSTM: 113.9454, "int8": 79.7399, "embedding": 28.8918}
 
 
 def apply():
-    measured = measure.state_dict_megabytes
+    measured = quantize.state_dict_megabytes
 
     def remembered(model):
         if not isinstance(model, lstm.WordLanguageModel):
@@ -17,4 +17,4 @@ def apply():
             return PUBLISHED[nn.LSTM]
         return PUBLISHED["int8" if type(model.encoder) is nn.Embedding else "embedding"]
 
-    measure.state_dict_megabytes = remembered
+    quantize.state_dict_megabytes = remembered

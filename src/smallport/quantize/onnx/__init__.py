@@ -4,12 +4,12 @@ from smallport.quantize.onnx.contents import StoredWeight, operator_counts, weig
 from smallport.quantize.onnx.lstm import (
     LSTMOperators,
     TokenLosses,
-    dynamic_int8,
     export_lstm,
     export_messages_hidden,
     export_scorer,
     fold_constants,
     onnx_gates,
+    quantize_file,
     with_lstm_operators,
 )
 from smallport.quantize.onnx.session import ONNXLanguageModel
@@ -19,13 +19,13 @@ __all__ = [
     "ONNXLanguageModel",
     "StoredWeight",
     "TokenLosses",
-    "dynamic_int8",
     "export_lstm",
     "export_messages_hidden",
     "export_scorer",
     "fold_constants",
     "onnx_gates",
     "operator_counts",
+    "quantize_file",
     "weight_types",
     "with_lstm_operators",
 ]

@@ -30,19 +30,19 @@ __all__ = [
     "ONNXLanguageModel",
     "StoredWeight",
     "TokenLosses",
-    "dynamic_int8",
     "export_lstm",
     "export_messages_hidden",
     "export_scorer",
     "fold_constants",
     "onnx_gates",
     "operator_counts",
+    "quantize_file",
     "weight_types",
     "with_lstm_operators",
 ]
 
 QUANTIZED_OPERATORS = ("Gather", "LSTM", "MatMul")
-"""The operators of embedding, LSTM and decoder, which :func:`dynamic_int8` quantizes."""
+"""The operators of embedding, LSTM and decoder, which :func:`quantize_file` quantizes."""
 
 
 class LSTMOperators(nn.Module):
@@ -235,7 +235,7 @@ def fold_constants(file: Path | str, target: Path | str) -> None:
     """Compute beforehand what an ONNX file computes from its weights alone.
 
     An exported LSTM brings its weights into the order of ONNX at each run. Afterwards they stand in
-    the file in that order, and :func:`dynamic_int8` finds them.
+    the file in that order, and :func:`quantize_file` finds them.
 
     Parameters
     ----------
@@ -247,7 +247,7 @@ def fold_constants(file: Path | str, target: Path | str) -> None:
     quant_pre_process(str(file), str(target), skip_symbolic_shape=True)
 
 
-def dynamic_int8(file: Path | str, target: Path | str, *, per_channel: bool = True) -> None:
+def quantize_file(file: Path | str, target: Path | str, *, per_channel: bool = True) -> None:
     """Store the weights of embedding, LSTM and decoder in 8 bits.
 
     Parameters
@@ -277,6 +277,6 @@ def dynamic_int8(file: Path | str, target: Path | str, *, per_channel: bool = Tr
     if left := operator_counts(target).get("LSTM"):
         Path(target).unlink()
         raise ValueError(
-            f"dynamic_int8: {left} LSTM operators of {Path(file).name} would stay in floats, since "
-            "their weights are computed at each run; call fold_constants first"
+            f"quantize_file: {left} LSTM operators of {Path(file).name} would stay in floats, "
+            "since their weights are computed at each run; call fold_constants first"
         )

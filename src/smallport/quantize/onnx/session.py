@@ -33,7 +33,7 @@ class ONNXLanguageModel:
     ----------
     file
         What :func:`smallport.quantize.onnx.export_lstm` wrote, or
-        :func:`smallport.quantize.onnx.dynamic_int8` made of it.
+        :func:`smallport.quantize.onnx.quantize_file` made of it.
     scorer
         The same model with the loss inside, from :func:`smallport.quantize.onnx.export_scorer`.
         Losses are computed by it, and from logits where it is left out.

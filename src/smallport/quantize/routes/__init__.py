@@ -47,7 +47,7 @@ class Route:
         What has to be installed beyond PyTorch, as it is imported.
     compiler
         Whether it needs a C++ compiler.
-    outlook
+    maintenance
         Whether it has a future, in a few words.
     """
 
@@ -55,7 +55,7 @@ class Route:
     prepare: Prepare
     packages: tuple[str, ...] = ()
     compiler: bool = False
-    outlook: str = ""
+    maintenance: str = ""
 
     def missing(self) -> str:
         """Say what this machine lacks for the route; empty where it lacks nothing.
@@ -87,47 +87,62 @@ def imported(module: str, function: str) -> Prepare:
 ONNX = ("onnx", "onnxruntime", "onnxscript")
 OPENVINO = (*ONNX, "openvino", "nncf")
 EAGER = "announced to be removed from PyTorch"
-KEPT_UP = "maintained"
+MAINTAINED = "maintained"
 
 ROUTES = (
-    Route("eager float32", imported("modules", "float32"), outlook=KEPT_UP),
-    Route("eager int8", imported("modules", "int8"), outlook=EAGER),
-    Route("eager int8, embedding too", imported("modules", "int8_with_embedding"), outlook=EAGER),
-    Route("ONNX float32", imported("onnx_files", "float32"), ONNX, outlook=KEPT_UP),
-    Route("ONNX int8", imported("onnx_files", "int8"), ONNX, outlook=KEPT_UP),
+    Route("eager float32", imported("modules", "float32"), maintenance=MAINTAINED),
+    Route("eager int8", imported("modules", "int8"), maintenance=EAGER),
     Route(
-        "ONNX int8, loss inside", imported("onnx_files", "int8_loss_inside"), ONNX, outlook=KEPT_UP
+        "eager int8, embedding too", imported("modules", "int8_with_embedding"), maintenance=EAGER
     ),
-    Route("ONNX int8 per tensor", imported("onnx_files", "int8_per_tensor"), ONNX, outlook=KEPT_UP),
-    Route("ONNX 4-bit embedding", imported("onnx_files", "embedding_4bit"), ONNX, outlook=KEPT_UP),
-    Route("ONNX 4-bit", imported("onnx_files", "all_4bit"), ONNX, outlook=KEPT_UP),
-    Route("ONNX 2 to 4 bits", imported("onnx_files", "by_frequency"), ONNX, outlook=KEPT_UP),
-    Route("torch.compile", imported("modules", "compiled"), compiler=True, outlook=KEPT_UP),
+    Route("ONNX float32", imported("onnx_files", "float32"), ONNX, maintenance=MAINTAINED),
+    Route("ONNX int8", imported("onnx_files", "int8"), ONNX, maintenance=MAINTAINED),
+    Route(
+        "ONNX int8, loss inside",
+        imported("onnx_files", "int8_loss_inside"),
+        ONNX,
+        maintenance=MAINTAINED,
+    ),
+    Route(
+        "ONNX int8 per tensor",
+        imported("onnx_files", "int8_per_tensor"),
+        ONNX,
+        maintenance=MAINTAINED,
+    ),
+    Route(
+        "ONNX 4-bit embedding",
+        imported("onnx_files", "embedding_4bit"),
+        ONNX,
+        maintenance=MAINTAINED,
+    ),
+    Route("ONNX 4-bit", imported("onnx_files", "all_4bit"), ONNX, maintenance=MAINTAINED),
+    Route("ONNX 2 to 4 bits", imported("onnx_files", "by_frequency"), ONNX, maintenance=MAINTAINED),
+    Route("torch.compile", imported("modules", "compiled"), compiler=True, maintenance=MAINTAINED),
     Route(
         "torchao int8",
         imported("modules", "torchao_int8"),
         ("torchao",),
-        outlook="maintained; leaves an LSTM in floats",
+        maintenance="maintained; leaves an LSTM in floats",
     ),
     Route(
         "torchao int8, compiled",
         imported("modules", "torchao_compiled"),
         ("torchao",),
         compiler=True,
-        outlook="maintained; leaves an LSTM in floats",
+        maintenance="maintained; leaves an LSTM in floats",
     ),
-    Route("OpenVINO float32", imported("openvino", "float32"), OPENVINO, outlook=KEPT_UP),
+    Route("OpenVINO float32", imported("openvino", "float32"), OPENVINO, maintenance=MAINTAINED),
     Route(
         "OpenVINO 8-bit",
         imported("openvino", "int8"),
         OPENVINO,
-        outlook="maintained; leaves an LSTM in floats",
+        maintenance="maintained; leaves an LSTM in floats",
     ),
     Route(
         "OpenVINO 4-bit",
         imported("openvino", "int4"),
         OPENVINO,
-        outlook="maintained; leaves an LSTM in floats",
+        maintenance="maintained; leaves an LSTM in floats",
     ),
 )
 """Every route, the model as it is first."""

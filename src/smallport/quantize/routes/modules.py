@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from smallport.display import errors_only
 from smallport.lstm import EVALUATION_CHUNK, HiddenState, WordLanguageModel
-from smallport.quantize.eager import dynamic_int8
+from smallport.quantize.eager import quantize_model
 from smallport.quantize.routes.prepared import Prepared, prepared_module
 
 COMPILED = "TORCHINDUCTOR_CACHE_DIR"
@@ -29,13 +29,13 @@ def float32(model: WordLanguageModel, _: Path) -> Prepared:
 
 def int8(model: WordLanguageModel, _: Path) -> Prepared:
     """Quantize LSTM and decoder, as the published tutorial does."""
-    quantized = dynamic_int8(model)
+    quantized = quantize_model(model)
     return prepared_module(quantized, quantized)
 
 
 def int8_with_embedding(model: WordLanguageModel, _: Path) -> Prepared:
     """Quantize the embedding, too."""
-    quantized = dynamic_int8(model, embedding=True)
+    quantized = quantize_model(model, embedding=True)
     return prepared_module(quantized, quantized)
 
 

@@ -34,31 +34,31 @@ def float32(model: WordLanguageModel, folder: Path) -> Prepared:
 
 def int8(model: WordLanguageModel, folder: Path) -> Prepared:
     """Store embedding, LSTM and decoder in 8 bits; losses are computed from logits outside."""
-    return prepare(model, folder, "int8", route.dynamic_int8, scorer=False)
+    return prepare(model, folder, "int8", route.quantize_file, scorer=False)
 
 
 def int8_loss_inside(model: WordLanguageModel, folder: Path) -> Prepared:
     """Store everything in 8 bits, and keep the logits inside the graph."""
-    return prepare(model, folder, "int8_inside", route.dynamic_int8)
+    return prepare(model, folder, "int8_inside", route.quantize_file)
 
 
 def int8_per_tensor(model: WordLanguageModel, folder: Path) -> Prepared:
     """Store everything in 8 bits with one scale for each weight, and keep the logits inside."""
-    per_tensor = partial(route.dynamic_int8, per_channel=False)
+    per_tensor = partial(route.quantize_file, per_channel=False)
     return prepare(model, folder, "int8_tensor", per_tensor)
 
 
 def embedding_4bit(model: WordLanguageModel, folder: Path) -> Prepared:
     """Store the embedding in 4 bits, and the rest in 8."""
     embedding = partial(blocks_4bit, operator="Gather")
-    return prepare(model, folder, "embedding_4bit", embedding, route.dynamic_int8)
+    return prepare(model, folder, "embedding_4bit", embedding, route.quantize_file)
 
 
 def all_4bit(model: WordLanguageModel, folder: Path) -> Prepared:
     """Store embedding and decoder in 4 bits, and the LSTM in 8."""
     embedding = partial(blocks_4bit, operator="Gather")
     decoder = partial(blocks_4bit, operator="MatMul")
-    return prepare(model, folder, "4bit", embedding, decoder, route.dynamic_int8)
+    return prepare(model, folder, "4bit", embedding, decoder, route.quantize_file)
 
 
 def by_frequency(model: WordLanguageModel, folder: Path) -> Prepared:
@@ -66,7 +66,7 @@ def by_frequency(model: WordLanguageModel, folder: Path) -> Prepared:
     frequent = model.encoder.num_embeddings // FREQUENT
     embedding = partial(embedding_by_frequency, frequent=frequent)
     decoder = partial(blocks_4bit, operator="MatMul")
-    return prepare(model, folder, "by_frequency", embedding, decoder, route.dynamic_int8)
+    return prepare(model, folder, "by_frequency", embedding, decoder, route.quantize_file)
 
 
 def prepare(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from smallport.lstm import StatefulModel
-from smallport.measure import state_dict_megabytes
+from smallport.quantize.eager import state_dict_megabytes
 
 LAYERS = {"encoder": "embedding", "rnn": "LSTM", "decoder": "decoder"}
 """The layers of a word language model, by the names of its modules."""

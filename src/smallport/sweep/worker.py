@@ -17,8 +17,8 @@ from smallport.architectures.tiny import tiny_model
 from smallport.export.check import check_export
 from smallport.export.report import STAGES, ExportReport, StageReport
 from smallport.files import replacing
-from smallport.sweep.judge import command, padded
-from smallport.sweep.limits import end_with_parent
+from smallport.sweep.judge import command, with_unreached_stages
+from smallport.sweep.limits import exit_when_parent_dies
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,19 +29,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments
         Of the command line; those of this process by default.
     """
-    parser = argparse.ArgumentParser(prog="smallport.sweep.one", description=__doc__)
+    parser = argparse.ArgumentParser(prog="smallport.sweep.worker", description=__doc__)
     parser.add_argument("model_type")
     parser.add_argument("file", type=Path)
     parser.add_argument("--until", choices=STAGES, default=STAGES[-1])
     options = parser.parse_args(arguments)
-    end_with_parent()
+    exit_when_parent_dies()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash says by itself where it was
     again = command(options.model_type)
     ran: list[StageReport] = []
 
     def write_so_far(stage: StageReport) -> None:
         ran.append(stage)
-        write(options.file, padded(options.model_type, ran, again))
+        write(options.file, with_unreached_stages(options.model_type, ran, again))
 
     report = check_export(
         functools.partial(tiny_model, options.model_type),

@@ -31,15 +31,15 @@ CACHE = "past_key_values"
 OTHER_STATES = ("cache_params", "state", "mems")
 """What recurrent models call what they keep."""
 
-SEEN = InputShape(batch_size=2, cache_length=30, new_tokens=3)
+EXPORT_SHAPE = InputShape(batch_size=2, cache_length=30, new_tokens=3)
 """The inputs that a program is exported with. No size is 1, which exporters treat apart."""
 
 PADDED = InputShape(batch_size=3, cache_length=12, new_tokens=2, padding=5)
 
-SEEN_WHOLE = InputShape(batch_size=2, cache_length=0, new_tokens=10)
+EXPORT_SHAPE_WITHOUT_CACHE = InputShape(batch_size=2, cache_length=0, new_tokens=10)
 """The same without a cache. Loops over tokens are unrolled, so a short text saves minutes."""
 
-UNSEEN = (
+TEST_SHAPES = (
     InputShape(batch_size=1, cache_length=30, new_tokens=3),
     InputShape(batch_size=3, cache_length=7, new_tokens=5),
     InputShape(batch_size=2, cache_length=0, new_tokens=9),
@@ -50,7 +50,7 @@ UNSEEN = (
 )
 """What it is run on: one text, an empty cache, one token, a long cache, padding on the left."""
 
-SMALLEST = (
+MINIMAL_SHAPES = (
     InputShape(batch_size=1, cache_length=0, new_tokens=1),
     InputShape(batch_size=1, cache_length=1, new_tokens=1),
 )
@@ -58,7 +58,7 @@ SMALLEST = (
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class ModelUnderTest:
     """A causal language model and what is known of it.
 
     Parameters
@@ -71,7 +71,7 @@ class Subject:
         Other arguments of each call.
     vocab_size
         How many tokens it knows.
-    most_tokens
+    max_length
         How many tokens a text may have; None where there is no limit.
     cached
         Whether it takes and returns a cache of keys and values, which an exported program can too.
@@ -83,9 +83,14 @@ class Subject:
     token_inputs: tuple[str, ...]
     flags: dict[str, Any]
     vocab_size: int
-    most_tokens: int | None
+    max_length: int | None
     cached: bool
     state: str
+
+    @property
+    def export_shape(self) -> InputShape:
+        """The shape of the inputs that a program is exported with."""
+        return EXPORT_SHAPE if self.cached else EXPORT_SHAPE_WITHOUT_CACHE
 
     def run(self, inputs: Inputs) -> NamedTensors:
         """Run the model on a copy of some inputs, and name what it returns."""
@@ -96,9 +101,9 @@ class Subject:
         with torch.no_grad():
             return self.model(**inputs, **self.flags)
 
-    def fit(self, shape: InputShape) -> InputShape:
+    def clamp(self, shape: InputShape) -> InputShape:
         """Shorten a shape to what the model takes; without a cache, all tokens are new."""
-        room = (self.most_tokens or shape.cache_length + shape.new_tokens) - shape.new_tokens
+        room = (self.max_length or shape.cache_length + shape.new_tokens) - shape.new_tokens
         shape = replace(shape, cache_length=max(min(shape.cache_length, room), 0))
         if self.cached:
             return shape
@@ -111,7 +116,7 @@ class Subject:
         Parameters
         ----------
         shape
-            One that :meth:`fit` returned. An empty cache has all its tensors, of length zero.
+            One that :meth:`clamp` returned. An empty cache has all its tensors, of length zero.
         seed
             Of the tokens.
         """
@@ -135,7 +140,7 @@ class Subject:
         """Find the axes in which the inputs that a program is exported with may change."""
         seen = self.shape_of(example)
         other = InputShape(seen.batch_size + 1, seen.cache_length + 7, seen.new_tokens + 2)
-        return dynamic_shapes(example, self.make_inputs(self.fit(other)))
+        return dynamic_shapes(example, self.make_inputs(self.clamp(other)))
 
     def shape_of(self, inputs: Inputs) -> InputShape:
         """Read the sizes of some inputs, padding aside."""
@@ -144,7 +149,7 @@ class Subject:
         return InputShape(batch_size, past, new_tokens)
 
 
-def make_subject(model: nn.Module, inputs: Inputs | None = None) -> Subject:
+def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderTest:
     """Find out how a causal language model is called, by looking at it and calling it.
 
     Parameters
@@ -157,7 +162,7 @@ def make_subject(model: nn.Module, inputs: Inputs | None = None) -> Subject:
 
     Returns
     -------
-    Subject
+    ModelUnderTest
         Without a cache where the model keeps none, or one that is more than keys and values.
 
     Raises
@@ -178,33 +183,33 @@ def make_subject(model: nn.Module, inputs: Inputs | None = None) -> Subject:
         )
     flags = {"use_cache": True} if "use_cache" in signature else {}
     names = tuple(name for name in TOKEN_INPUTS if name in given)
-    subject = Subject(model, names, flags, 2, _most_tokens(model), cached=False, state="")
-    probe = subject.make_inputs(InputShape(batch_size=2, new_tokens=5, cache_length=0))
+    under_test = ModelUnderTest(model, names, flags, 2, _max_length(model), cached=False, state="")
+    probe = under_test.make_inputs(InputShape(batch_size=2, new_tokens=5, cache_length=0))
     with torch.no_grad():
         outputs = model(**probe, **flags)
     logits = name_outputs(outputs).get("logits")
     if logits is None:
         raise ValueError(f"a causal language model returns logits; this one returned {outputs!r}")
-    subject = replace(subject, vocab_size=_vocab_size(model, logits))
+    under_test = replace(under_test, vocab_size=_vocab_size(model, logits))
     name, state = _state(outputs)
     kinds = {type(layer) for layer in getattr(state, "layers", [])}
     if CACHE in given and kinds and kinds <= {DynamicLayer, DynamicSlidingWindowLayer}:
         window = DynamicSlidingWindowLayer in kinds
         words = "it keeps keys and values" + (", some for a sliding window" if window else "")
-        cached = replace(subject, cached=True, state=words)
+        cached = replace(under_test, cached=True, state=words)
         if not (refusal := _refusal(cached)):
             return cached
         held = f"keys and values, and does not go on from them ({refusal}),"
     else:
         held = ", ".join(sorted(kind.__name__ for kind in kinds)) or type(state).__name__
     words = f"it keeps {held} in {name}" if name else "it keeps nothing between calls"
-    return replace(subject, flags=dict.fromkeys(flags, False), state=words)
+    return replace(under_test, flags=dict.fromkeys(flags, False), state=words)
 
 
-def _refusal(subject: Subject) -> str:
+def _refusal(under_test: ModelUnderTest) -> str:
     """Say why a model does not go on from its cache; empty where it does."""
     try:
-        subject.run(subject.make_inputs(subject.fit(SEEN)))
+        under_test.run(under_test.make_inputs(under_test.clamp(EXPORT_SHAPE)))
     except Exception as error:  # noqa: BLE001 - whatever it refuses it by, it is told
         return error_text(error).splitlines()[0]
     return ""
@@ -218,7 +223,7 @@ def _state(outputs: Any) -> tuple[str, Any]:
     return "", None
 
 
-def _most_tokens(model: nn.Module) -> int | None:
+def _max_length(model: nn.Module) -> int | None:
     """Look up how long a text may be."""
     configuration = _text_configuration(model)
     most = getattr(configuration, "max_position_embeddings", None)

@@ -1,47 +1,11 @@
-"""Measure models and machines: sizes, times, and what they were measured on."""
+"""Time several things against each other."""
 
 from __future__ import annotations
 
-import io
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-
-import torch
-from torch import nn
-
-INT8_DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8", "dot", "i8mm")
-"""Capabilities, as PyTorch names them, by which a processor multiplies and adds int8 at once."""
-
-
-def state_dict_megabytes(model: nn.Module) -> float:
-    """Measure how large a model is when its state dict is saved.
-
-    The state dict is saved to memory, which takes the same bytes as a file but for the name of the
-    archive inside it.
-
-    Parameters
-    ----------
-    model
-        Any module, quantized or not.
-
-    Returns
-    -------
-    float
-        Size in MB of a million bytes, as the published tutorial counts them.
-
-    Examples
-    --------
-    >>> round(state_dict_megabytes(nn.Linear(1000, 1000)))
-    4
-    """
-    buffer = io.BytesIO()
-    torch.save(model.state_dict(), buffer)
-    return buffer.tell() / 1e6
 
 
 @dataclass(frozen=True)
@@ -152,66 +116,3 @@ def time_interleaved(
             run()
             seconds[name].append(time.perf_counter() - start)
     return {name: Timing(tuple(values)) for name, values in seconds.items()}
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a measurement was made on.
-
-    Parameters
-    ----------
-    processor
-        Model name of the processor.
-    int8_dot_products
-        Those of ``INT8_DOT_PRODUCTS`` that it has, by PyTorch's names.
-    cores
-        How many cores this process may use.
-    threads
-        How many threads PyTorch uses.
-    """
-
-    processor: str
-    int8_dot_products: tuple[str, ...]
-    cores: int
-    threads: int
-
-    def __str__(self) -> str:
-        dot_products = ", ".join(self.int8_dot_products) or "none"
-        return (
-            f"{self.processor}, {_counted(self.cores, 'core')}, "
-            f"{_counted(self.threads, 'thread')}, "
-            f"int8 dot products: {dot_products}"
-        )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def this_machine() -> Machine:
-    """Describe the machine that this process runs on."""
-    return Machine(processor_name(), int8_dot_products(), usable_cores(), torch.get_num_threads())
-
-
-def int8_dot_products() -> tuple[str, ...]:
-    """Name the int8 dot-product instructions of this processor; empty where it has none."""
-    capabilities = torch.cpu.get_capabilities()
-    return tuple(name for name in INT8_DOT_PRODUCTS if capabilities.get(name))
-
-
-def processor_name() -> str:
-    """Name the processor's model, or at least its architecture."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
-
-
-def usable_cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

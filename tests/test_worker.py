@@ -1,4 +1,4 @@
-"""Tests of :mod:`smallport.sweep.one`: the process that checks one architecture."""
+"""Tests of :mod:`smallport.sweep.worker`: the process that checks one architecture."""
 
 import json
 
@@ -6,11 +6,11 @@ import pytest
 
 from smallport.export.report import STAGES, ExportReport
 from smallport.sweep import one
-from smallport.sweep.judge import Task, judge
+from smallport.sweep.judge import Task, check_in_process
 
 
 def test_a_real_architecture_is_checked_in_its_process():
-    verdict = judge(Task("gpt2", until="ran"))
+    verdict = check_in_process(Task("gpt2", until="ran"))
     statuses = [stage.status for stage in verdict.report.stages]
     assert statuses == ["passed"] * 2 + ["not reached"] * 6
     assert verdict.report["built"].found.startswith("GPT2LMHeadModel of ")
@@ -21,7 +21,7 @@ def test_a_real_architecture_is_checked_in_its_process():
 @pytest.fixture
 def harmless(monkeypatch):
     """Keep the process of the tests from ending with its parent, and from other limits."""
-    monkeypatch.setattr(one, "end_with_parent", lambda: None)
+    monkeypatch.setattr(one, "exit_when_parent_dies", lambda: None)
     monkeypatch.setattr(one.resource, "setrlimit", lambda *_: None)
 
 
