@@ -15,7 +15,7 @@ from smallport.records import RESULTS_FILE, Announcement, Result, Source, record
 __all__ = ["RESULTS_FILE", "Failure", "Result", "Source", "check", "raises", "report"]
 
 FARTHEST = 1000
-"""How many times a bound may be as large as the value, or the value as its lower bound."""
+"""The largest ratio of a bound to the value, or of the value to its lower bound."""
 
 SMALLEST = 1e-3
 """Values nearer to zero count as this large: differences may well be zero."""

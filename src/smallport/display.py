@@ -164,22 +164,6 @@ def progress_bar(items: Iterable[T], label: str, *, unit: str, enabled: bool = T
     there the bar is a line of text that appears after ``NOTEBOOK_INTERVAL`` seconds and is updated
     as rarely.
 
-    Parameters
-    ----------
-    items
-        What to go through.
-    label
-        What is being done.
-    unit
-        What an item is called.
-    enabled
-        Whether to show the bar at all.
-
-    Returns
-    -------
-    tqdm.tqdm
-        Yields the items; also a context manager with ``update`` and ``set_postfix_str``.
-
     Examples
     --------
     >>> list(progress_bar([1, 2], "counting", unit="number", enabled=False))

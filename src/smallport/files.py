@@ -25,15 +25,7 @@ class ChecksumError(AssetError):
 def cache_folder() -> Path:
     """Make sure that the cache folder is there and can be written.
 
-    Returns
-    -------
-    pathlib.Path
-        What ``SMALLPORT_CACHE_DIR`` names, or the user's cache folder on this system.
-
-    Raises
-    ------
-    AssetError
-        When the folder cannot be made or written.
+    It is what ``SMALLPORT_CACHE_DIR`` names, or the user's cache folder on this system.
     """
     folder = Path(os.environ.get(CACHE_DIR) or platformdirs.user_cache_dir("smallport"))
     try:
@@ -52,16 +44,7 @@ def cache_folder() -> Path:
 def replacing(target: Path) -> Iterator[Path]:
     """Write a file or a folder under another name and give it its own once it is whole.
 
-    Parameters
-    ----------
-    target
-        What to write. What stands there stays until the new one is finished, and for good when
-        writing it fails.
-
-    Yields
-    ------
-    pathlib.Path
-        Where to write; nothing is there yet. It is gone afterwards, whatever happened.
+    What stands there stays until then, and for good when writing fails.
 
     Examples
     --------

@@ -20,16 +20,8 @@ def key_of(*parts: str) -> str:
 def code_key(*modules: str) -> str:
     """Name a cached result after the code of some modules and all of ours that they import.
 
-    Parameters
-    ----------
-    modules
-        Their dotted names. Modules of other distributions are left out; name their versions beside
-        this.
-
-    Returns
-    -------
-    str
-        The same as long as no statement changes: docstrings and comments do not count.
+    Docstrings and comments do not count. Modules of other distributions are left out; name their
+    versions beside this.
 
     Examples
     --------
@@ -41,20 +33,10 @@ def code_key(*modules: str) -> str:
 
 
 def import_closure(modules: Iterable[str]) -> dict[str, Path]:
-    """Find some modules and every module of the same packages that they import, at any depth.
+    """Find the files of some modules and all modules of the same packages that they import.
 
     Imports inside of functions count, and so do the packages that a module lies in. What stands
     under ``if TYPE_CHECKING`` does not.
-
-    Parameters
-    ----------
-    modules
-        Their dotted names.
-
-    Returns
-    -------
-    dict
-        The file of each module by its name.
 
     Examples
     --------

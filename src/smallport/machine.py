@@ -15,7 +15,7 @@ INT8_DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8", "dot", "i8mm")
 
 @dataclass(frozen=True)
 class Machine:
-    """What a measurement was made on.
+    """The machine that a measurement was made on.
 
     Parameters
     ----------

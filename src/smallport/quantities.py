@@ -25,16 +25,7 @@ HARDLY = 0.95
 
 
 def format_number(value: float, digits: int = DIGITS, decimals: int | None = None) -> str:
-    """Write a number.
-
-    Parameters
-    ----------
-    value
-        The number.
-    digits
-        How many significant digits it gets; two where it has a power of ten.
-    decimals
-        How many decimals it gets instead.
+    """Write a number with so many significant digits, two beside a power of ten, or decimals.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a page measured and what it worked on, written down for the build of the site."""
+"""The results and sources of a page, written down for the build of the site."""
 
 import json
 import math
@@ -136,25 +136,13 @@ def read_results(file: Path) -> list[Result]:
 
 
 def read_sources(file: Path) -> list[Source]:
-    """Read back what a page worked on, each source once.
-
-    Parameters
-    ----------
-    file
-        What ``RESULTS_FILE`` named; a file that is not there holds nothing.
-    """
+    """Read back what a page worked on, each source once; nothing where there is no such file."""
     sources = (Source(**entry["Source"]) for entry in _entries(file) if "Source" in entry)
     return list(dict.fromkeys(sources))
 
 
 def read_announcements(file: Path) -> list[Announcement]:
-    """Read back which announced failures came, in their order.
-
-    Parameters
-    ----------
-    file
-        What ``RESULTS_FILE`` named; a file that is not there holds nothing.
-    """
+    """Read back which announced failures came, in order; nothing where there is no such file."""
     entries = (entry["Announcement"] for entry in _entries(file) if "Announcement" in entry)
     return [Announcement(entry["error"], tuple(entry["texts"])) for entry in entries]
 

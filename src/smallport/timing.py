@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Timing:
-    """How long something took, over several repeats.
+    """The seconds that something took, over several repeats.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How much faster one thing is than another that took turns with it.
+    """The ratio of two times that were measured in turns.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ from smallport.parity.inputs import (
 from smallport.parity.names import Inputs
 
 PARAMETERS = 12_988_992
-"""How many parameters the published Tiny-LLM has."""
+"""The number of parameters of the published Tiny-LLM."""
 
 SPECIAL_TOKENS = ("<unk>", "<s>", "</s>")
 """The tokens that are no text; their indices are 0, 1 and 2, as in the published configuration."""

@@ -18,7 +18,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from smallport.architectures.tiny import architectures, tiny_model
 
 COPIES = 4
-"""How often a check holds the weights: model, reference, ONNX program, and ONNX Runtime."""
+"""The copies of the weights that a check holds: model, reference, ONNX program, ONNX Runtime."""
 
 
 class ModelError(ValueError):
@@ -26,23 +26,11 @@ class ModelError(ValueError):
 
 
 def model_builder(name: str) -> Callable[[], nn.Module]:
-    """Find a model by its name, without building it.
+    """Find a model by its name; what is returned builds it in float32 and in evaluation mode.
 
-    Parameters
-    ----------
-    name
-        A ``model_type`` that transformers registers for causal language modelling, of which a tiny
-        untrained model is built; a folder with a checkpoint; or a name on the Hugging Face hub.
-
-    Returns
-    -------
-    callable
-        Builds the model in ``float32`` and in evaluation mode.
-
-    Raises
-    ------
-    ModelError
-        When there is no such model, it brings code of its own, or memory does not suffice for it.
+    The name is a ``model_type`` that transformers registers for causal language modelling, of which
+    a tiny untrained model is built; a folder with a checkpoint; or a name on the Hugging Face hub.
+    A ModelError says why none of these can be checked.
     """
     if name in architectures():
         return functools.partial(tiny_model, name)

@@ -1,4 +1,4 @@
-"""What the general rules get wrong or leave out, one architecture at a time: tables, no code."""
+"""Exceptions from the general rules, one architecture at a time: tables, no code."""
 
 from __future__ import annotations
 

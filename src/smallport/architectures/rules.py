@@ -1,4 +1,4 @@
-"""How every architecture's default configuration becomes a tiny one: tables, no code.
+"""Rules that make a tiny configuration of every default one: tables, no code.
 
 :mod:`smallport.architectures.tiny` applies them. The general rules know a field by its name,
 whichever architecture it belongs to. An entry knows one architecture, and wins.
@@ -134,12 +134,12 @@ AT_MOST: Mapping[str, int] = MappingProxyType(
 SETTINGS: Mapping[str, Any] = MappingProxyType(
     {"init_std": 0.1, "initializer_range": 0.1, "is_decoder": True, "use_cache": True}
 )
-"""What a field of this name is set to, whatever its default."""
+"""The value of a field of this name, whatever its default."""
 
 IMPLIED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {"kv_lora_rank": {"num_key_value_heads": HEADS}}  # latent attention has no groups of heads
 )
-"""What other fields are set to where a configuration has the field, as names are not enough."""
+"""The values of other fields where a configuration has the field, as names are not enough."""
 
 LAYER_LISTS: tuple[str, ...] = (
     "indexer_types",

@@ -15,7 +15,7 @@ from smallport.architectures.entries import ENTRIES, UNBUILDABLE
 from smallport.architectures.rules import AT_MOST, IMPLIED, LAYER_LISTS, LAYERS, SETTINGS
 
 MOST_PARAMETERS = 5_000_000
-"""How many parameters a tiny model has at most."""
+"""The largest number of parameters of a tiny model."""
 
 
 NOISE = 0.1

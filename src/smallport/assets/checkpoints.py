@@ -60,26 +60,14 @@ def untrained_checkpoint() -> TinyLLMCheckpoint:
 
 
 def local_checkpoint(folder: Path) -> TinyLLMCheckpoint:
-    """Take the checkpoint from the folder that holds the published files.
-
-    Raises
-    ------
-    AssetError
-        When one of its files is missing.
-    """
+    """Take the checkpoint from the folder that holds the published files."""
     for name in ("config.json", "*.safetensors", "tokenizer*"):
         in_data_folder(folder, f"Tiny-LLM/{name}")
     return TinyLLMCheckpoint(folder / "Tiny-LLM", "Tiny-LLM in the data folder")
 
 
 def hub_checkpoint(revision: str) -> TinyLLMCheckpoint:
-    """Download the checkpoint from the hub, once.
-
-    Raises
-    ------
-    AssetError
-        When it cannot be downloaded.
-    """
+    """Download the checkpoint from the hub, once."""
     import huggingface_hub  # noqa: PLC0415 - only this profile needs the hub
     from huggingface_hub.utils.tqdm import (  # noqa: PLC0415
         are_progress_bars_disabled,

@@ -40,15 +40,8 @@ def git_blob_id(file: Path) -> str:
 class RemoteFile:
     """A file that somebody else publishes.
 
-    Parameters
-    ----------
-    name
-        What to call it in the cache.
-    url
-        Where it is.
-    blob_id
-        What :func:`git_blob_id` says of it, where that is known. Where it is not, the first
-        download is trusted, and its SHA-256 is kept beside it and holds from then on.
+    Where its ``blob_id`` (see :func:`git_blob_id`) is not known, the first download is trusted, and
+    its SHA-256 is kept beside it and holds from then on.
     """
 
     name: str
@@ -57,27 +50,10 @@ class RemoteFile:
 
 
 def fetch(remote: RemoteFile, folder: Path) -> Path:
-    """Download a file once, and check it every time.
+    """Download a file into a folder once, and check it every time.
 
-    Parameters
-    ----------
-    remote
-        What to download.
-    folder
-        Where to keep it.
-
-    Returns
-    -------
-    pathlib.Path
-        The checked file in that folder.
-
-    Raises
-    ------
-    AssetError
-        When the file cannot be downloaded.
-    ChecksumError
-        When what was downloaded is not what is published. It is deleted; what stood in the folder
-        before stays there.
+    A download that is not what is published is deleted and raises a ChecksumError; what stood in
+    the folder before stays there.
     """
     target = folder / remote.name
     if target.exists() and _is_intact(target, remote):
@@ -142,13 +118,7 @@ def data_folder() -> Path | None:
 
 
 def in_data_folder(folder: Path, name: str) -> Path:
-    """Name a file, or what a pattern of names finds, in the folder of published files.
-
-    Raises
-    ------
-    AssetError
-        When it is not there.
-    """
+    """Name a file, or what a pattern of names finds, in the folder of published files."""
     if not any(folder.glob(name)):
         raise AssetError(
             f"{name} is missing from the data folder {folder}. Put it there, or unset {DATA_DIR} "

@@ -46,10 +46,10 @@ SPLITS = ("train", "valid", "test")
 
 
 class Profile(Protocol):
-    """What a profile provides."""
+    """The assets of a profile."""
 
     name: ClassVar[str]
-    """What ``SMALLPORT_ASSETS`` calls it."""
+    """Its name in ``SMALLPORT_ASSETS``."""
 
     lstm_config: ClassVar[LSTMConfig]
     """The sizes of its word language model."""
@@ -65,7 +65,7 @@ class Profile(Protocol):
 
 
 class Embedded:
-    """What needs nothing but the packages: made here, on text that comes with Python."""
+    """Assets that are made here, from text that comes with Python, without a download."""
 
     name: ClassVar[str] = "embedded"
     lstm_config: ClassVar[LSTMConfig] = SMALL
@@ -84,7 +84,7 @@ class Embedded:
 
 
 class Published:
-    """What the published tutorials use: downloaded once, or in a folder of the user's."""
+    """The assets of the published tutorials, downloaded once or in a folder of the user's."""
 
     name: ClassVar[str] = "published"
     lstm_config: ClassVar[LSTMConfig] = PUBLISHED
@@ -140,13 +140,7 @@ PROFILES: dict[str, Profile] = {profile.name: profile for profile in (Embedded()
 
 
 def chosen_profile() -> Profile:
-    """Read which profile ``SMALLPORT_ASSETS`` chooses.
-
-    Raises
-    ------
-    AssetError
-        When it names neither of them.
-    """
+    """Read which profile ``SMALLPORT_ASSETS`` chooses."""
     chosen = os.environ.get(PROFILE) or next(iter(PROFILES))
     if chosen not in PROFILES:
         raise AssetError(

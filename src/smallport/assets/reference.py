@@ -16,7 +16,7 @@ TABLE_ROW = re.compile(r"\|.*\|")
 CELL_BORDER = re.compile(r"(?<!\S)\|(?!\S)")
 
 BLOCK = 20
-"""How many consecutive paragraphs go into the same split."""
+"""The number of consecutive paragraphs that go into the same split."""
 
 
 def reference_corpus() -> Corpus:
@@ -26,11 +26,6 @@ def reference_corpus() -> Corpus:
     blocks of consecutive paragraphs, one is for validation and one for testing. Splitting by topic
     would give parts of any size: a single topic can hold a tenth of the text, and which topics
     there are depends on the Python release.
-
-    Returns
-    -------
-    Corpus
-        Its lines are those of the reference, tokenized by :func:`tokenize`.
     """
     lines: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
     texts = (topics[name] for name in sorted(topics))
@@ -41,17 +36,7 @@ def reference_corpus() -> Corpus:
 
 
 def distinct_paragraphs(texts: Iterable[str]) -> list[tuple[str, ...]]:
-    r"""Cut texts into tokenized paragraphs and keep the first of equal ones.
-
-    Parameters
-    ----------
-    texts
-        Plain texts, whose paragraphs are set apart by blank lines.
-
-    Returns
-    -------
-    list of tuple of str
-        The lines of each paragraph.
+    r"""Cut texts at their blank lines into tokenized paragraphs, and keep the first of equal ones.
 
     Examples
     --------
@@ -70,16 +55,6 @@ def _paragraphs(text: str) -> Iterator[tuple[str, ...]]:
 
 def tokenize(line: str) -> str:
     """Set spaces between the tokens of a line, and drop the rules and borders of tables.
-
-    Parameters
-    ----------
-    line
-        A line of the reference.
-
-    Returns
-    -------
-    str
-        Its tokens; empty where it has none.
 
     Examples
     --------

@@ -29,23 +29,6 @@ def trained_model(text_corpus: Corpus, config: LSTMConfig) -> LanguageModel:
     They are kept in the cache under a key of the corpus, the code that trains and evaluates, the
     sizes and PyTorch's version, beside the record of their training, which holds their checksum.
     Processes that ask at the same time wait for one of them to train.
-
-    Parameters
-    ----------
-    text_corpus
-        The text to learn.
-    config
-        The model's sizes.
-
-    Returns
-    -------
-    LanguageModel
-        The model, with the record of its training.
-
-    Raises
-    ------
-    AssetError
-        When the cache cannot be written, or a file in it is broken or was changed.
     """
     schedule = TrainingConfig()
     key = key_of(

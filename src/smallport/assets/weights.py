@@ -43,7 +43,7 @@ class Training:
 
     @property
     def seconds(self) -> float:
-        """How long the training took."""
+        """The seconds that the training took."""
         return self.curve[-1].seconds
 
     @classmethod
@@ -100,27 +100,7 @@ class LanguageModel:
 
 
 def load_weights(file: Path, words: int, config: LSTMConfig) -> WordLanguageModel:
-    """Load a state dict after comparing its names and shapes with the architecture's.
-
-    Parameters
-    ----------
-    file
-        What ``torch.save(model.state_dict(), file)`` wrote.
-    words
-        The size of the vocabulary.
-    config
-        The model's other sizes.
-
-    Returns
-    -------
-    WordLanguageModel
-        The model, in evaluation mode.
-
-    Raises
-    ------
-    AssetError
-        When the file is broken, holds more than tensors, or does not fit the model.
-    """
+    """Load a state dict after comparing its names and shapes with the architecture's."""
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
@@ -165,20 +145,6 @@ def assert_useful(model: WordLanguageModel, text_corpus: Corpus, file: Path) -> 
 
     Weights that were trained on another numbering of the words have the right shapes and predict
     nothing.
-
-    Parameters
-    ----------
-    model
-        The model.
-    text_corpus
-        The text that it should know.
-    file
-        Where its weights come from, for the message.
-
-    Raises
-    ------
-    AssetError
-        When it does not.
     """
     tokens = text_corpus.test[:SANITY_TOKENS]
     loss, unigram_loss = evaluate(model, tokens), text_corpus.unigram_loss(tokens[1:])

@@ -1,4 +1,4 @@
-"""How much faster int8 is in one setting: as it was measured now, and as it was kept."""
+"""The speed-up of int8 in one setting, as measured now and as stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from smallport import measured
 
 @dataclass(frozen=True)
 class Cell:
-    """How much faster int8 is in one setting.
+    """The speed-up of int8 in one setting.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Cell:
 
     @property
     def place(self) -> tuple[str, str, int, int, int]:
-        """What tells it from the other cells of a grid."""
+        """The key that tells it from the other cells of a grid."""
         return self.route, self.part, self.batch, self.length, self.threads
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""How much room packages take, with all that they need."""
+"""Add up the size of packages with all that they require."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ALWAYS_THERE = ("smallport",)
-"""What is installed in any case: this package, and so PyTorch."""
+"""The package that is installed in any case, and PyTorch with it."""
 
 
 def install_megabytes(packages: Iterable[str], beyond: Iterable[str] = ALWAYS_THERE) -> float:

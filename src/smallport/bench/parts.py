@@ -19,14 +19,14 @@ from smallport.quantize.eager import quantize_model
 from smallport.quantize.onnx.session import INPUT_NAMES, OUTPUT_NAMES, start_session
 
 PARTS = ("model", "LSTM", "decoder")
-"""What is timed: the whole model, its LSTM alone and its decoder alone."""
+"""The parts that are timed: the whole model, its LSTM alone and its decoder alone."""
 
 Call = Callable[[], object]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is run, and how.
+    """The sizes and the number of threads of a run.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Variants:
 
 @dataclass(frozen=True)
 class Example:
-    """What goes into each part of a model in a setting.
+    """The inputs of each part of a model in a setting.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a machine's limits allow: bytes and multiplications, counted from the architecture.
+"""The limits of a machine, and the bytes and multiplications of an architecture.
 
 A roofline [1]_ puts two lower bounds on a time: whatever is read has to come through the memory,
 and whatever is multiplied through the arithmetic units. The greater of the two is the limit.
@@ -25,12 +25,12 @@ from smallport.timing import time_interleaved
 
 FLOAT_BYTES = 4
 WEIGHT_BYTES = {"float32": 4, "int8": 1}
-"""What a weight takes in each precision. Biases and activations stay floats in both."""
+"""The bytes of a weight in each precision. Biases and activations stay floats in both."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What has to be done, however well it is done.
+    """The bytes and multiplications that no implementation can avoid.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def _layer_inputs(config: LSTMConfig) -> list[int]:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a machine can do in one precision.
+    """The limits of a machine in one precision.
 
     Parameters
     ----------

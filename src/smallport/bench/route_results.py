@@ -1,4 +1,4 @@
-"""What was measured of the routes: read back, laid out as a table, compared with the goals."""
+"""Measurements of the routes: read back, laid out as a table, compared with the goals."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from smallport.timing import Ratio, Timing
 
 FASTEST, WORDS, SMALLEST, SMALLEST_COST = 5, 6, 6.8, 0.01
 BOTH_FASTER, BOTH_SMALLER, BOTH_COST = 4.5, 5, 0.001
-"""What :func:`goals` compares with: ratios, and what they may cost in nats."""
+"""The goals: ratios, and what they may cost in nats."""
 
 
 @dataclass(frozen=True)
 class RouteResult:
-    """What was measured of a route.
+    """The measurements of a route.
 
     Parameters
     ----------

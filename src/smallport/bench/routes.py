@@ -26,10 +26,10 @@ from smallport.quantize.routes import ROUTES, Route
 from smallport.timing import Ratio, time_interleaved
 
 TIMED_TOKENS = 1001
-"""How many tokens of the test text are read in chunks to measure time."""
+"""The number of tokens of the test text that are read in chunks to measure time."""
 
 SINGLE_WORDS = 100
-"""How many words are read one by one to measure time."""
+"""The number of words that are read one by one to measure time."""
 
 
 @contextmanager

@@ -19,13 +19,7 @@ MARKS = {"passed": "passed", "failed": "FAILED", "not reached": "-"}
 
 
 def add_parser(subparsers: Subparsers) -> None:
-    """Add the command to a parser.
-
-    Parameters
-    ----------
-    subparsers
-        Of the command line's parser.
-    """
+    """Add ``check`` to the commands."""
     parser = subparsers.add_parser(
         "check",
         help="check that a model can be exported, and that what comes out is right",
@@ -47,18 +41,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check the model that was named, and print the report.
-
-    Parameters
-    ----------
-    options
-        As the parser of :func:`add_parser` gives them.
-
-    Returns
-    -------
-    int
-        0; 1 when a stage failed; 2 when there is no such model to check.
-    """
+    """Check the model that was named, print the report, and return the exit status."""
     from smallport.architectures.by_name import ModelError, model_builder
     from smallport.export.check import check_export
 
@@ -88,11 +71,6 @@ def run(options: argparse.Namespace) -> int:
 
 def format_stage(stage: StageReport) -> str:
     """Write what a stage found, as the command prints it.
-
-    Parameters
-    ----------
-    stage
-        Its report.
 
     Examples
     --------

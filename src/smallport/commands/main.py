@@ -19,18 +19,7 @@ BAD_CALL = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
-
-    Parameters
-    ----------
-    arguments
-        What follows ``smallport`` on the command line; that of this process if left out.
-
-    Returns
-    -------
-    int
-        The exit status: 0, 1 when something was found wrong, 2 for a bad call.
-    """
+    """Run a command; return 0, 1 when something was found wrong, or 2 for a bad call."""
     parser = argparse.ArgumentParser(
         prog="smallport", description="Check whether language models can be exported, and right."
     )

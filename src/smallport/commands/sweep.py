@@ -89,18 +89,7 @@ def _positive(kind: type[float]) -> type[float]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the sweep that was asked for.
-
-    Parameters
-    ----------
-    arguments
-        As the parser gives them.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Run the sweep that was asked for, and return the exit status."""
     from smallport.sweep.executors import SweepError
 
     try:

@@ -1,4 +1,4 @@
-"""Run what was made of a model where the model runs, and say what a stage found by it."""
+"""Compare a program with the model under test, at several shapes and token by token."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROMPT = InputShape(batch_size=2, cache_length=0, new_tokens=7, padding=3)
 """The texts that decoding begins with."""
 
 STEPS = 8
-"""How many tokens are decoded."""
+"""The number of tokens that are decoded."""
 
 Run = Callable[[Inputs], Any]
 """Runs a program on inputs, and returns what the model returns or its tensors by name."""
@@ -27,7 +27,7 @@ Run = Callable[[Inputs], Any]
 
 @dataclass(frozen=True)
 class Finding:
-    """What a stage found, in a sentence, and the largest difference, if it compares."""
+    """A stage's result in a sentence, and the largest difference, if it compares."""
 
     found: str
     difference: Discrepancy | None = None

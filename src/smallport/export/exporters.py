@@ -48,16 +48,8 @@ def export_program(
     """Export a model with every axis dynamic that changes from one call to the next.
 
     A model of transformers is exported by transformers' own exporter, any other module by
-    :func:`torch.export.export`.
-
-    Parameters
-    ----------
-    model
-        What is exported; the program shares its weights.
-    under_test
-        How it is called. It should not be made of the same module.
-    example
-        Inputs that the model is traced with.
+    :func:`torch.export.export`. The program shares the weights of ``model``, so ``under_test``
+    should be made of a copy.
     """
     shapes = under_test.dynamic_shapes(example)
     if isinstance(model, transformers.PreTrainedModel):
@@ -76,21 +68,10 @@ def export_program(
 def export_onnx(
     model: nn.Module, program: ExportedProgram, under_test: ModelUnderTest, example: Inputs
 ) -> Any:
-    """Translate a model to ONNX.
+    """Translate a model to ONNX, with inputs and outputs named as for the model itself.
 
     A model of transformers is translated by transformers' own exporter, which changes what ONNX has
     no words for before it traces; of any other module, the exported program is.
-
-    Parameters
-    ----------
-    model, program, under_test, example
-        As for :func:`export_program`, and what that returned.
-
-    Returns
-    -------
-    onnx_ir.Model
-        Its inputs are called as :func:`smallport.parity.name_inputs` calls them, and its outputs as
-        :func:`smallport.parity.name_outputs` does.
     """
     inputs, outputs = list(name_inputs(example)), list(under_test.run(example))
     if isinstance(model, transformers.PreTrainedModel):
@@ -110,26 +91,12 @@ def export_onnx(
 
 
 def save_onnx(translated: Any, file: Path) -> None:
-    """Write a translated model, with its weights in a file beside it.
-
-    Parameters
-    ----------
-    translated
-        As :func:`export_onnx` returned it.
-    file
-        What to call it.
-    """
+    """Write a translated model, with its weights in a file beside it."""
     OnnxExporter.save_program(translated, file)
 
 
 def open_session(file: Path) -> Session:
-    """Open an ONNX file in ONNX Runtime, on the processor.
-
-    Parameters
-    ----------
-    file
-        As :func:`save_onnx` wrote it.
-    """
+    """Open an ONNX file in ONNX Runtime, on the processor."""
     import onnxruntime  # noqa: PLC0415 - it reports its use unless smallport is imported first
 
     options = onnxruntime.SessionOptions()

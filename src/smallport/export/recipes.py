@@ -35,11 +35,6 @@ RECIPES = (
 def recipe_for(error: str) -> str:
     """Name the anchor of the recipe that explains an error; empty where there is none.
 
-    Parameters
-    ----------
-    error
-        Its type and its message.
-
     Examples
     --------
     >>> recipe_for("AssertionError: Guard failed: attention_mask.size()[1] >= 4")
@@ -55,11 +50,6 @@ def error_text(error: BaseException) -> str:
 
     Folders in front of installed packages and addresses in memory say nothing about the error, and
     would make the same error look like another. Colours are for a terminal.
-
-    Parameters
-    ----------
-    error
-        Any exception.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a check of an exported model found, stage by stage, and how it is kept as JSON."""
+"""The report of a check, stage by stage, and its form as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STAGES = (
     "ONNX",
     "ONNX Runtime matches",
 )
-"""What a model is taken through, in this order; the first stage that fails is the last to run."""
+"""The stages of a check, in order; the first one that fails is the last to run."""
 
 PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "smallport")
 """The packages that a check needs, and whose versions its report names."""
@@ -25,7 +25,7 @@ PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "small
 
 @dataclass(frozen=True)
 class StageReport:
-    """What one stage found.
+    """The result of one stage.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class StageReport:
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What a check found, from the first stage to the last.
+    """The results of a check, from the first stage to the last.
 
     Parameters
     ----------

@@ -42,15 +42,6 @@ class ExportCheck:
 
     A method for each stage returns what it found, or raises
     :class:`smallport.export.comparisons.StageFailure` or whatever goes wrong.
-
-    Parameters
-    ----------
-    model
-        A causal language model, or what builds it.
-    inputs
-        Keyword arguments to export it with; made for it if left out.
-    folder
-        Where the ONNX file goes.
     """
 
     model: nn.Module

@@ -24,12 +24,12 @@ from smallport.parity.inputs import (
 from smallport.parity.names import Inputs, NamedTensors, listed, name_outputs
 
 TOKEN_INPUTS = ("input_ids", "attention_mask", "position_ids")
-"""What a model may be given for each token; it is given those that its forward method names."""
+"""Inputs with an entry for each token; a model gets those that its forward method names."""
 
 CACHE = "past_key_values"
 
 OTHER_STATES = ("cache_params", "state", "mems")
-"""What recurrent models call what they keep."""
+"""Names of outputs in which recurrent models return their state."""
 
 EXPORT_SHAPE = InputShape(batch_size=2, cache_length=30, new_tokens=3)
 """The inputs that a program is exported with. No size is 1, which exporters treat apart."""
@@ -48,13 +48,13 @@ TEST_SHAPES = (
     InputShape(batch_size=2, cache_length=120, new_tokens=20),
     PADDED,
 )
-"""What it is run on: one text, an empty cache, one token, a long cache, padding on the left."""
+"""The inputs that it is compared on: an empty and a long cache, one token, padding on the left."""
 
 MINIMAL_SHAPES = (
     InputShape(batch_size=1, cache_length=0, new_tokens=1),
     InputShape(batch_size=1, cache_length=1, new_tokens=1),
 )
-"""How a text begins. Programs may refuse it, and are asked whether they do."""
+"""The beginnings of a text. Programs may reject them; the check reports whether they do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,15 +111,7 @@ class ModelUnderTest:
         return replace(shape, cache_length=0, new_tokens=length)
 
     def make_inputs(self, shape: InputShape, *, seed: int = 0) -> Inputs:
-        """Make random inputs of a shape, whose cache the model itself computed from random tokens.
-
-        Parameters
-        ----------
-        shape
-            One that :meth:`clamp` returned. An empty cache has all its tensors, of length zero.
-        seed
-            Of the tokens.
-        """
+        """Make random inputs of a shape; the model computes what is in their cache."""
         text = random_text(self.vocab_size, shape, seed=seed)
         return self.inputs_of(text, past=shape.cache_length)
 
@@ -152,24 +144,9 @@ class ModelUnderTest:
 def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderTest:
     """Find out how a causal language model is called, by looking at it and calling it.
 
-    Parameters
-    ----------
-    model
-        The model, in evaluation mode.
-    inputs
-        Keyword arguments of its forward method; the model is called with these names. Left out, it
-        is called with all that its signature names.
-
-    Returns
-    -------
-    ModelUnderTest
-        Without a cache where the model keeps none, or one that is more than keys and values.
-
-    Raises
-    ------
-    ValueError
-        When the model takes no ``input_ids``, or the inputs hold what cannot be made at other
-        shapes.
+    It is called with the names of ``inputs``, or with all that its signature names. A model that
+    keeps more than keys and values between calls, or nothing, is taken to have no cache. A
+    ValueError says why a model cannot be checked.
     """
     signature = inspect.signature(model.forward).parameters
     known = {*TOKEN_INPUTS, CACHE}

@@ -73,5 +73,5 @@ def chunks(batches: Tensor, length: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def chunk_count(batches: Tensor, length: int) -> int:
-    """How many chunks :func:`chunks` yields."""
+    """Count the chunks that :func:`chunks` yields."""
     return math.ceil((len(batches) - 1) / length)

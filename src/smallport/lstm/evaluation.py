@@ -1,4 +1,4 @@
-"""What a word language model knows: its loss on a text, and the texts that it writes."""
+"""Evaluate a word language model: its loss on a text, and the texts that it writes."""
 
 from typing import Protocol, runtime_checkable
 
@@ -15,7 +15,7 @@ EVALUATION_CHUNK = 25
 
 
 class StatefulModel(Protocol):
-    """What reads tokens and carries a state, as :class:`smallport.lstm.WordLanguageModel` does."""
+    """A model that reads tokens and carries a state, as a ``WordLanguageModel`` does."""
 
     def __call__(self, tokens: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         """Score every word as the successor of each token."""

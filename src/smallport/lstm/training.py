@@ -16,7 +16,7 @@ from smallport.lstm.text import Corpus
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train a word language model.
+    """Settings of the training of a word language model.
 
     AdamW with a one-cycle learning rate [1]_: the rate climbs to its peak and falls to nearly
     zero, which gets further in few epochs than a constant one.

@@ -29,7 +29,7 @@ NEVER = 1e30
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """How far two results of the same call are apart.
+    """The differences between two results of the same call.
 
     Parameters
     ----------

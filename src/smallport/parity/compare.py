@@ -15,7 +15,7 @@ from smallport.parity.inputs import copy_inputs
 from smallport.parity.names import Inputs, NamedTensors, name_outputs
 
 Shape = TypeVar("Shape", bound=Hashable)
-"""What says how large the inputs of a call are; an :class:`smallport.parity.InputShape`, say."""
+"""The sizes of a call's inputs, such as an :class:`smallport.parity.InputShape`."""
 
 TOKEN_AXES = {"logits": 1, "key": 2, "value": 2}
 """Along which axis a tensor has a place for each token, by the last part of its name."""
@@ -85,15 +85,7 @@ def compare(
 
 
 def without_padding(outputs: NamedTensors, mask: Tensor | None) -> NamedTensors:
-    """Put zeros where logits and caches belong to padding.
-
-    Parameters
-    ----------
-    outputs
-        What a call returned, as :func:`smallport.parity.name_outputs` names it.
-    mask
-        The attention mask of the call, of shape ``(batch, cache + new)``; None without padding.
-    """
+    """Put zeros where logits and caches belong to padding, which the mask of the call tells."""
     if mask is None:
         return outputs
     return {name: _zeroed(name, tensor, mask == 0) for name, tensor in outputs.items()}

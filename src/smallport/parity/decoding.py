@@ -17,7 +17,7 @@ from smallport.parity.names import Inputs, NamedTensors, listed, name_outputs
 
 @dataclass(frozen=True, eq=False)
 class Decoding:
-    """What a model, or a program exported from it, wrote, and what each step returned.
+    """The tokens that a model, or a program exported from it, wrote, and the results of each step.
 
     Parameters
     ----------

@@ -11,13 +11,13 @@ import transformers  # whose classes are loaded where they are used, which takes
 from torch import Tensor
 
 Inputs = dict[str, Any]
-"""What a forward method takes, by name: tensors, and a cache under ``past_key_values``."""
+"""Arguments of a forward method by name: tensors, and a cache under ``past_key_values``."""
 
 NamedTensors = dict[str, Tensor]
 """The tensors among inputs or outputs, each under a name of its own."""
 
 CACHE_PARTS = {"keys": "key", "values": "value"}
-"""What ONNX files of language models call the parts of a cache layer."""
+"""The names of a cache layer's parts in ONNX files of language models."""
 
 
 def name_tensors(value: Any, name: str = "") -> NamedTensors:

@@ -12,7 +12,7 @@ from smallport.parity.names import Inputs, NamedTensors, listed, name_inputs
 
 
 class Session(Protocol):
-    """What this module uses of an :class:`onnxruntime.InferenceSession`."""
+    """The methods of an :class:`onnxruntime.InferenceSession` that are used here."""
 
     def get_inputs(self) -> Sequence[Any]:
         """List the program's inputs, each with a name."""

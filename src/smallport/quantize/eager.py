@@ -16,7 +16,7 @@ KNOWN_WARNINGS = (
     "torch.quantize_per_tensor, torch.quantize_per_channel and other quantized tensor creation",
     "TypedStorage is deprecated",
 )
-"""How the warnings begin that PyTorch gives whenever a model is quantized or loaded."""
+"""The beginnings of warnings that PyTorch gives whenever a model is quantized or loaded."""
 
 
 @contextmanager

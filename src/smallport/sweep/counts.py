@@ -24,12 +24,12 @@ TELLING = (
 nothing: the first that fits."""
 
 VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d[\d.]*(?:e[+-]?\d+)?")
-"""What differs between two errors of one cause: names in quotes, and numbers."""
+"""The parts that differ between two errors of one cause: names in quotes, and numbers."""
 
 
 @dataclass(frozen=True)
 class StageCount:
-    """How many architectures passed a stage.
+    """The number of architectures that passed a stage.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class StageCount:
 
 @dataclass(frozen=True)
 class Cause:
-    """What stopped some architectures in one stage.
+    """The error that stopped some architectures in one stage.
 
     Parameters
     ----------

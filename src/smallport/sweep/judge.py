@@ -16,7 +16,7 @@ from smallport.sweep.limits import Ending, Limits, run_limited
 from smallport.sweep.verdicts import Verdict, conditions, first_missing_stage
 
 CHILD = ("-X", "faulthandler", "-m", "smallport.sweep.worker")
-"""What the Python of the process is started with, before the architecture and the file."""
+"""Python's arguments for the process, before the architecture and the file."""
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -55,21 +55,8 @@ class Task:
 def check_in_process(task: Task) -> Verdict:
     """Find out about an architecture.
 
-    Parameters
-    ----------
-    task
-        Which one, and how.
-
-    Returns
-    -------
-    Verdict
-        What the process reported. Where it ended before it had reported on every stage, the stage
-        that it was in failed, and its error is what ended the process.
-
-    Raises
-    ------
-    smallport.sweep.limits.Stopped
-        When this process is being stopped.
+    Where its process ended before it had reported on every stage, the stage that it was in failed,
+    and its error is what ended the process.
     """
     with tempfile.TemporaryDirectory(prefix="smallport-sweep-") as scratch:
         file = Path(scratch, "report.json")
@@ -96,17 +83,7 @@ def _read(file: Path, task: Task) -> ExportReport:
 
 
 def with_unreached_stages(name: str, ran: Sequence[StageReport], again: str) -> ExportReport:
-    """Make a report of the stages that ran so far; those to come are not reached.
-
-    Parameters
-    ----------
-    name
-        The architecture.
-    ran
-        The first stages.
-    again
-        What repeats the check.
-    """
+    """Make a report of the stages that ran so far; those to come are not reached."""
     later = STAGES[len(ran) :]
     stages = (*ran, *(StageReport(stage, "not reached", "it did not run yet") for stage in later))
     return ExportReport(name, stages, versions_used(), again)

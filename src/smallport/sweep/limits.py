@@ -24,7 +24,7 @@ GRACE = 5.0
 """Seconds for a process that hangs to say where."""
 
 TAIL = 8000
-"""How many characters of its output are kept."""
+"""The number of characters of its output that are kept."""
 
 STDIN = 0
 
@@ -38,7 +38,7 @@ class Stopped(Exception):  # noqa: N818 - nothing is wrong
 
 @dataclass(frozen=True)
 class Limits:
-    """What one process may take.
+    """The time and memory that one process may take.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a process ended.
+    """The end of a process: its cause, and what the process took until then.
 
     Parameters
     ----------
@@ -76,29 +76,11 @@ class Ending:
 
 
 def run_limited(command: Sequence[str], limits: Limits, **variables: str) -> Ending:
-    r"""Run a command to its end, or to that of its limits.
+    r"""Run a command to its end, or to that of its limits, with some environment variables set.
 
     A process that runs out of time is sent ``SIGABRT`` first, upon which a Python that was started
-    with ``-X faulthandler`` prints where it was. What it started itself is killed with it.
-
-    Parameters
-    ----------
-    command
-        The program and its arguments.
-    limits
-        What it may take.
-    variables
-        Environment variables to set.
-
-    Returns
-    -------
-    Ending
-        What it came to. Whatever the process does, this function does not raise.
-
-    Raises
-    ------
-    Stopped
-        When ``STOPPING`` was set meanwhile.
+    with ``-X faulthandler`` prints where it was. What it started itself is killed with it. Whatever
+    the process does, this function only raises ``Stopped``, when ``STOPPING`` was set meanwhile.
 
     Examples
     --------

@@ -54,13 +54,7 @@ def choose(model_types: Sequence[str], only: str = "") -> tuple[str, ...]:
 
 @contextmanager
 def locked(verdicts: Verdicts) -> Iterator[None]:
-    """Keep other sweeps out of a folder of verdicts.
-
-    Raises
-    ------
-    SweepError
-        When another sweep is at work there.
-    """
+    """Keep other sweeps out of a folder of verdicts; raise SweepError if one is at work there."""
     verdicts.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(verdicts.folder / ".lock", timeout=0):

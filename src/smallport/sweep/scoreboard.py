@@ -17,7 +17,7 @@ NAME = "sweep"
 
 @dataclass(frozen=True)
 class Scoreboard:
-    """What a sweep found, with when and where it did.
+    """The results of a sweep, with their date and machine.
 
     Parameters
     ----------

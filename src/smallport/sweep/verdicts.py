@@ -1,4 +1,4 @@
-"""What the sweep found out about each architecture, and its place on disk: one file for each."""
+"""The verdicts of a sweep, and their place on disk: one file for each architecture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from smallport.measured import installed_versions
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a verdict holds for; under others, it may be another.
+    """The conditions that a verdict holds for; under others, it may differ.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def _configuration(model_type: str) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the sweep found out about one architecture.
+    """The result of a sweep for one architecture.
 
     Parameters
     ----------

@@ -22,13 +22,7 @@ from smallport.sweep.limits import exit_when_parent_dies
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Check the architecture that the command line names.
-
-    Parameters
-    ----------
-    arguments
-        Of the command line; those of this process by default.
-    """
+    """Check the architecture that the command line names."""
     parser = argparse.ArgumentParser(prog="smallport.sweep.worker", description=__doc__)
     parser.add_argument("model_type")
     parser.add_argument("file", type=Path)

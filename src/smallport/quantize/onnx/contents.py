@@ -1,4 +1,4 @@
-"""What an ONNX file is made of: its operators, and as what it stores its weights."""
+"""Count the operators of an ONNX file, and tell the types that its weights are stored in."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ EXPORT_WARNINGS = (
     (r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning),
     ("_check_is_size will be removed", FutureWarning),
 )
-"""How the warnings begin that PyTorch gives about itself whenever it exports an LSTM."""
+"""The beginnings of warnings that PyTorch gives about itself whenever it exports an LSTM."""
 
 
 @contextmanager

@@ -11,16 +11,16 @@ from torch import Tensor
 from smallport.lstm import HiddenState, token_losses
 
 INPUT_NAMES = ("tokens", "hidden", "cell")
-"""What an exported language model calls its inputs."""
+"""The names of an exported language model's inputs."""
 
 OUTPUT_NAMES = ("logits", "hidden_out", "cell_out")
-"""What an exported language model calls its outputs."""
+"""The names of an exported language model's outputs."""
 
 SCORER_INPUTS = ("tokens", "targets", "hidden", "cell")
-"""What an exported language model with its loss inside calls its inputs."""
+"""The names of the inputs of an exported language model with its loss inside."""
 
 SCORER_OUTPUTS = ("losses", "hidden_out", "cell_out")
-"""What an exported language model with its loss inside calls its outputs."""
+"""The names of the outputs of an exported language model with its loss inside."""
 
 
 class ONNXLanguageModel:

@@ -29,7 +29,7 @@ __all__ = [
 Prepare = Callable[[WordLanguageModel, Path], Prepared]
 
 COMPILERS = ("c++", "g++", "clang++", "cl")
-"""What ``torch.compile`` looks for, to compile the C++ that it writes."""
+"""The compilers that ``torch.compile`` looks for, to compile the C++ that it writes."""
 
 
 @dataclass(frozen=True)

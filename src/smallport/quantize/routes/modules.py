@@ -67,11 +67,6 @@ class CompiledModel:
     """Run a compiled model on tokens that always lie in memory alike.
 
     A chunk of a text is a view, and ``torch.compile`` would compile again for each kind of view.
-
-    Parameters
-    ----------
-    model
-        A compiled model.
     """
 
     def __init__(self, model: WordLanguageModel) -> None:

@@ -72,20 +72,10 @@ def by_frequency(model: WordLanguageModel, folder: Path) -> Prepared:
 def prepare(
     model: WordLanguageModel, folder: Path, name: str, *steps: Step, scorer: bool = True
 ) -> Prepared:
-    """Export a model, fold its constants, and take the file through steps.
+    """Export a model, fold its constants, and take the file through steps that write the next.
 
-    Parameters
-    ----------
-    model
-        The model, in floats.
-    folder
-        Where to write the files.
-    name
-        What the files are called.
-    *steps
-        Each reads a file and writes the next.
-    scorer
-        Whether to do the same to the model with its loss inside, for losses.
+    With ``scorer``, the same is done to the model with its loss inside, which then gives the
+    losses.
     """
     file = folder / f"{name}.onnx"
     take_steps(folded(model, folder, route.export_lstm), file, steps)

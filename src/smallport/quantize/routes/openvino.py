@@ -67,17 +67,7 @@ def compressed(program: Any, mode: str, **options: Any) -> Any:
 
 
 class OpenVINOLanguageModel:
-    """Run a compiled model as if it were the model it came from.
-
-    Parameters
-    ----------
-    model
-        The model that it came from, which knows the shape of its state.
-    words
-        Compiled from :func:`smallport.quantize.onnx.export_lstm`.
-    scorer
-        Compiled from :func:`smallport.quantize.onnx.export_scorer`.
-    """
+    """Run a compiled model as if it were the model it came from, whose state has the same shape."""
 
     def __init__(self, model: WordLanguageModel, words: Any, scorer: Any) -> None:
         self.initial_state = model.initial_state

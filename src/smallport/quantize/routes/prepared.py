@@ -1,4 +1,4 @@
-"""What a route gives: a model that runs, its size, and as what its weights are stored."""
+"""The result of a route: a model that runs, its size, and the types of its stored weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMES = {
     "i4": "int4",
     "u4": "uint4",
 }
-"""What the types of PyTorch, ONNX and OpenVINO are called elsewhere, where names differ."""
+"""Common names for types of PyTorch, ONNX and OpenVINO, where names differ."""
 
 
 @dataclass(frozen=True)
