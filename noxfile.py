@@ -61,7 +61,7 @@ def run(session: nox.Session, *command: str, **variables: str) -> None:
 def environment(session: nox.Session) -> None:
     """Install what the other sessions share, as constraints.txt has it; --latest: the newest."""
     SHARED["python"] = os.path.join(session.bin, "python")  # noqa: PTH118 - nox speaks strings
-    groups = "test", "docs", "types", "site"
+    groups = "test", "docs", "types", "site", "downloads"
     versions = "python", "-m", "tools.gallery.versions"
     package = "-e", f".[{EXTRAS}]"
     latest = ["--latest"] if "--latest" in session.posargs else []
@@ -134,18 +134,17 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(requires=["environment"], venv_backend="none", default=False)
 def site(session: nox.Session) -> None:
-    """Try every page of the built site in Chromium, which has to be installed."""
+    """Try every page of the built site in Chromium; --axe-everywhere: axe on every page, too."""
     run(session, "tools.site.ready")
     command = ["pytest", "-m", "site", "--numprocesses=2", "--dist=worksteal", "tests/site"]
     run(session, *command, *arguments(session))
     run(session, "tools.site.screenshots")
 
 
-@nox.session(default=False)
+@nox.session(requires=["environment"], venv_backend="none", default=False)
 def downloads(session: nox.Session) -> None:
-    """Run every script and notebook that the built site offers, and the bundle, as readers do."""
-    session.install("-q", "-c", "constraints.txt", *in_groups("downloads"))
-    session.run("python", "-m", "tools.downloads", *session.posargs)
+    """Compare the downloads of the built site, and run one page of each extra, as readers do."""
+    run(session, "tools.downloads", *session.posargs)
 
 
 @nox.session(default=False)

@@ -41,7 +41,7 @@ def test_the_bundle_holds_pages_wheel_versions_and_how_to_run_them():
 
 
 def test_the_readme_has_two_commands_and_every_page():
-    readme = bundle.written(TITLES, WHEEL)
+    readme = bundle.readme(TITLES, WHEEL)
     commands = re.findall(r"^    (python .*)$", readme, re.MULTILINE)
     installing = f'-m pip install -c constraints.txt "./{WHEEL.name}[export,onnx,quantization]"'
     assert commands == [f"python {installing}", "python plot_10.py"]

@@ -11,7 +11,7 @@ from tools.downloads import bundle, contents, install, offered
 from tools.gallery import project
 
 WHEEL = install.Wheel("1.0")
-CODE = "import onnxruntime\n"
+CODE = '"""\nA page\n"""\nimport onnxruntime\n'
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def page(tmp_path, monkeypatch):
     for name, content in (files | {"plot_10.zip": bundle.archive(files)}).items():
         (tmp_path / name).write_bytes(content)
     write_bundle(tmp_path, files)
-    return offered.Page(
+    return offered.Downloads(
         name="plot_10",
         section="export",
         script=tmp_path / "plot_10.py",
@@ -34,13 +34,14 @@ def page(tmp_path, monkeypatch):
         archive=tmp_path / "plot_10.zip",
         beside=(tmp_path / WHEEL.name,),
         results={},
-        printed=[],
+        outputs=[],
         seconds=1,
     )
 
 
 def notebook(first, text="A page"):
-    cells = [{"cell_type": "code", "source": [first]}, {"cell_type": "markdown", "source": [text]}]
+    cells = [("code", first), ("markdown", text), ("code", "import onnxruntime")]
+    cells = [{"cell_type": kind, "source": [source]} for kind, source in cells]
     return json.dumps({"cells": cells}).encode()
 
 
@@ -87,6 +88,24 @@ def test_a_script_without_metadata_is_named(page):
 def test_a_role_in_the_text_is_named_with_its_cell(page):
     page.notebook.write_bytes(notebook(install.notebook_cell(CODE, WHEEL), "see :func:`x`"))
     assert messages(page)[0].startswith("plot_10.ipynb: cell 2 shows a role")
+
+
+def test_a_notebook_of_different_code_is_named(page):
+    text = page.notebook.read_text()
+    page.notebook.write_text(text.replace("import onnxruntime", "import onnx"))
+    assert any("cell 3 (code) is not as in plot_10.py" in message for message in messages(page))
+
+
+@pytest.mark.parametrize("end", ["py", "ipynb"])
+def test_a_page_that_differs_in_the_bundle_is_named(page, end):
+    with zipfile.ZipFile(page.script.with_name(bundle.NAME)) as packed:
+        members = {one.partition("/")[2]: packed.read(one) for one in packed.namelist()}
+    members[f"plot_10.{end}"] = members[f"plot_10.{end}"].replace(b"onnxruntime", b"onnx")
+    content = bundle.archive({f"{bundle.FOLDER}/{one}": text for one, text in members.items()})
+    page.script.with_name(bundle.NAME).write_bytes(content)
+    found = messages(page)
+    assert found
+    assert all(message.startswith(f"{bundle.NAME}: ") for message in found)
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "smallport-offline/../up", "elsewhere"])
@@ -136,3 +155,13 @@ def test_notebooks_share_an_environment_where_none_finds_what_it_does_not_instal
     ]
     names = [[one.name for one in group] for group in contents.sharing(pages)]
     assert names == [["less", "more"], ["newer"], ["far"]]
+
+
+def test_the_quickest_page_of_each_extra_is_chosen(page):
+    def beside(name, seconds, extra):
+        file = page.notebook.with_name(f"{name}.ipynb")
+        file.write_bytes(notebook(f'%pip install -q "./smallport-1.0.whl[{extra}]"'))
+        return dataclasses.replace(page, name=name, seconds=seconds, notebook=file)
+
+    pages = [beside("slow", 9, "onnx"), beside("fast", 2, "onnx"), beside("other", 5, "export")]
+    assert [one.name for one in contents.quickest(pages)] == ["fast", "other"]

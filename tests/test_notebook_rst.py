@@ -26,7 +26,7 @@ from tools.downloads import notebook_rst
     ],
 )
 def test_restructuredtext_is_found(text, what):
-    assert what in [found for found, _ in notebook_rst.left_in(text)]
+    assert what in [found for found, _ in notebook_rst.rst_in_markdown(text)]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_restructuredtext_is_found(text, what):
     ],
 )
 def test_markdown_is_not(text):
-    assert list(notebook_rst.left_in(text)) == []
+    assert list(notebook_rst.rst_in_markdown(text)) == []
 
 
 def test_a_finding_names_the_notebook_and_the_cell(tmp_path):

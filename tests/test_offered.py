@@ -9,6 +9,7 @@ from tools.downloads import offered
 SCRIPT = '# /// script\n# dependencies = [\n#     "b==1",\n#\n#     "a",\n# ]\n# ///\nimport a\n'
 LINKS = "".join(f'<a href="../../_downloads/0/plot_10.{end}">' for end in ("py", "ipynb", "zip"))
 WHEEL = '<a href="../../smallport-1.0-py3-none-any.whl">the wheel</a>'
+TABLE = '<div class="output_html"><table><tr><td>5</td></tr></table></div>'
 PRINTED = '<div class="sphx-glr-script-out highlight-none"><pre><span></span>3 &lt; 4\n</pre></div>'
 
 
@@ -23,7 +24,7 @@ def site(tmp_path):
         (tmp_path / "_downloads" / "0" / f"plot_10.{end}").touch()
     (tmp_path / "smallport-1.0-py3-none-any.whl").touch()
     (tmp_path / "gallery" / "small").mkdir(parents=True)
-    (tmp_path / "gallery" / "small" / "plot_10.html").write_text(LINKS + WHEEL + PRINTED)
+    (tmp_path / "gallery" / "small" / "plot_10.html").write_text(LINKS + WHEEL + PRINTED + TABLE)
     return tmp_path
 
 
@@ -33,6 +34,7 @@ def test_a_page_is_read_with_what_it_links_to(site):
     assert [page.script.name, page.notebook.name] == ["plot_10.py", "plot_10.ipynb"]
     assert [file.name for file in page.beside] == ["smallport-1.0-py3-none-any.whl"]
     assert page.results["size"]["value"] == 3
+    assert page.outputs == ["3 < 4\n", "table:\n5"]
     assert page.printed == ["3 < 4\n"]
 
 

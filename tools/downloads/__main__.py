@@ -1,5 +1,6 @@
-"""Run every download of the built site where it lands: ``python -m tools.downloads [PAGE ...]``."""
+"""Check the downloads of the built site, and run them: ``python -m tools.downloads [PAGE ...]``."""
 
+import argparse
 import sys
 import tempfile
 import time
@@ -8,138 +9,176 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from tools.downloads import agreement, contents, landing, offered
-from tools.downloads.offered import Page
-from tools.gallery import project
+from smallport.files import cache_folder
+from tools.downloads import agreement, contents, offered
+from tools.downloads.offered import Downloads
+from tools.downloads.sandbox import (
+    SITE,
+    RunError,
+    Sandbox,
+    environment,
+    kernel,
+    run_notebook,
+    run_script,
+    run_with_pipx,
+)
+from tools.gallery import page_runs
 from tools.gallery.project import Finding
 
-SITE = project.BUILD / "html"
-Chain = Callable[[], list[Finding]]
+Job = Callable[[], list[Finding]]
 
 
-def main(chosen: list[str]) -> int:
-    """Check and run the downloads; print what is wrong with them."""
+def main(arguments: list[str]) -> int:
+    """Check all downloads, run the chosen ones, and print what is wrong with them."""
+    parser = argparse.ArgumentParser(prog="nox -s downloads --", description=__doc__)
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help="run the downloads of these pages")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="run all of them, with an empty cache, and one with pipx; otherwise the quickest page "
+        "of each extra runs, with the cache of the build",
+    )
+    options = parser.parse_args(arguments)
     start = time.perf_counter()
     if not (SITE / "provenance.json").exists():
         print("There is no built site: run `python -m nox -s docs` first.", file=sys.stderr)
         return 1
+    chosen: list[Downloads] = []
     try:
-        pages = [page for page in offered.pages(SITE) if not chosen or page.name in chosen]
-    except offered.OfferError as error:
-        pages, found = [], [Finding(str(SITE), None, "downloads", str(error))]
-    else:
+        pages = offered.pages(SITE)
+        if unknown := set(options.pages) - {page.name for page in pages}:
+            names = ", ".join(page.name for page in pages)
+            parser.error(f"{min(unknown)} is not a page: there are {names}")
         found = list(contents.findings(SITE, pages))
+    except offered.OfferError as error:
+        found = [Finding(str(SITE), None, "downloads", str(error))]
     if not found:
+        if options.pages:
+            chosen = [page for page in pages if page.name in options.pages]
+        else:
+            chosen = pages if options.all else contents.quickest(pages)
         with tempfile.TemporaryDirectory(prefix="downloads-") as folder:
-            found = run_all(pages, Path(folder))
+            found = run_all(chosen, Path(folder), everything=options.all)
     for finding in found:
         print(finding.warning, file=sys.stderr)
-    verdict = f"{len(found)} findings" if found else "all downloads run where they land"
-    print(f"\n{verdict}: {len(pages)} pages, {time.perf_counter() - start:.0f} s")
-    return 1 if found or not pages else 0
+    verdict = f"{len(found)} findings" if found else "no findings"
+    print(f"\n{verdict}: {len(chosen)} pages ran, {time.perf_counter() - start:.0f} s")
+    return 1 if found or not chosen else 0
 
 
-def run_all(pages: list[Page], folder: Path) -> list[Finding]:
-    """Run everything, two at a time, what takes longest first."""
+def run_all(pages: list[Downloads], folder: Path, *, everything: bool) -> list[Finding]:
+    """Run the notebooks and the scripts of some pages, two at a time, the longest group first.
+
+    Parameters
+    ----------
+    pages
+        The pages.
+    folder
+        An empty folder, for environments and sandboxes.
+    everything
+        Whether to train again, and to run a script with pipx as well.
+    """
+    cache = folder / "cache" if everything else cache_folder()
     shared = contents.sharing(pages)
     shared.sort(key=lambda group: -sum(page.seconds for page in group))
-    quickest = min(pages, key=lambda page: page.seconds)
     with ThreadPoolExecutor(max_workers=2) as pool:
-        chains = [
-            pool.submit(to_its_end, partial(notebooks, group, folder / f"notebooks-{number}"))
+        installed = pool.submit(install_bundle, folder / "bundle", cache)
+        jobs = [
+            pool.submit(
+                run_job, partial(run_notebooks, group, folder / f"notebooks-{number}", cache)
+            )
             for number, group in enumerate(shared)
         ]
-        installed = pool.submit(environment_of_bundle, folder / "bundle")
-        chains += [
-            pool.submit(to_its_end, partial(bundled, page, installed, folder / "bundle"))
+        jobs += [
+            pool.submit(
+                run_job, partial(run_from_bundle, page, installed, folder / "bundle", cache)
+            )
             for page in pages
         ]
-        chains.append(pool.submit(to_its_end, partial(by_itself, quickest, folder / "pipx")))
-        found = [finding for chain in chains for finding in chain.result()]
+        if everything:
+            quickest = min(pages, key=lambda page: page.seconds)
+            sandbox = Sandbox(folder / "pipx" / "folder", cache)
+            jobs.append(pool.submit(run_job, partial(run_alone, quickest, sandbox)))
+        found = [finding for job in jobs for finding in job.result()]
     if error := installed.exception():
         found.append(Finding("README.md of the bundle", None, "downloads", str(error)))
     return found
 
 
-def to_its_end(chain: Chain) -> list[Finding]:
-    """Run a chain; give what it found, or what kept it from beginning."""
+def run_job(job: Job) -> list[Finding]:
+    """Run a job; return its findings, or the error that kept it from beginning."""
     try:
-        return chain()
-    except landing.RunError as error:
+        return job()
+    except RunError as error:
         return [Finding("environment", None, "downloads", str(error))]
 
 
-def notebooks(pages: list[Page], folder: Path) -> list[Finding]:
-    """Execute notebooks where there was nothing but Jupyter's kernel before the first of them."""
-    here = landing.Landing(folder / "folder", folder.parent / "cache")
-    here.take()
-    name = landing.kernel(folder / folder.name, here)
+def run_notebooks(pages: list[Downloads], folder: Path, cache: Path) -> list[Finding]:
+    """Execute notebooks in an environment that only has Jupyter's kernel before the first."""
+    sandbox = Sandbox(folder / "folder", cache)
+    sandbox.take()
+    name = kernel(folder / folder.name, sandbox)
     found = []
     for page in pages:
-        here.take(page.notebook, *page.beside)
-        run = partial(landing.execute, here.folder / page.notebook.name, here, name)
-        found += judged(page, page.notebook.name, here, run, prints=True)
+        sandbox.take(page.notebook, *page.beside)
+        run = partial(run_notebook, sandbox.folder / page.notebook.name, sandbox, name)
+        found += run_download(page, page.notebook.name, sandbox, run)
     return found
 
 
-def environment_of_bundle(folder: Path) -> Path:
-    """Unzip the bundle, and install what the first command of its README says; return Python."""
-    here = landing.Landing(folder / "first", folder.parent / "cache")
-    here.take()
-    unpacked = contents.unpack(SITE, here.folder)
-    python = landing.environment(folder / "environment")
+def install_bundle(folder: Path, cache: Path) -> Path:
+    """Unzip the bundle, and run the first command of its README; return Python."""
+    sandbox = Sandbox(folder / "first", cache)
+    sandbox.take()
+    unpacked = contents.unpack(SITE, sandbox.folder)
+    python = environment(folder / "environment")
     installing, _ = contents.commands(unpacked)
-    landing.Landing(unpacked, here.cache).run(python, *installing)
+    Sandbox(unpacked, cache).run(python, *installing)
     return python
 
 
-def bundled(page: Page, installed: Future[Path], folder: Path) -> list[Finding]:
-    """Unzip the bundle once more, and run a script of it with the second command of its README."""
+def run_from_bundle(
+    page: Downloads, installed: Future[Path], folder: Path, cache: Path
+) -> list[Finding]:
+    """Unzip the bundle once more, and run a script of it with its environment."""
     if installed.exception():  # which is told once
         return []
-    here = landing.Landing(folder / page.name, folder.parent / "cache")
-    here.take()
-    unpacked = contents.unpack(SITE, here.folder)
-    _, running = contents.commands(unpacked)
-    there = landing.Landing(unpacked, here.cache)
-    run = partial(there.run, installed.result(), *running[:-1], page.script.name)
-    return judged(page, page.script.name, there, run)
+    unpacked = contents.unpack(SITE, folder / page.name)
+    sandbox = Sandbox(unpacked, cache)
+    run = partial(run_script, installed.result(), page.script.name, sandbox)
+    return run_download(page, page.script.name, sandbox, run)
 
 
-def by_itself(page: Page, folder: Path) -> list[Finding]:
-    """Run a script in an environment that is made from its own metadata."""
-    here = landing.Landing(folder / "folder", folder.parent / "cache")
-    here.take(page.script, *page.beside)
-    run = partial(landing.pipx, here.folder / page.script.name, here)
-    return judged(page, f"{page.script.name} with pipx", here, run)
+def run_alone(page: Downloads, sandbox: Sandbox) -> list[Finding]:
+    """Run a script with pipx, in an environment made from its own metadata."""
+    sandbox.take(page.script, *page.beside)
+    run = partial(run_with_pipx, sandbox.folder / page.script.name, sandbox)
+    return run_download(page, f"{page.script.name} with pipx", sandbox, run)
 
 
-def judged(
-    page: Page,
-    what: str,
-    here: landing.Landing,
-    run: Callable[[], str | list[str]],
-    *,
-    prints: bool = False,
+def run_download(
+    page: Downloads, name: str, sandbox: Sandbox, run: Callable[[], list[str]]
 ) -> list[Finding]:
-    """Run one download, and say what is wrong with it."""
+    """Run one download, and compare its results and its output with the page."""
     start = time.perf_counter()
     try:
-        printed = run()
-        messages = list(disagreements(page, here, printed if prints else None))
-    except landing.RunError as error:
+        outputs = run()
+    except RunError as error:
         messages = [str(error)]
-    print(f"{what}: {time.perf_counter() - start:.1f} s", flush=True)
-    return [Finding(what, None, "downloads", message) for message in messages]
+    else:
+        page_runs.note(page.name, "downloads")
+        messages = list(differences(page, name, sandbox, outputs))
+    print(f"{name}: {time.perf_counter() - start:.1f} s", flush=True)
+    return [Finding(name, None, "downloads", message) for message in messages]
 
 
-def disagreements(
-    page: Page, here: landing.Landing, printed: str | list[str] | None
-) -> Iterator[str]:
-    """Compare what was measured and printed with the page."""
-    yield from agreement.measured_otherwise(page.results, agreement.read_results(here.results))
-    if isinstance(printed, list):
-        yield from agreement.printed_otherwise(page.printed, printed)
+def differences(page: Downloads, name: str, sandbox: Sandbox, outputs: list[str]) -> Iterator[str]:
+    """Compare the results and the output of a run with those of the page."""
+    yield from agreement.result_differences(page.results, agreement.read_results(sandbox.results))
+    if name == page.notebook.name:
+        yield from agreement.output_differences(page.outputs, outputs)
+    else:
+        yield from agreement.lines_missing(page.printed, outputs)
 
 
 if __name__ == "__main__":

@@ -93,18 +93,17 @@ def pack(
     wheel, built
         Smallport's wheel, and what it holds.
     """
-    readme = written(titles, wheel)
     files = {
         **pages,
         wheel.name: built,
         "constraints.txt": versions.CONSTRAINTS.read_bytes(),
-        "README.md": readme.encode(),
+        "README.md": readme(titles, wheel).encode(),
     }
     return archive({f"{FOLDER}/{name}": content for name, content in files.items()})
 
 
-def written(titles: Mapping[str, str], wheel: install.Wheel) -> str:
-    """Write how to run the pages."""
+def readme(titles: Mapping[str, str], wheel: install.Wheel) -> str:
+    """Write the README of the bundle."""
     extras = ",".join(sorted({install.DEFAULT_EXTRA, *install.EXTRAS.values()}))
     described = install.described()
     width = max(map(len, titles))

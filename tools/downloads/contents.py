@@ -1,17 +1,18 @@
-"""Look into what a site offers, before any of it runs."""
+"""Check the contents of the downloads, before any of them runs."""
 
 import calendar
 import json
 import os
 import re
 import shlex
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from unittest import mock
 
-from tools.downloads import bundle, notebook_rst, offered
-from tools.downloads.offered import OfferError, Page
+from tools.downloads import bundle, conversion, notebook_rst, offered
+from tools.downloads.offered import Downloads, OfferError
 from tools.gallery import project
 from tools.gallery.project import Finding
 
@@ -19,8 +20,8 @@ REQUIREMENT = re.compile(r'"[^"]+"|\S+==\S+')
 SMALLPORT = re.compile(r"\[(?P<extras>[\w,-]+)\]")
 
 
-def findings(site: Path, pages: list[Page]) -> Iterator[Finding]:
-    """Find what is wrong with downloads to the eye: what they need, say and hold."""
+def findings(site: Path, pages: list[Downloads]) -> Iterator[Finding]:
+    """Check what all downloads of a site require and contain."""
     yield from notebook_rst.findings(site)
     for page in pages:
         try:
@@ -35,11 +36,14 @@ def findings(site: Path, pages: list[Page]) -> Iterator[Finding]:
                 f"{', '.join(sorted(by_notebook))}"
             )
             yield Finding(page.name, None, "downloads", message)
+        for difference in conversion.differences(page.notebook, page.script):
+            yield Finding(page.notebook.name, None, "downloads", difference)
         yield from wrong_with_archive(page)
-    yield from wrong_with_bundle(site / bundle.NAME, pages)
+    wrong = list(wrong_with_bundle(site / bundle.NAME, pages))
+    yield from wrong or differences_of_bundle(site, pages)
 
 
-def installs(page: Page) -> str:
+def installs(page: Downloads) -> str:
     """Read what the first cell of a page's notebook installs."""
     return offered.installed_by_notebook(json.loads(page.notebook.read_text(encoding="utf-8")))
 
@@ -61,12 +65,12 @@ def needed(requirements: list[str]) -> set[str]:
     return found
 
 
-def sharing(pages: list[Page]) -> list[list[Page]]:
+def sharing(pages: list[Downloads]) -> list[list[Downloads]]:
     """Group pages whose notebooks may share an environment without lending each other anything.
 
     They are of one section, and each installs at least what the ones before it do.
     """
-    groups: list[list[Page]] = []
+    groups: list[list[Downloads]] = []
     for page in sorted(pages, key=lambda one: (one.section, len(pins(one)), one.name)):
         last = groups[-1][-1] if groups else page
         if groups and last.section == page.section and pins(last) <= pins(page):
@@ -76,12 +80,21 @@ def sharing(pages: list[Page]) -> list[list[Page]]:
     return groups
 
 
-def pins(page: Page) -> set[str]:
+def quickest(pages: list[Downloads]) -> list[Downloads]:
+    """Choose the page of each extra that took the shortest time."""
+    chosen: dict[str, Downloads] = {}
+    for page in sorted(pages, key=lambda one: one.seconds):
+        extra = SMALLPORT.search(installs(page))
+        chosen.setdefault(extra["extras"] if extra else "", page)
+    return list(chosen.values())
+
+
+def pins(page: Downloads) -> set[str]:
     """List the packages, with their versions, that a page's notebook installs beside Smallport."""
     return {one for one in needed(REQUIREMENT.findall(installs(page))) if "==" in one}
 
 
-def wrong_with_archive(page: Page) -> Iterator[Finding]:
+def wrong_with_archive(page: Downloads) -> Iterator[Finding]:
     """Find out whether the archive of a page holds what the page offers, and nothing else."""
     files = (page.script, page.notebook, *page.beside)
     with zipfile.ZipFile(page.archive) as packed:
@@ -91,7 +104,7 @@ def wrong_with_archive(page: Page) -> Iterator[Finding]:
         yield Finding(page.archive.name, None, "downloads", message)
 
 
-def wrong_with_bundle(archive: Path, pages: list[Page]) -> Iterator[Finding]:
+def wrong_with_bundle(archive: Path, pages: list[Downloads]) -> Iterator[Finding]:
     """Find out whether the bundle is whole, stays in its folder, and can be made again."""
     if not archive.exists():
         yield Finding(archive.name, None, "downloads", "is not in the site")
@@ -125,6 +138,21 @@ def again(members: dict[str, bytes], dates: set[tuple[int, int, int, int, int, i
             return bundle.archive(members)
         except ValueError:
             return b""
+
+
+def differences_of_bundle(site: Path, pages: list[Downloads]) -> Iterator[Finding]:
+    """Compare the bundle's scripts with those of the site, and its notebooks with its scripts."""
+    with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
+        unpacked = unpack(site, Path(folder))
+        for page in pages:
+            script = unpacked / page.script.name
+            texts = [file.read_text(encoding="utf-8") for file in (script, page.script)]
+            if len({offered.METADATA.sub("", text) for text in texts}) > 1:
+                message = f"holds a {script.name} that is not the one that the site offers"
+                yield Finding(bundle.NAME, None, "downloads", message)
+            for difference in conversion.differences(script.with_suffix(".ipynb"), script):
+                message = f"{page.notebook.name}: {difference}"
+                yield Finding(bundle.NAME, None, "downloads", message)
 
 
 def unpack(site: Path, folder: Path) -> Path:

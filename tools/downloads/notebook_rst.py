@@ -24,14 +24,14 @@ PATTERNS = {
 """What Markdown does not know, and how to tell it."""
 
 
-def left_in(text: str) -> Iterator[tuple[str, str]]:
+def rst_in_markdown(text: str) -> Iterator[tuple[str, str]]:
     """Find reStructuredText in Markdown: what it is, and the line.
 
     Examples
     --------
-    >>> list(left_in("see :func:`train` now"))
+    >>> list(rst_in_markdown("see :func:`train` now"))
     [('a role', 'see :func:`train` now')]
-    >>> list(left_in("see `train`, ``:func:`` and [a page](page.html)"))
+    >>> list(rst_in_markdown("see `train`, ``:func:`` and [a page](page.html)"))
     []
     """
     prose = CODE.sub("", text)
@@ -47,7 +47,7 @@ def findings(site: Path) -> Iterator[Finding]:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         for number, cell in enumerate(cells, 1):
             if cell["cell_type"] == "markdown":
-                for what, line in left_in("".join(cell["source"])):
+                for what, line in rst_in_markdown("".join(cell["source"])):
                     message = (
                         f"cell {number} shows {what}: {line!r}. Write it otherwise, or convert it "
                         "in docs/_ext/notebooks.py"

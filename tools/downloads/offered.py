@@ -1,17 +1,22 @@
-"""Read what a built site offers for download, and what its pages promise about that."""
+"""Read the downloads of a built site, and the results and outputs of its pages."""
 
 import json
 import re
 import tomllib
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from bs4 import BeautifulSoup
+
 LINK = re.compile(r'href="([^"]*(?:/_downloads/[^"]+|\.whl))"')
 METADATA = re.compile(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 """The expression by which PEP 723 has a script's metadata read."""
+
+PRINTED = ".sphx-glr-script-out pre"
+TABLE = "table:"
+"""How the text of a table begins."""
 
 INSTALL = re.compile(r"^%pip install -q (?P<arguments>.+)$", re.MULTILINE)
 
@@ -21,8 +26,8 @@ class OfferError(Exception):
 
 
 @dataclass(frozen=True)
-class Page:
-    """A page with its downloads.
+class Downloads:
+    """The downloads of a page.
 
     Parameters
     ----------
@@ -35,9 +40,9 @@ class Page:
     beside
         What the page says has to lie beside them: the wheel, where the site has no address.
     results
-        What the page measured, by name, as the site's ``provenance.json`` has it.
-    printed
-        What its cells printed, one text a cell.
+        The results of the page, by name, as the site's ``provenance.json`` has them.
+    outputs
+        The outputs of its cells in order: what they printed, and the tables that they showed.
     seconds
         How long the page took.
     """
@@ -49,51 +54,40 @@ class Page:
     archive: Path
     beside: tuple[Path, ...]
     results: dict[str, dict[str, Any]]
-    printed: list[str]
+    outputs: list[str]
     seconds: float
 
-
-class Outputs(HTMLParser):
-    """Reads what the cells of a page printed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.texts: list[str] = []
-        self.waiting = self.inside = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Begin a text where an output does."""
-        if "sphx-glr-script-out" in (dict(attrs).get("class") or ""):
-            self.waiting = True
-        elif tag == "pre" and self.waiting:
-            self.waiting, self.inside = False, True
-            self.texts.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        """End a text where its output does."""
-        self.inside = self.inside and tag != "pre"
-
-    def handle_data(self, data: str) -> None:
-        """Take in a part of an output."""
-        if self.inside:
-            self.texts[-1] += data
+    @property
+    def printed(self) -> list[str]:
+        """The outputs without the tables."""
+        return [text for text in self.outputs if not text.startswith(TABLE)]
 
 
-def printed_in(html: str) -> list[str]:
-    """Read what the cells of a page printed.
+def outputs_in(page: str) -> list[str]:
+    """Read the outputs of a page's cells.
 
     Examples
     --------
-    >>> printed_in('<div class="sphx-glr-script-out"><pre>3 <b>MB</b></pre></div><pre>code</pre>')
+    >>> outputs_in('<div class="sphx-glr-script-out"><pre>3 <b>MB</b></pre></div><pre>code</pre>')
     ['3 MB']
     """
-    reader = Outputs()
-    reader.feed(html)
-    return reader.texts
+    found = BeautifulSoup(page, "html.parser").select(f"{PRINTED}, .output_html")
+    return [one.text if one.name == "pre" else table_text(str(one)) for one in found]
 
 
-def pages(site: Path) -> list[Page]:
-    """List the pages of a site with all that they offer.
+def table_text(table: str) -> str:
+    r"""Write what a table in HTML shows, a cell a line.
+
+    Examples
+    --------
+    >>> table_text("<table><caption>Sizes</caption><tr><td>LSTM</td><td>3</td></tr></table>")
+    'table:\nSizes\nLSTM\n3'
+    """
+    return "\n".join([TABLE, *BeautifulSoup(table, "html.parser").stripped_strings])
+
+
+def pages(site: Path) -> list[Downloads]:
+    """List the downloads of every page of a site.
 
     Raises
     ------
@@ -101,11 +95,11 @@ def pages(site: Path) -> list[Page]:
         When a page does not offer a script, a notebook or an archive, or links to none.
     """
     provenance = json.loads((site / "provenance.json").read_text(encoding="utf-8"))
-    return [page(site, name, run) for name, run in provenance["pages"].items()]
+    return [downloads_of(site, name, run) for name, run in provenance["pages"].items()]
 
 
-def page(site: Path, name: str, run: dict[str, Any]) -> Page:
-    """Read one page with all that it offers."""
+def downloads_of(site: Path, name: str, run: dict[str, Any]) -> Downloads:
+    """Read the downloads of one page."""
     html = (site / "gallery" / name).with_suffix(".html")
     content = html.read_text(encoding="utf-8")
     links = {
@@ -118,7 +112,7 @@ def page(site: Path, name: str, run: dict[str, Any]) -> Page:
     offered = {link.suffix: link for link in links if link.stem == html.stem}
     if missing := {".py", ".ipynb", ".zip"} - offered.keys():
         raise OfferError(f"{name}: offers no {min(missing)} file")
-    return Page(
+    return Downloads(
         name=html.stem,
         section=html.parent.name,
         script=offered[".py"],
@@ -126,7 +120,7 @@ def page(site: Path, name: str, run: dict[str, Any]) -> Page:
         archive=offered[".zip"],
         beside=tuple(link for link in links if link.suffix == ".whl"),
         results={result["name"]: result for result in run["results"]},
-        printed=printed_in(content),
+        outputs=outputs_in(content),
         seconds=run["seconds"],
     )
 
