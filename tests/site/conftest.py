@@ -5,10 +5,15 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from tools.site import ready, server, visit
+from tools.site import ready, server, structure, visit
 from tools.site.visit import Setting
 
 LIGHT = Setting(visit.WIDE, "light")
+
+
+def pytest_addoption(parser):
+    """Let the nightly run have axe judge every page."""
+    parser.addoption("--axe-everywhere", action="store_true", help="have axe judge every page")
 
 
 def pytest_generate_tests(metafunc):
@@ -27,6 +32,16 @@ def address() -> Iterator[str]:
     ready.pages()
     with server.serving(ready.SITE, ready.path()) as root:
         yield root
+
+
+@pytest.fixture(scope="session")
+def judged_by_axe(pytestconfig):
+    """Name the pages that axe judges: some with every structure of the site, or all of them."""
+    names = ready.pages()
+    if pytestconfig.getoption("--axe-everywhere"):
+        return set(names)
+    pages = {name: (ready.SITE / name).read_text(encoding="utf-8") for name in names}
+    return set(structure.representatives(pages))
 
 
 @pytest.fixture(scope="session")

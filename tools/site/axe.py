@@ -1,8 +1,10 @@
 """Find what axe-core can see of WCAG 2.1, levels A and AA."""
 
+from contextlib import suppress
 from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
+from playwright import sync_api
 from playwright.sync_api import Page
 
 from tools.site.visit import Problem, Setting
@@ -53,6 +55,13 @@ MARK_ALIKE = """
 """Mark the rows and items that differ from one before them in nothing but words and targets."""
 
 ALIKE = "[data-alike]"
+ALL_REACHABLE = """
+() => [...document.querySelectorAll("pre, [class*='scroll']")].every(
+  (one) => one.scrollWidth <= one.clientWidth || one.tabIndex >= 0
+)
+"""
+MOMENT = 600
+"""How long the theme may take to let the keyboard into what scrolls in another width, in ms."""
 
 
 def load(page: Page) -> None:
@@ -74,6 +83,8 @@ def problems(page: Page, name: str, setting: Setting) -> list[Problem]:
     setting
         What it is shown with.
     """
+    with suppress(sync_api.TimeoutError):  # axe then says what cannot be reached
+        page.wait_for_function(ALL_REACHABLE, timeout=MOMENT)
     seen = {"include": [["html"]], "exclude": [[ALIKE]]}
     result = page.evaluate("([seen, options]) => axe.run(seen, options)", [seen, OPTIONS])
     return [

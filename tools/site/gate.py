@@ -31,7 +31,13 @@ class Visitor:
         self.page = self.context.new_page()
         self.scale = weight.Scale(self.page)
 
-    def problems(self, name: str, settings: Sequence[Setting] = visit.ONE_OF_EACH) -> list[Problem]:
+    def problems(
+        self,
+        name: str,
+        settings: Sequence[Setting] = visit.ONE_OF_EACH,
+        *,
+        with_axe: bool = True,
+    ) -> list[Problem]:
         """Open a page and look at it in one setting after another.
 
         Parameters
@@ -40,6 +46,8 @@ class Visitor:
             Its address below the root.
         settings
             The settings; the page is opened in the first.
+        with_axe
+            Whether axe judges it, too.
         """
         first = settings[0]
         visit.prepare(self.page, first)
@@ -49,10 +57,12 @@ class Visitor:
         found = layout.shifts(self.page, name, first)
         layout.load_figures(self.page)
         found += self.scale.problems(name, first)
-        axe.load(self.page)
+        if with_axe:
+            axe.load(self.page)
         for setting in settings:
             visit.switch(self.page, setting)
             layout.load_figures(self.page)
             found += layout.sideways(self.page, name, setting)
-            found += axe.problems(self.page, name, setting)
+            if with_axe:
+                found += axe.problems(self.page, name, setting)
         return [*self.log.problems(name), *found]
