@@ -526,9 +526,9 @@ def unflatten(tensors: Any, _context: None) -> DynamicCache:
 
 
 # %%
-# The shapes have to follow the tree. Those of the published page are two lists, keys
-# and values; ``flatten`` makes one list, in which keys and values alternate, as they do
-# in the shapes that came with the inputs.
+# The shapes have to follow the tree. The published page has two lists, keys and values.
+# ``flatten`` makes one list, in which keys and values alternate, as they do in the
+# shapes that came with the inputs.
 
 print(flat_shapes["past_key_values"])
 
@@ -734,7 +734,8 @@ assert torch.equal(reference.lm_head.weight, weight), (
 # with padding before it.
 #
 # :func:`~smallport.parity.compare` makes inputs of each shape, runs the model and the
-# program on a copy each, and subtracts.
+# program on a copy each, and subtracts. It leaves out the places of padding, which
+# nobody reads.
 
 from smallport.parity import compare, worst_of
 from smallport.tiny_llm import make_inputs
