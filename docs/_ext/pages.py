@@ -16,7 +16,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from smallport import files
-from tools.gallery import project, runs, settings
+from tools.gallery import project, reached, runs, settings
 
 LOGGED = python_logging.Formatter("%(levelname)s:%(name)s:%(message)s")
 """How a log line looks that nobody configured: by default like anything else that is printed."""
@@ -50,6 +50,7 @@ def leave(app: Sphinx) -> None:
         "threads": sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None,
         "megabytes": most_memory(),
     }
+    reached.record()
     files.write_json(runs.ended_file(script), note)
     if not memory.exists():
         keep_traceback(memory)
@@ -94,7 +95,9 @@ def generate_stubs(app: Sphinx) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Connect after the gallery executed the page (at 500)."""
+    """Connect after the gallery executed the page (at 500), whose claims are marked before."""
+    if os.environ.get(settings.PAGE):
+        reached.mark_cells()
     app.connect("builder-inited", leave, priority=600)
     app.connect("builder-inited", keep_stubs, priority=100)
     app.connect("builder-inited", generate_stubs, priority=900)

@@ -180,6 +180,18 @@ Path(tempfile.mkdtemp(), "left").write_text("among the temporary files")
         "    check(",
     ),
     SpoiledPage(
+        "asserts_in_no_loop",
+        "for name in []:\n    assert name",
+        UNREACHED,
+        "    assert",
+    ),
+    SpoiledPage(
+        "asserts_in_no_call",
+        "def claim(sizes):\n    assert sizes",
+        UNREACHED,
+        "    assert",
+    ),
+    SpoiledPage(
         "announces_in_no_call",
         "from smallport.checks import raises\n\n\n"
         "def fail():\n    with raises(KeyError, match='two'):\n        {}['two']",
@@ -363,6 +375,7 @@ EXAMPLES = {
     "false": ("assert 1 == 2", "assert 1 == 2"),
     "warns": ("import warnings\n\nwarnings.warn('slow')", "UserWarning: slow"),
     "unreached": ("def claim():\n    check('two', 2, at_most=2)", UNREACHED),
+    "asserts_in_no_loop": ("for name in []:\n    assert name", UNREACHED),
 }
 
 

@@ -17,7 +17,7 @@ import platformdirs
 
 from smallport import files
 from tools.downloads import notebook_rst
-from tools.gallery import project, runs
+from tools.gallery import project, reached, runs
 from tools.gallery import used as uses
 from tools.gallery.project import Finding, finding
 from tools.lint import claims
@@ -91,7 +91,8 @@ def findings(site: Path, changed_since: Callable[[Path], str]) -> list[Finding]:
         if run := runs.read(script):
             found += [*left_behind(script, run), *taken_over(script)]
             if run.passed:
-                found += [*unmet(script), *junk_in_output(script)]
+                places = reached.read(runs.results_file(script))
+                found += [*claims.unreached(script, places), *junk_in_output(script)]
     return [*found, *unwritten(scripts, site), *notebook_rst.findings(site)]
 
 
@@ -137,13 +138,6 @@ def failure(script: Path) -> tuple[int | None, str]:
         return None, f"failed: {error}"
     source = script.read_text(encoding="utf-8").splitlines()[places[-1] - 1].strip()
     return places[-1], f"failed: {error} (at: {source})"
-
-
-def unmet(script: Path) -> Iterator[Finding]:
-    """Find claims in a page's text that its run never came to, and pages that record none."""
-    names = [result.name for result in runs.checked(script)]
-    announced = [" ".join([one.error, *one.texts]) for one in runs.announced(script)]
-    yield from claims.unmet(script, names, announced)
 
 
 def unmeasured(scripts: list[Path]) -> Iterator[Finding]:

@@ -1,13 +1,13 @@
-"""What a page claims: the calls in its text, and whether a run came to each of them.
+"""The claims of a page: the calls in its text, and whether a run came to each of them.
 
 A page claims with ``check``, ``report`` and ``raises`` of :mod:`smallport.checks`, and with
-``assert``. A claim that stands under a condition can be skipped in silence, so it has to be
-declared with ``# lint: conditional: REASON``; of the others a run leaves a trace.
+``assert``. A run has to come to each of them at least once. A claim that stands under a condition
+can be skipped in silence, so it has to be declared with ``# lint: conditional: REASON``.
 """
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from tools.gallery.project import Finding, finding
 
 CALLS = ("check", "report", "raises")
 CONDITIONAL = re.compile(r"# lint: conditional:[ \t]*(?P<reason>.*)")
-ANY = ".*"
+
+Place = tuple[int, int]
+"""The line and the column where a claim begins."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,8 @@ class Claim:
     ----------
     kind
         ``check``, ``report``, ``raises`` or ``assert``.
-    line
-        Where it stands.
-    pattern
-        A regular expression for the name that a run records; for ``raises``, for the type of the
-        exception and the announced texts.
+    place
+        Where it begins.
     conditions
         The lines of the conditions that it stands under.
     declared
@@ -38,15 +37,14 @@ class Claim:
     """
 
     kind: str
-    line: int
-    pattern: str
+    place: Place
     conditions: tuple[int, ...] = ()
     declared: str | None = None
 
     @property
-    def literal(self) -> bool:
-        """Whether its name stands in the text as it is recorded."""
-        return ANY not in self.pattern
+    def line(self) -> int:
+        """The line where it begins."""
+        return self.place[0]
 
 
 def claims(text: str) -> list[Claim]:
@@ -59,15 +57,15 @@ def claims(text: str) -> list[Claim]:
 
     Examples
     --------
-    >>> [claim.pattern for claim in claims('check(f"{name}: loss", 1, at_most=2)')]
-    ['.*:\\ loss']
+    >>> [(claim.kind, claim.place) for claim in claims("if new:\n    assert sizes")]
+    [('assert', (2, 4))]
     """
     reasons = {
         number: found["reason"].strip()
         for number, line in enumerate(text.splitlines(), start=1)
         if (found := CONDITIONAL.search(line))
     }
-    return sorted(_claims_below(ast.parse(text), (), reasons), key=lambda claim: claim.line)
+    return sorted(_claims_below(ast.parse(text), (), reasons), key=lambda claim: claim.place)
 
 
 def _claims_below(
@@ -77,16 +75,16 @@ def _claims_below(
         inner = conditions
         if _is_condition(node, child):
             inner = (*conditions, getattr(child, "lineno", getattr(node, "lineno", 1)))
-        kind = _kind(child)
-        if kind and isinstance(child, ast.Call | ast.Assert):
+        if isinstance(child, ast.Call | ast.Assert) and (kind := kind_of(child)):
             lines = [child.lineno, *inner]
             near = [number for line in lines for number in (line, line - 1)]
             declared = next((reasons[number] for number in near if number in reasons), None)
-            yield Claim(kind, child.lineno, _pattern(kind, child), inner, declared)
+            yield Claim(kind, (child.lineno, child.col_offset), inner, declared)
         yield from _claims_below(child, inner, reasons)
 
 
-def _kind(node: ast.AST) -> str:
+def kind_of(node: ast.AST) -> str:
+    """Tell which kind of claim a node is; empty if it is none."""
     if isinstance(node, ast.Assert):
         return "assert"
     if isinstance(node, ast.Call):
@@ -107,31 +105,7 @@ def _is_condition(parent: ast.AST, child: ast.AST) -> bool:
     return isinstance(child, branching) or later
 
 
-def _pattern(kind: str, node: ast.Call | ast.Assert) -> str:
-    if isinstance(node, ast.Assert):
-        return ""
-    keywords = {keyword.arg: keyword.value for keyword in node.keywords}
-    first = node.args[0] if node.args else keywords.get("name", keywords.get("expected"))
-    if kind != "raises":
-        return _text_pattern(first)
-    error = ast.unparse(first).rpartition(".")[2] if first else ANY
-    texts = keywords.get("match")
-    parts = texts.elts if isinstance(texts, ast.Tuple | ast.List) else [texts]
-    return " ".join([re.escape(error), *map(_text_pattern, parts)])
-
-
-def _text_pattern(node: ast.AST | None) -> str:
-    """Write a text, or one with gaps, as a regular expression."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return re.escape(node.value)
-    if isinstance(node, ast.JoinedStr):
-        return "".join(
-            _text_pattern(part) if isinstance(part, ast.Constant) else ANY for part in node.values
-        )
-    return ANY
-
-
-def undeclared(script: Path, text: str) -> Iterator[Finding]:
+def conditional(script: Path, text: str) -> Iterator[Finding]:
     """Find claims that a condition may skip unseen, and pages that claim nothing."""
     found = claims(text)
     for claim in found:
@@ -148,26 +122,18 @@ def undeclared(script: Path, text: str) -> Iterator[Finding]:
         yield finding(script, None, "claims", message)
 
 
-def unmet(script: Path, names: Iterable[str], announced: Iterable[str]) -> Iterator[Finding]:
+def unreached(script: Path, places: Collection[Place]) -> Iterator[Finding]:
     """Find claims in a page's text that its run never came to.
 
     Parameters
     ----------
     script
         The page.
-    names
-        The names of the results that the run recorded.
-    announced
-        The announced failures that it met: the type of each and the texts, with blanks between.
+    places
+        The places of the claims that the run came to.
     """
-    recorded = {"results": list(names), "failures": list(announced)}
-    stated = [claim for claim in claims(script.read_text("utf-8")) if claim.kind != "assert"]
-    for claim in sorted(stated, key=lambda claim: not claim.literal):
-        left = recorded["failures" if claim.kind == "raises" else "results"]
-        met = _matching(claim, left)
-        if met is not None and claim.literal:
-            left.remove(met)
-        elif met is None and claim.declared is None:
+    for claim in claims(script.read_text(encoding="utf-8")):
+        if claim.place not in places and claim.declared is None:
             yield finding(
                 script,
                 claim.line,
@@ -175,8 +141,3 @@ def unmet(script: Path, names: Iterable[str], announced: Iterable[str]) -> Itera
                 f"this {claim.kind} was never reached, so its claim is not made: let the page "
                 "come to it, or write '# lint: conditional: REASON' above",
             )
-
-
-def _matching(claim: Claim, recorded: Sequence[str]) -> str | None:
-    whole = re.compile(claim.pattern, re.DOTALL)
-    return next((name for name in recorded if whole.fullmatch(name)), None)

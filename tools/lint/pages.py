@@ -154,7 +154,7 @@ def on_page(script: Path) -> list[Finding]:
         return [finding(script, None, "docstring", f"cannot be read as a page: {error}")]
     by_cell = [
         *handlers.careless(script, text),
-        *claims.undeclared(script, text),
+        *claims.conditional(script, text),
         *long_cells(script, cells),
         *tables_lost(script, cells),
         *drawing.findings(script, cells),
