@@ -114,9 +114,11 @@ def examples(session: nox.Session) -> None:
 
 @nox.session(requires=["environment"], venv_backend="none")
 def faults(session: nox.Session) -> None:
-    """Break copies of the project in every way that the gates should notice, two at a time."""
-    two = ["--numprocesses=2", "--dist=worksteal"]
-    command = ["pytest", "-m", "fault", *two, "tests/faults", *arguments(session)]
+    """Run each page once, with its faults in forks, and break copies of the project, two at a time.
+
+    With --find-entries, look for the cells anew before which the faults enter.
+    """
+    command = ["pytest", "-m", "fault", "--numprocesses=2", "tests/faults", *arguments(session)]
     run(session, *command, OMP_NUM_THREADS="1")
 
 

@@ -5,6 +5,7 @@ gets it back as it was after a green build.
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = [
@@ -71,6 +73,31 @@ DIARY = "PAGES_THAT_RAN"
 
 LONGEST = 600
 """How many seconds a build may take before its test fails."""
+
+
+def pytest_addoption(parser) -> None:
+    """Add the option that finds where each fault may enter its page."""
+    parser.addoption("--find-entries", action="store_true", help="find where faults may enter")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give the tests of one page to one worker, and so those of the build with its fixtures."""
+
+    class ByPage(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file, _, test = nodeid.partition("::")
+            page = re.search(r"\[(plot_\w+)", test)
+            return page[1] if page and "number" in file else file
+
+    return ByPage(config, log)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Name the faults that entered their page earlier than ``entries.json`` says."""
+    for report in terminalreporter.getreports("passed"):
+        if early := dict(report.user_properties).get("early"):
+            terminalreporter.line(f"{report.nodeid} enters at cell {early}: use --find-entries")
 
 
 def heed_interrupts() -> None:

@@ -1,20 +1,20 @@
 """Change what upstream's packages do, and look whether the pages notice, and say what and where.
 
 Each stub in ``stubs/`` stands in for a release that does something else than the pages claim. The
-real page runs on it, as a script, with warnings as errors.
+real page runs once, as somebody would who downloaded it, and forks a process for each stub before
+the cell that ``entries.json`` names; see ``forks.py``.
 """
 
-import os
 import re
-import subprocess
-import sys
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from smallport.measured import FOLDER
-from smallport.records import RESULTS_FILE, read_results
+from smallport.records import read_results
+from tests.faults import forks
+from tests.faults.fault import Fault
 
 # The pages run with the cache of whoever runs the tests, hence the second mark.
 pytestmark = [pytest.mark.fault, pytest.mark.page]
@@ -43,28 +43,6 @@ PAGES = [
     DECODING,
     SCOREBOARD,
 ]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong, and what has to come of it.
-
-    Parameters
-    ----------
-    stub
-        The module in ``stubs/`` that makes it wrong.
-    page
-        The page that has to go red.
-    line
-        What stands on the line of the page where it does.
-    error
-        How the error begins, type first.
-    """
-
-    stub: str
-    page: Path
-    line: str
-    error: str
 
 
 FAULTS = [
@@ -754,8 +732,8 @@ FAULTS += [
     ),
 ]
 
-HARMLESS = ["only_qnnpack"]
-"""Stubs on which the pages that time int8 run to their end, with fewer claims."""
+HARMLESS = "only_qnnpack"
+"""The stub on which the pages that time int8 run to their end, with fewer claims."""
 
 UNCLAIMED = {
     QUANTIZATION: ("chosen = 'qnnpack'", "loss, int8 minus float32"),
@@ -769,66 +747,66 @@ CONTRADICTING = "kept_grid_differs"
 """The stub on which the page with the kept grid says that it is contradicted."""
 
 
-@pytest.fixture
-def run(tmp_path):
-    """Give a function that runs a page in an empty folder, with a stub where one is named."""
-
-    def run_page(page, stub=None):
-        runner = [HERE.parent / "run_page.py"] if stub is None else [HERE / "run_stubbed.py", stub]
-        return subprocess.run(
-            [sys.executable, *runner, page],
-            cwd=tmp_path,
-            env={**os.environ, "MPLBACKEND": "agg"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run_page
+def of_page(page: Path, *values: object) -> object:
+    """Name a test after its page, so that the worker gets it that runs the page."""
+    names = [getattr(value, "stub", value) for value in values]
+    name = "-".join([page.stem, *map(str, names)])
+    return pytest.param(page, *values, id=name)
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=[fault.stub for fault in FAULTS])
-def test_a_page_goes_red_and_says_where_and_why(fault, run):
-    done = run(fault.page, fault.stub)
-    assert done.returncode == 1, f"{fault.page.name} did not notice:\n{done.stdout[-2000:]}"
-    *causes, raised = done.stderr.split("Traceback (most recent call last)")[1:]
-    assert all("was the direct cause of" in cause for cause in causes), done.stderr
-    numbers = re.findall(rf'File "{re.escape(str(fault.page))}", line (\d+), in <module>', raised)
-    assert len(numbers) == 1, f"not one error, in the page:\n{done.stderr}"
-    line = fault.page.read_text(encoding="utf-8").splitlines()[int(numbers[0]) - 1]
-    assert line.strip().startswith(fault.line), f"red at {line!r}:\n{done.stderr}"
-    assert f"\n{fault.error}" in done.stderr, f"red for another reason:\n{done.stderr}"
+@pytest.fixture(scope="session")
+def runs(request, tmp_path_factory):
+    """Give a function that runs a page once, with all of its stubs that were asked for."""
+    parameters = [getattr(item, "callspec", None) for item in request.session.items]
+    wanted = [found.params for found in parameters if found and "page" in found.params]
+
+    @cache
+    def run(page: Path) -> forks.Forked:
+        of_this = [found for found in wanted if found["page"] == page]
+        faults = [found["fault"] for found in of_this if "fault" in found]
+        others = [found["stub"] for found in of_this if "stub" in found]
+        whole = any(found.keys() == {"page"} for found in of_this)
+        folder = tmp_path_factory.mktemp(page.stem)
+        find = request.config.getoption("find_entries")
+        return forks.run(page, faults, others, folder, whole=whole, find=find)
+
+    return run
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_is_green_where_nothing_is_wrong(page, run):
-    done = run(page)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize(("page", "fault"), [of_page(fault.page, fault) for fault in FAULTS])
+def test_a_page_fails_and_says_where_and_why(page, fault, runs, record_property):
+    forked = runs(page)
+    outcome = forked.outcome(fault.stub)
+    if outcome.entry < forked.entries[fault.stub]:
+        record_property("early", f"{outcome.entry}")
+    assert fault.contradiction(outcome) == ""
 
 
-@pytest.mark.parametrize("stub", HARMLESS)
-@pytest.mark.parametrize("page", UNCLAIMED, ids=lambda page: page.stem)
-def test_a_page_claims_no_speed_where_the_processor_promises_none(
-    stub, page, run, monkeypatch, tmp_path
-):
+@pytest.mark.parametrize("page", [of_page(page) for page in PAGES])
+def test_a_page_passes_where_nothing_is_wrong(page, runs):
+    assert list(runs(page).unbroken.problems()) == []
+
+
+@pytest.mark.parametrize(("page", "stub"), [of_page(page, HARMLESS) for page in UNCLAIMED])
+def test_a_page_claims_no_speed_where_the_processor_promises_none(page, stub, runs):
     printed, claimed = UNCLAIMED[page]
-    file = tmp_path / "results.jsonl"
-    monkeypatch.setenv(RESULTS_FILE, str(file))
-    done = run(page, stub)
-    assert done.returncode == 0, done.stderr
-    assert printed in done.stdout
-    claims = {result.name: result.claim for result in read_results(file)}
+    forked = runs(page)
+    done = forked.outcome(stub)
+    assert (done.status, done.errors) == (0, "")
+    assert printed in done.output
+    claims = {result.name: result.claim for result in read_results(forked.folder / f"{stub}.jsonl")}
     assert {claim for name, claim in claims.items() if "speed-up" in name} == {""}
     assert claims[claimed]
 
 
-def test_a_page_says_that_its_kept_grid_is_contradicted(run):
-    done = run(GRID, CONTRADICTING)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "contradict the kept grid: 24 of 24, measured alike" in done.stdout
-    assert len(re.findall(r"^eager .*, kept .*: CONTRADICTED$", done.stdout, re.MULTILINE)) == 12
+@pytest.mark.parametrize(("page", "stub"), [of_page(GRID, CONTRADICTING)])
+def test_a_page_says_that_its_kept_grid_is_contradicted(page, stub, runs):
+    done = runs(page).outcome(stub)
+    assert (done.status, done.errors) == (0, "")
+    assert "contradict the kept grid: 24 of 24, measured alike" in done.output
+    assert len(re.findall(r"^eager .*, kept .*: CONTRADICTED$", done.output, re.MULTILINE)) == 12
 
 
 def test_no_stub_lies_idle():
     stubs = {file.stem for file in (HERE / "stubs").glob("*.py")}
-    assert stubs == {*HARMLESS, CONTRADICTING, *(fault.stub for fault in FAULTS)}
+    assert stubs == {HARMLESS, CONTRADICTING, *(fault.stub for fault in FAULTS)}
