@@ -135,6 +135,16 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(requires=["environment"], venv_backend="none", default=False)
+def mutations(session: nox.Session) -> None:
+    """Decide after a build which pages each of many changes concerns; --oracle: run them, too."""
+    oracle = ["-m", "oracle", "-s", "tests/test_oracle.py"]
+    chosen = (
+        oracle if "--oracle" in session.posargs else ["-m", "records", "tests/test_mutations.py"]
+    )
+    run(session, "pytest", *chosen)
+
+
+@nox.session(requires=["environment"], venv_backend="none", default=False)
 def site(session: nox.Session) -> None:
     """Try every page of the built site in Chromium; --axe-everywhere: axe on every page, too."""
     run(session, "tools.site.ready")

@@ -31,9 +31,9 @@ TINY_LINES = ["one two three four five six seven eight"] * 40
 def isolated(request, monkeypatch, tmp_path) -> Path | None:
     """Give each test an empty cache, default settings, and no network beyond this machine.
 
-    A page runs with the settings and the cache of whoever runs it.
+    A page runs, and its record is read, with the settings and the cache of whoever runs it.
     """
-    if request.node.get_closest_marker("page"):
+    if any(map(request.node.get_closest_marker, ("page", "records", "oracle"))):
         return None
     for name in os.environ:
         if name.startswith("SMALLPORT_") or name.upper().endswith("_PROXY"):

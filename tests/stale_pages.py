@@ -4,6 +4,7 @@ Run as ``python stale_pages.py FILE`` in the copy. The file holds a list of chan
 gets the reasons by page for each. No page runs.
 """
 
+import ast
 import importlib.metadata
 import json
 import os
@@ -30,6 +31,60 @@ def edited(file, old, new):
         place.write_bytes(before)
 
 
+def first_line_of(file, name):
+    """Find the line and the indentation of the first statement in a function or class."""
+    tree = ast.parse((project.ROOT / file).read_text())
+    for part in name.split("."):
+        tree = next(node for node in tree.body if getattr(node, "name", "") == part)
+    first = tree.body[1] if len(tree.body) > 1 and ast.get_docstring(tree) else tree.body[0]
+    return first.lineno - 1, first.col_offset, tree.lineno - 1, tree.col_offset
+
+
+@contextmanager
+def inserted(file, name, code, *, before=False):
+    """Put a line of code first into a function or class, or before it."""
+    inside, depth, outside, margin = first_line_of(file, name)
+    place = project.ROOT / file
+    text = place.read_text()
+    lines = text.splitlines(keepends=True)
+    if before:
+        lines.insert(outside, " " * margin + code + "\n")
+    else:
+        lines.insert(inside, " " * depth + code + "\n")
+    place.write_text("".join(lines))
+    try:
+        yield
+    finally:
+        place.write_text(text)
+
+
+def raising(file, name):
+    """Have a function raise an error as its first statement."""
+    return inserted(file, name, "raise RuntimeError")
+
+
+def decorated(file, name):
+    """Decorate a function or class."""
+    return inserted(file, name, "@decorator", before=True)
+
+
+def attributed(file, name):
+    """Give a class an attribute more."""
+    return inserted(file, name, "attribute_more = 1")
+
+
+@contextmanager
+def appended(file, text):
+    """Put some text at the end of a file."""
+    place = project.ROOT / file
+    before = place.read_bytes()
+    place.write_bytes(before + text.encode())
+    try:
+        yield
+    finally:
+        place.write_bytes(before)
+
+
 @contextmanager
 def added(file, text):
     """Add a file to the copy."""
@@ -44,13 +99,14 @@ def added(file, text):
 
 @contextmanager
 def appeared(module):
-    """Make a module importable that was not."""
-    folder = project.ROOT / "appeared"
-    folder.mkdir(exist_ok=True)
-    with (
-        added(f"appeared/{module}.py", ""),
-        mock.patch.object(sys, "path", [*sys.path, str(folder)]),
-    ):
+    """Install a distribution with a module of its name."""
+    folder = project.ROOT / f"with_{module}"
+    described = folder / f"{module}-1.0.dist-info"
+    described.mkdir(parents=True)
+    (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    (described / "RECORD").write_text(f"{module}.py,,\n")
+    (folder / f"{module}.py").touch()
+    with mock.patch.object(sys, "path", [*sys.path, str(folder)]):
         yield
 
 
@@ -98,7 +154,11 @@ def cores(number):
 
 
 KINDS = {
-    one.__name__: one for one in (edited, added, appeared, released, capability, variable, cores)
+    one.__name__: one
+    for one in (
+        *(edited, raising, decorated, attributed, appended, added),
+        *(appeared, released, capability, variable, cores),
+    )
 }
 
 

@@ -126,7 +126,7 @@ def test_pages_run_side_by_side_but_those_that_measure_time(script, monkeypatch,
     monkeypatch.setattr(execute.environment, "matplotlib_folder", lambda: None)
     monkeypatch.setattr(execute.environment, "usable_cores", lambda: 2)
     monkeypatch.setattr(execute, "run_page", run_page)
-    execute.run_pages(dict.fromkeys([others[-1], *others[:2], script], "its text changed"), NOW)
+    execute.run_pages(dict.fromkeys([others[-1], *others[:2], script], "its text changed"), NOW, {})
     assert most[others[-1]] == 1
     said = capsys.readouterr().out
     assert "[4/4] running" in said

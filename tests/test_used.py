@@ -151,6 +151,17 @@ def test_a_package_that_was_looked_for_and_appears_is_named(run, changes, tmp_pa
     assert changes(found) == ["optree_of_tests is there now"]
 
 
+def test_a_package_that_is_only_looked_for_counts_by_being_there(run, changes, monkeypatch):
+    found = run("import importlib.util; importlib.util.find_spec('tqdm')")
+    assert "present tqdm" in found.entries
+    assert "package tqdm" not in found.entries
+    find = used._find  # noqa: SLF001
+    monkeypatch.setattr(
+        used, "_find", lambda name, *rest: None if name == "tqdm" else find(name, *rest)
+    )
+    assert changes(found) == ["tqdm was removed"]
+
+
 def test_another_version_is_named_with_both(run, changes, monkeypatch):
     found = run("import tqdm, importlib.metadata as m; m.version('filelock')")
     assert {"package tqdm", "package filelock"} <= found.entries.keys()

@@ -107,6 +107,7 @@ def build(options: argparse.Namespace) -> int:
     from tools.gallery import execute, gates  # noqa: PLC0415
 
     start = time.perf_counter()
+    variables_of_pages = dict(os.environ)  # to which packages add when they are imported
     files.cache_folder()  # which pages could not do without
     if missing := demo.lacking():
         print(
@@ -118,7 +119,7 @@ def build(options: argparse.Namespace) -> int:
     build_wheel()
     remove_stale_stubs()
     variables = {settings.STUBS_CURRENT: "1"} if start_over_where_needed() else {}
-    execute.run_stale(execute.world(), fresh="*" if options.fresh else options.page or "")
+    execute.run_stale(variables_of_pages, fresh="*" if options.fresh else options.page or "")
     unmade = demo.try_to_make(missing)
     if options.serve:
         return serve()
@@ -127,7 +128,7 @@ def build(options: argparse.Namespace) -> int:
     rendering = subprocess.run(
         [*command, str(project.DOCS), str(site)], check=False, env=os.environ | variables
     )
-    now = execute.world()
+    now = execute.world(variables_of_pages)
     changed_since = functools.partial(execute.changed_since, now=now)
     findings = gates.findings(site, changed_since) if options.builder == "html" else []
     if unmade:

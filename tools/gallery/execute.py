@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
@@ -32,23 +32,30 @@ TIMES_LAST_DAYS = 7
 HEARTBEAT_SECONDS = 30
 
 
-def world() -> uses.World:
-    """Look up what the runs of pages are compared with."""
+def world(variables: Mapping[str, str] = os.environ) -> uses.World:
+    """Look up what the runs of pages are compared with.
+
+    Parameters
+    ----------
+    variables
+        The environment variables of the build; packages add to those of its process.
+    """
     places = uses.Places(files.cache_folder())
-    return uses.World(places, environment.settings_of_pages())
+    return uses.World(places, environment.settings_of_pages(variables))
 
 
-def run_stale(now: uses.World, fresh: str = "") -> None:
+def run_stale(variables: Mapping[str, str], fresh: str = "") -> None:
     """Run every page whose last run no longer stands, and clear away the pages that are gone.
 
     Parameters
     ----------
-    now
-        What there is.
+    variables
+        The environment variables of the build.
     fresh
         The stem of a page that has to run in any case, or ``*`` for all.
     """
     remove_gone()
+    now = world(variables)
     reasons = {}
     for script in in_turns(project.in_reading_order()):
         if fresh in {"*", script.stem}:
@@ -56,7 +63,7 @@ def run_stale(now: uses.World, fresh: str = "") -> None:
         elif reason := why_stale(script, now):
             reasons[script] = reason
     if reasons:
-        run_pages(reasons, now)
+        run_pages(reasons, now, variables)
 
 
 def why_stale(script: Path, now: uses.World) -> str:
@@ -146,7 +153,7 @@ class Progress:
                 print(f"still running: {', '.join(lines)}", flush=True)
 
 
-def run_pages(reasons: dict[Path, str], now: uses.World) -> None:
+def run_pages(reasons: dict[Path, str], now: uses.World, variables: Mapping[str, str]) -> None:
     """Run pages, as many at once as there are cores, those that measure time alone at the end.
 
     Parameters
@@ -155,6 +162,8 @@ def run_pages(reasons: dict[Path, str], now: uses.World) -> None:
         Why each page has to run.
     now
         What there is.
+    variables
+        The environment variables of the build.
     """
     described = environment.describe()
     environment.matplotlib_folder()
@@ -165,7 +174,7 @@ def run_pages(reasons: dict[Path, str], now: uses.World) -> None:
 
     def run(script: Path) -> None:
         progress.begin(script, reasons[script])
-        progress.end(script, run_page(script, described, now))
+        progress.end(script, run_page(script, described, now, variables))
 
     side_by_side = [script for script in reasons if not project.measures_time(script)]
     try:
@@ -184,7 +193,9 @@ def run_pages(reasons: dict[Path, str], now: uses.World) -> None:
         beat.join()
 
 
-def run_page(script: Path, described: runs.Environment, now: uses.World) -> runs.Run:
+def run_page(
+    script: Path, described: runs.Environment, now: uses.World, variables: Mapping[str, str]
+) -> runs.Run:
     """Run a page in a process of its own, and record how that went and what it used.
 
     Parameters
@@ -195,6 +206,8 @@ def run_page(script: Path, described: runs.Environment, now: uses.World) -> runs
         What it runs in, for people.
     now
         What there is.
+    variables
+        The environment variables of the build.
     """
     remove_made(script)
     runs.forget(script)
@@ -207,13 +220,13 @@ def run_page(script: Path, described: runs.Environment, now: uses.World) -> runs
     # Some file systems and antivirus programs hold on to files for a moment.
     with tempfile.TemporaryDirectory(prefix="smallport-", ignore_cleanup_errors=True) as folder:
         scratch = Path(folder).resolve()
-        variables = environment.page_environment(scratch)
-        path = [str(uses.RECORDER), *filter(None, [variables.get("PYTHONPATH")])]
+        own = environment.page_environment(scratch, variables)
+        path = [str(uses.RECORDER), *filter(None, [own.get("PYTHONPATH")])]
         docs = scratch / "docs"
         docs.mkdir()
         how = _run(
             sphinx_for(script, docs),
-            variables
+            own
             | {
                 "PYTHONPATH": os.pathsep.join(path),
                 uses.TRACE: str(trace),
@@ -399,7 +412,7 @@ def remove_made(script: Path) -> None:
 def main() -> int:
     """Run the stale pages, before the server builds the site again."""
     try:
-        run_stale(world())
+        run_stale(dict(os.environ))
     except AssetError as error:
         print(error, file=sys.stderr)
         return 1

@@ -209,6 +209,8 @@ class World:
                 entries.add(f"{kind} {name}")
         entries |= {f"package {name}" for name in distributions} | {RECORDED_BY}
         entries |= {f"absent {name}" for name in events.of("absent") if self._is_told_apart(name)}
+        looked_for = events.of("look") - events.of("import") - sys.stdlib_module_names
+        entries |= {f"present {name}" for name in looked_for if _find(name)}
         entries |= {f"code {name}" for one in events.of("code") if (name := _module_name(one))}
         own = self.places.name(str(script))
         for what, kind in (("read", "file"), ("list", "folder")):
@@ -269,6 +271,7 @@ class World:
             "module": _module,
             "package": _package,
             "absent": lambda one: "" if _find(one) is None else "here",
+            "present": lambda one: "" if _find(one) else GONE,
             "file": lambda one: _content(self.places.file(one)),
             "folder": lambda one: _names(self.places.file(one)),
         }

@@ -25,6 +25,7 @@ LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120
 IMPORT_SYSTEM = ("<frozen importlib", os.path.join(LIBRARY, "importlib", "metadata"))  # noqa: PTH118
 """The code that opens and lists what belongs to modules and distributions, which have names."""
 
+SHUTIL = os.path.join(LIBRARY, "shutil.py")  # noqa: PTH118
 PATHLIB = os.path.join(LIBRARY, "pathlib")  # noqa: PTH118
 KEYS = os.path.join("smallport", "keys.py")  # noqa: PTH118
 """The module that reads code for what it computes, without comments and docstrings."""
@@ -99,7 +100,8 @@ class Trace:
     def note_open(self, path: object, mode: str | None, flags: int) -> None:
         """Note that a file is read, or written."""
         caller = self.caller()
-        if isinstance(path, int) or caller.startswith(IMPORT_SYSTEM):
+        is_below_a_descriptor = mode is None and caller == SHUTIL  # as rmtree goes, by names alone
+        if isinstance(path, int) or caller.startswith(IMPORT_SYSTEM) or is_below_a_descriptor:
             return
         is_written = flags & WRITES or any(letter in "wax+" for letter in mode or "")
         is_code = caller.endswith(KEYS)
@@ -144,10 +146,12 @@ class Asked:
         self.trace = trace
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        """Note the name of a module."""
+        """Note the name of a module, and whether it is imported or only looked for."""
         del path, target
         package = name.partition(".")[0]
-        self.trace.note("import", name if package in OWN else package)
+        is_looked_for = sys._getframe(2).f_code.co_name == "find_spec"  # noqa: SLF001 - importlib.util's
+        kind = "look" if is_looked_for and package not in OWN else "import"
+        self.trace.note(kind, name if package in OWN else package)
 
     def find_distributions(self, context: object) -> tuple[()]:
         """Note the name of a distribution whose version or files are asked for."""
@@ -182,7 +186,7 @@ def start(file: str) -> Trace:
         trace.note("path", folder)
     asked = Asked(trace)
     for name in list(sys.modules):
-        asked.find_spec(name)
+        trace.note("import", name if name.partition(".")[0] in OWN else name.partition(".")[0])
     sys.meta_path.insert(0, asked)
     sys.meta_path.append(Absent(trace))
     os.register_at_fork(after_in_child=trace.reopen)
