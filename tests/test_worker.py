@@ -5,7 +5,7 @@ import json
 import pytest
 
 from smallport.export.report import STAGES, ExportReport
-from smallport.sweep import one
+from smallport.sweep import worker
 from smallport.sweep.judge import Task, check_in_process
 
 
@@ -21,14 +21,14 @@ def test_a_real_architecture_is_checked_in_its_process():
 @pytest.fixture
 def harmless(monkeypatch):
     """Keep the process of the tests from ending with its parent, and from other limits."""
-    monkeypatch.setattr(one, "exit_when_parent_dies", lambda: None)
-    monkeypatch.setattr(one.resource, "setrlimit", lambda *_: None)
+    monkeypatch.setattr(worker, "exit_when_parent_dies", lambda: None)
+    monkeypatch.setattr(worker.resource, "setrlimit", lambda *_: None)
 
 
 @pytest.mark.usefixtures("harmless")
 def test_an_architecture_that_cannot_be_built_is_a_verdict(tmp_path):
     file = tmp_path / "report.json"
-    one.main(["no_such_model", str(file)])
+    worker.main(["no_such_model", str(file)])
     report = ExportReport.from_json(json.loads(file.read_text(encoding="utf-8")))
     assert report.failure().stage == "built"
     assert "registers no 'no_such_model'" in report.failure().error
@@ -37,8 +37,8 @@ def test_an_architecture_that_cannot_be_built_is_a_verdict(tmp_path):
 @pytest.mark.usefixtures("harmless")
 def test_the_report_is_on_disk_after_each_stage(tmp_path, monkeypatch):
     written = []
-    monkeypatch.setattr(one, "write", lambda _, report: written.append(report))
-    one.main(["gpt2", str(tmp_path / "report.json"), "--until", "ran"])
+    monkeypatch.setattr(worker, "write", lambda _, report: written.append(report))
+    worker.main(["gpt2", str(tmp_path / "report.json"), "--until", "ran"])
     passed = [
         [stage.stage for stage in report.stages if stage.status == "passed"] for report in written
     ]
