@@ -146,7 +146,7 @@ def mutations(session: nox.Session) -> None:
 
 @nox.session(requires=["environment"], venv_backend="none", default=False)
 def site(session: nox.Session) -> None:
-    """Try every page of the built site in Chromium; --axe-everywhere: axe on every page, too."""
+    """Try every page of the built site in Chromium; --axe-everywhere: axe on all of it."""
     run(session, "tools.site.ready")
     command = ["pytest", "-m", "site", "--numprocesses=2", "--dist=worksteal", "tests/site"]
     run(session, *command, *arguments(session))

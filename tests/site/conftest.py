@@ -13,7 +13,9 @@ LIGHT = Setting(visit.WIDE, "light")
 
 def pytest_addoption(parser):
     """Let the nightly run have axe judge every page."""
-    parser.addoption("--axe-everywhere", action="store_true", help="have axe judge every page")
+    parser.addoption(
+        "--axe-everywhere", action="store_true", help="have axe judge every element of every page"
+    )
 
 
 def pytest_generate_tests(metafunc):

@@ -18,11 +18,12 @@ def visitor(browser, address):
     return gate.Visitor(browser, address)
 
 
-def test_a_page_is_sound_in_every_setting(visitor, every_page, judged_by_axe):
+def test_a_page_is_sound_in_every_setting(visitor, every_page, judged_by_axe, pytestconfig):
+    whole = pytestconfig.getoption("--axe-everywhere")
     with_axe = every_page in judged_by_axe | {GENERATED_AND_SEEN_WHOLLY}
     few = every_page.startswith(gate.GENERATED) and every_page != GENERATED_AND_SEEN_WHOLLY
     settings = visit.SETTINGS if with_axe and not few else visit.ONE_OF_EACH
-    problems = visitor.problems(every_page, settings, with_axe=with_axe)
+    problems = visitor.problems(every_page, settings, with_axe=with_axe, whole=whole)
     assert not problems, "\n" + "\n".join(map(str, problems))
 
 

@@ -13,6 +13,8 @@ ENVIRONMENT = re.compile(r"(?:other than|not as) here: (?P<package>\S+) \S+ \(he
 """A line that compares an installed version with that of a stored result."""
 
 NOT_INSTALLED = "(here not installed)"
+WITH_PATHS = {"int8 size, LSTM forgotten"}
+"""Sizes of ONNX files that name source files of PyTorch, whose paths depend on the environment."""
 
 
 def read_results(file: Path) -> dict[str, dict[str, Any]]:
@@ -27,7 +29,7 @@ def read_results(file: Path) -> dict[str, dict[str, Any]]:
 def result_differences(
     page: dict[str, dict[str, Any]], run: dict[str, dict[str, Any]]
 ) -> Iterator[str]:
-    """Compare results by name: timings have to be within the page's bounds, others to be equal.
+    """Compare results by name: they have to be equal, and timings within the page's bounds.
 
     Examples
     --------
@@ -42,7 +44,8 @@ def result_differences(
         there, here = page[name], run[name]
         low, high, value = there["at_least"], there["at_most"], here["value"]
         within = (low is None or value >= low) and (high is None or value <= high)
-        if not within or (there["unit"] not in clocked.UNITS and value != there["value"]):
+        loose = there["unit"] in clocked.UNITS or name in WITH_PATHS
+        if not within or not (loose or value == there["value"]):
             claims = [f", at least {low}"] * (low is not None)
             claims += [f", at most {high}"] * (high is not None)
             yield (

@@ -210,7 +210,8 @@ def run_script(python: Path, script: str, sandbox: Sandbox) -> list[str]:
             raise RunError("ended the process before its last line")
         if errors := done.stderr.replace(FONT_CACHE, ""):
             raise RunError(f"wrote to standard error:\n{errors[-TAIL:]}")
-        leftovers({*scratch.rglob("*")} | (sandbox.files() - before))
+        written = {file for file in scratch.rglob("*") if file.is_file()}
+        leftovers(written | (sandbox.files() - before))
     return [done.stdout]
 
 

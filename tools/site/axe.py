@@ -17,44 +17,40 @@ OPTIONS = {
     # axe would fetch what a sheet imports from an address relative to the page, where nothing is.
     "preload": False,
 }
-MERGE_WORDS = """
+KEEP_ONE_OF_EACH = """
 () => {
+  const WORDS = /^(alt|content|href|id|for|name|src|srcset|title|value|width|height|data-.*)$/;
+  // Without one of these, the rest of what they are a part of would be wrong.
+  const PARTS = "caption, dd, dt, figcaption, label, legend, option, summary, td, th, thead";
+  const told = ({ name, value }) =>
+    WORDS.test(name) ? `${name}${value.trim() ? "" : "=empty"}` : `${name}=${value}`;
+  const REFERENCES = ["for", "aria-labelledby", "aria-describedby", "aria-controls", "aria-owns"];
+  const referred = new Set(REFERENCES.flatMap((name) =>
+    [...document.querySelectorAll(`[${name}]`)].flatMap((one) => one.getAttribute(name).split(" "))
+  ));
   const seen = new Set();
-  document.querySelectorAll(".highlight pre").forEach((block) => {
-    const behind = getComputedStyle(block).backgroundColor;
-    block.querySelectorAll("span[class]:not(:has(*))").forEach((word) => {
-      const link = word.closest("a");
-      const colour = `${behind} ${link ? "a" : ""} ${word.className}`;
-      // axe judges no colour by a single character.
-      const judged = word.textContent.trim().length > 1;
-      if (word.attributes.length > 1 || (judged && !seen.has(colour))) seen.add(colour);
-      else (link ?? word).replaceWith(word.textContent);
-    });
-    block.normalize();
-  });
+  const isNew = (structure) => !seen.has(structure) && !!seen.add(structure);
+  const visit = (one, path, place) => {
+    const row = one.tagName === "TR" ? place % 2 : "";  // every other row has another background
+    const kind = `${one.tagName}${row} ${[...one.attributes].map(told).sort()}`;
+    const inside = path.includes(kind) ? path : [...path, kind];
+    const parts = [...one.childNodes].filter((part) => part.nodeType === Node.TEXT_NODE);
+    // axe judges no colour by a single character.
+    const texts = parts.map((part) => part.textContent.trim().length).filter((size) => size);
+    const own = one.childNodes.length ? texts.map((size) => size > 1) : ["nothing"];
+    let kept = isNew(inside.join(">")) || (one.id && referred.has(one.id));
+    for (const text of own) kept = isNew([...inside, text].join(">")) || kept;
+    kept = one.hasAttribute("aria-label") || kept;  // its words count: they have to be those shown
+    let number = 0;
+    for (const child of [...one.children]) kept = visit(child, inside, number++) || kept;
+    if (!kept && !one.matches(PARTS)) one.remove();
+    return kept;
+  };
+  visit(document.body, [], 0);
 }
 """
-"""Keep one word of each colour in the code of a page: highlighting makes thousands of elements."""
+"""Keep one element of each structure, as ``tools.site.structure`` has it: axe is slow."""
 
-MARK_ALIKE = """
-() => {
-  const told = ({ name, value }) => (/^(href|id|data-.*)$/.test(name) ? "" : `${name}=${value}`);
-  const shape = (one) => one instanceof Element
-    ? `<${one.tagName} ${[...one.attributes].map(told)}>${[...one.childNodes].map(shape).join("")}`
-    : one.textContent.trim() && "text";
-  for (const list of document.querySelectorAll("tbody, ul, ol, dl")) {
-    const seen = new Set();
-    [...list.children].forEach((one, place) => {
-      const found = `${place % 2} ${shape(one)}`;  // every other row has another background
-      if (seen.has(found)) one.dataset.alike = "";
-      seen.add(found);
-    });
-  }
-}
-"""
-"""Mark the rows and items that differ from one before them in nothing but words and targets."""
-
-ALIKE = "[data-alike]"
 ALL_REACHABLE = """
 () => [...document.querySelectorAll("pre, [class*='scroll']")].every(
   (one) => one.scrollWidth <= one.clientWidth || one.tabIndex >= 0
@@ -64,15 +60,23 @@ MOMENT = 600
 """How long the theme may take to let the keyboard into what scrolls in another width, in ms."""
 
 
-def load(page: Page) -> None:
-    """Bring axe into an open page, once."""
-    page.evaluate(MERGE_WORDS)
-    page.evaluate(MARK_ALIKE)
+def load(page: Page, *, whole: bool = False) -> None:
+    """Bring axe into an open page, once.
+
+    Parameters
+    ----------
+    page
+        The page. Nothing else can be looked at in it afterwards.
+    whole
+        Whether axe is to judge all of it; otherwise, one element of each structure.
+    """
+    if not whole:
+        page.evaluate(KEEP_ONE_OF_EACH)
     page.evaluate(AXE_SCRIPT)
 
 
 def problems(page: Page, name: str, setting: Setting) -> list[Problem]:
-    """Run axe over an open page; of rows and items that are made alike, over the first.
+    """Run axe over an open page.
 
     Parameters
     ----------
@@ -85,8 +89,7 @@ def problems(page: Page, name: str, setting: Setting) -> list[Problem]:
     """
     with suppress(sync_api.TimeoutError):  # axe then says what cannot be reached
         page.wait_for_function(ALL_REACHABLE, timeout=MOMENT)
-    seen = {"include": [["html"]], "exclude": [[ALIKE]]}
-    result = page.evaluate("([seen, options]) => axe.run(seen, options)", [seen, OPTIONS])
+    result = page.evaluate("(options) => axe.run(options)", OPTIONS)
     return [
         Problem(name, f"{setting}, {_selector(node)}", f"{rule['id']}: {_summary(node)}")
         for rule in result["violations"]

@@ -37,6 +37,7 @@ class Visitor:
         settings: Sequence[Setting] = visit.ONE_OF_EACH,
         *,
         with_axe: bool = True,
+        whole: bool = False,
     ) -> list[Problem]:
         """Open a page and look at it in one setting after another.
 
@@ -48,6 +49,8 @@ class Visitor:
             The settings; the page is opened in the first.
         with_axe
             Whether axe judges it, too.
+        whole
+            Whether axe judges every element, and not one of each structure.
         """
         first = settings[0]
         visit.prepare(self.page, first)
@@ -57,12 +60,13 @@ class Visitor:
         found = layout.shifts(self.page, name, first)
         layout.load_figures(self.page)
         found += self.scale.problems(name, first)
-        if with_axe:
-            axe.load(self.page)
         for setting in settings:
             visit.switch(self.page, setting)
             layout.load_figures(self.page)
             found += layout.sideways(self.page, name, setting)
-            if with_axe:
+        if with_axe:
+            axe.load(self.page, whole=whole)
+            for setting in settings:
+                visit.switch(self.page, setting)
                 found += axe.problems(self.page, name, setting)
         return [*self.log.problems(name), *found]
