@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.gallery import execute, page_runs, reached, settings
+from tools.gallery import environment, execute, page_runs, reached, settings
 from tools.lint import claims
 
 RUNNER = Path(__file__).with_name("run_page.py")
@@ -83,7 +83,7 @@ def run_page(
     done = subprocess.run(
         [sys.executable, runner, shutil.copy(page, root / "downloads"), mark, *arguments],
         cwd=sandbox / "empty",
-        env=execute.page_environment(sandbox) | results,
+        env=environment.page_environment(sandbox) | results,
         capture_output=True,
         text=True,
         timeout=seconds,

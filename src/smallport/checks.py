@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from smallport.records import RESULTS_FILE, Announcement, Result, Source, record, with_unit
+from smallport.records import RESULTS_FILE, Result, Source, record, with_unit
 
 __all__ = ["RESULTS_FILE", "Failure", "Result", "Source", "check", "raises", "report"]
 
@@ -202,7 +202,6 @@ what the page says about it
                 f"announced {expected.__name__} with {missing[0]!r}, and the message is now: "
                 f"{failure.message}"
             ) from None  # its message says it all: one error, one traceback
-        record(Announcement(expected.__name__, texts))
     else:
         announced = " and ".join(repr(text) for text in texts)
         raise AssertionError(

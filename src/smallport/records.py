@@ -89,23 +89,7 @@ class Source:
     identity: str
 
 
-@dataclass(frozen=True)
-class Announcement:
-    """A failure that a page announced, and that came.
-
-    Parameters
-    ----------
-    error
-        The name of the exception's type.
-    texts
-        What its message was announced to hold.
-    """
-
-    error: str
-    texts: tuple[str, ...]
-
-
-def record(entry: Result | Source | Announcement) -> None:
+def record(entry: Result | Source) -> None:
     """Append a line to the file that the build named; do nothing where there is no build.
 
     Raises
@@ -139,12 +123,6 @@ def read_sources(file: Path) -> list[Source]:
     """Read back what a page worked on, each source once; nothing where there is no such file."""
     sources = (Source(**entry["Source"]) for entry in _entries(file) if "Source" in entry)
     return list(dict.fromkeys(sources))
-
-
-def read_announcements(file: Path) -> list[Announcement]:
-    """Read back which announced failures came, in order; nothing where there is no such file."""
-    entries = (entry["Announcement"] for entry in _entries(file) if "Announcement" in entry)
-    return [Announcement(entry["error"], tuple(entry["texts"])) for entry in entries]
 
 
 def _entries(file: Path) -> list[dict[str, dict[str, Any]]]:

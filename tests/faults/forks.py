@@ -5,10 +5,12 @@
 """
 
 import json
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -69,14 +71,13 @@ def run(
         Whether to try each fault from the cell on in which it fails, and to keep where it enters.
     """
     kept = json.loads(ENTRIES.read_text(encoding="utf-8")).get(page.stem, {})
-    entries = {stub: kept.get(stub, 0) for stub in others} | {
-        fault.stub: failing_cell(fault) if find else kept.get(fault.stub, failing_cell(fault))
-        for fault in faults
-    }
-    told = {fault.stub: {"line": fault.line, "error": fault.error} for fault in faults}
-    listed = [
-        {"stub": stub, "entry": entry} | told.get(stub, {}) for stub, entry in entries.items()
-    ]
+    entries = {stub: kept.get(stub, 0) for stub in others}
+    listed: list[dict[str, Any]] = [{"stub": stub, "entry": cell} for stub, cell in entries.items()]
+    for fault in faults:
+        first, last = cells_of(fault)
+        entry = entries[fault.stub] = first if find else kept.get(fault.stub, first)
+        told = {"line": fault.line, "error": fault.error, "last": last}
+        listed.append({"stub": fault.stub, "entry": entry} | told)
     folder = root / "faults"
     folder.mkdir()
     (folder / "faults.json").write_text(json.dumps(listed), encoding="utf-8")
@@ -88,8 +89,8 @@ def run(
     return Forked(unbroken, folder, entries)
 
 
-def failing_cell(fault: Fault) -> int:
-    """Guess in which cell a fault fails: the first one with its line, and the name in its error."""
+def cells_of(fault: Fault) -> tuple[int, int]:
+    """Guess the first and the last cell where a fault can fail, by its line and its error."""
     lines = fault.page.read_text(encoding="utf-8").splitlines()
     starts = [0, *(line - 1 for line in run_page.first_lines("\n".join(lines))), len(lines)]
     cells = [lines[start:end] for start, end in pairwise(starts)]
@@ -99,12 +100,13 @@ def failing_cell(fault: Fault) -> int:
         if any(line.strip().startswith(fault.line) for line in cell)
     ]
     named = fault.error.removeprefix("AssertionError: ").partition(": claimed")[0]
-    return next((number for number in having if named in "\n".join(cells[number])), having[0])
+    likely = [number for number in having if named in "\n".join(cells[number])]
+    return (likely or having)[0], having[-1]
 
 
 def keep_entries(page: Path, found: Mapping[str, int]) -> None:
     """Write the entries of a page's faults down, while other workers do so for others."""
-    with filelock.FileLock(f"{ENTRIES}.lock"):
+    with filelock.FileLock(Path(tempfile.gettempdir(), "entries.lock")):
         entries = json.loads(ENTRIES.read_text(encoding="utf-8"))
         entries[page.stem] = dict(sorted((entries.get(page.stem, {}) | found).items()))
         text = json.dumps(dict(sorted(entries.items())), indent=2)

@@ -166,11 +166,6 @@ def checked(script: Path) -> list[records.Result]:
     return records.read_results(results_file(script)) if read(script) else []
 
 
-def announced(script: Path) -> list[records.Announcement]:
-    """Read which announced failures came."""
-    return records.read_announcements(results_file(script)) if read(script) else []
-
-
 def _files(script: Path) -> dict[str, str]:
     """Compute the checksums of the files beside a record; empty for those that are not there."""
     beside = {"results": results_file(script), "used": used_file(script)}
