@@ -1,6 +1,5 @@
 """How the site is built: see contributing.rst for how its pages are run and checked."""
 
-import importlib.metadata
 import os
 import sys
 from pathlib import Path
@@ -9,12 +8,13 @@ from urllib.parse import urlsplit
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 
-from tools.gallery import project as sources  # noqa: E402 - found on the path above
+from smallport import __version__  # noqa: E402 - after the path above
+from tools.gallery import project as sources  # noqa: E402
 
 project = "Smallport"
 author = "The Smallport developers"
 project_copyright = "2026, The Smallport developers"
-version = release = importlib.metadata.version("smallport")
+version = release = __version__  # without the commit, or each would have all documents read again
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -28,21 +28,16 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     # Our own, in docs/_ext.
     "accessible",
-    "card",
     "demo",
+    "dependencies",
     "discovery",
     "downloads",
     "figures",
-    "folding",
     "inventories",
-    "kept",
-    "markup",
-    "measured",
     "messages",
-    "order",
     "pages",
     "provenance",
-    "scoreboard",
+    "results",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]

@@ -1,10 +1,23 @@
-"""Test what is repaired in pages for assistive technology."""
+"""Pages work with a keyboard and assistive technology; code that only draws is folded."""
 
 from bs4 import BeautifulSoup
+from docutils import nodes
 
 import accessible
 
 NAVIGATION = "<ul><li><a>Export</a><details><summary><i></i></summary></details></li></ul>"
+
+TABLE = """<div class="pst-scrollable-table-container"><table class="table">
+<caption><span class="caption-text">{caption}</span><a class="headerlink" href="#x">#</a></caption>
+<thead>
+<tr class="row-odd"><th class="head stub"><p>layer</p></th>
+<th class="head"><p>MB</p></th>
+</tr>
+</thead>
+<tbody>
+<tr class="row-even"><th class="stub"><p>LSTM</p></th>
+<td><p>3</p></td>
+"""
 
 
 def navigation(html=NAVIGATION):
@@ -31,3 +44,46 @@ def test_a_list_in_a_list_goes_into_the_item_before_it():
     assert accessible.with_nested_lists(body) == (
         "<ul><li>a<ul><li>a.b<ul><li>a.b.c</li></ul></li></ul></li><li>d</li></ul>"
     )
+
+
+def test_header_cells_say_what_they_are_the_header_of():
+    html = accessible.completed(TABLE.format(caption="Sizes"))
+    assert html.count('<th scope="col" class="head') == 2
+    assert html.count('<th scope="row" class="stub"') == 1
+    assert html.count("<th ") == 3
+
+
+def test_the_box_of_a_table_is_a_region_that_is_named_by_the_caption():
+    html = accessible.completed(TABLE.format(caption='Sizes <em>of</em> the\n"layers"'))
+    box = 'role="region" aria-label="Sizes of the &quot;layers&quot;" tabindex="0"'
+    assert html.startswith(
+        f'<div class="pst-scrollable-table-container" {box}><table class="table">'
+    )
+
+
+def test_a_table_without_a_caption_is_no_region():
+    body = '<div class="pst-scrollable-table-container"><table class="table">\n<thead>'
+    assert accessible.completed(body) == body
+
+
+def test_links_in_code_are_no_stops_and_others_are():
+    code = '<pre><a class="sphx-glr-backref-module-torch reference" href="#">torch</a></pre>'
+    text = '<p><a class="reference internal" href="#">torch</a></p>'
+    assert accessible.completed(code + text) == code.replace("<a ", '<a tabindex="-1" ') + text
+
+
+def code(text):
+    return nodes.literal_block(text, text)
+
+
+def test_only_what_draws_is_folded():
+    document = nodes.section()
+    document += [code("print(1)"), code("\n# Drawing: bars that fall\nplt.show()"), code("$ ls")]
+    accessible.fold(None, document)
+    plain, opening, drawn, closing, other = document.children
+    assert plain.astext() == "print(1)"
+    assert opening.astext().startswith("<details")
+    assert "<summary>" in opening.astext()
+    assert "Drawing" in drawn.astext()
+    assert closing.astext() == "</details>"
+    assert other.astext() == "$ ls"

@@ -94,12 +94,6 @@ def test_an_interrupted_build_says_so_in_a_word(monkeypatch, capsys):
     assert capsys.readouterr().err == "\nInterrupted.\n"
 
 
-def test_another_address_means_another_site(monkeypatch):
-    before = build.what_green_means()
-    monkeypatch.setenv("SMALLPORT_SITE_URL", "https://example.org/")
-    assert build.what_green_means() != before
-
-
 def test_options_are_refused_before_torch_is_imported():
     program = (
         "import sys\nfrom tools.gallery import build\n"

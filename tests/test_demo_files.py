@@ -138,7 +138,7 @@ def test_ci_takes_a_missing_runtime_for_an_error_and_nobody_else_does(ci, monkey
 
     monkeypatch.setattr(build.page_rules, "findings", list)
     monkeypatch.setattr("tools.demo.files.lacking", lambda: "It cannot be had")
-    monkeypatch.setattr(build, "build_wheel", first_step_of_the_build)
+    monkeypatch.setattr(build.wheel, "build", first_step_of_the_build)
     monkeypatch.setenv("CI", ci)
     assert build.main([]) == (1 if ci else build.INTERRUPTED)
     said = capsys.readouterr().err

@@ -1,8 +1,60 @@
-"""Machines find the pages, and read them without HTML."""
+"""Pages follow each other in reading order, and machines find and read them without HTML."""
 
+import itertools
 import xml.etree.ElementTree as ET
 
 import discovery
+from tools.gallery import project
+
+RELATIONS = {
+    "index": [None, None, "gallery/index"],
+    "gallery/index": ["index", "index", "gallery/small/index"],
+    "gallery/small/index": ["gallery/index", "gallery/index", "gallery/small/one"],
+    "gallery/small/one": ["gallery/small/index", "gallery/small/index", "gallery/export/index"],
+    "gallery/export/index": ["gallery/index", "gallery/small/one", "gallery/export/two"],
+    "gallery/export/two": ["gallery/export/index", "gallery/export/index", None],
+}
+
+
+def test_section_indexes_are_passed_in_both_directions():
+    names = discovery.reading_order(RELATIONS, "index")
+    assert names == ["index", "gallery/index", "gallery/small/one", "gallery/export/two"]
+    for before, after in itertools.pairwise(names):
+        assert discovery.neighbour(names, before, discovery.NEXT) == after
+        assert discovery.neighbour(names, after, discovery.PREVIOUS) == before
+    assert discovery.neighbour(names, names[0], discovery.PREVIOUS) is None
+    assert discovery.neighbour(names, names[-1], discovery.NEXT) is None
+
+
+def test_the_page_that_runs_the_model_follows_the_one_that_made_it(monkeypatch):
+    monkeypatch.setattr(discovery, "CONTINUES", {"gallery/export/two": "gallery/index"})
+    names = discovery.reading_order(RELATIONS, "index")
+    assert names == ["index", "gallery/index", "gallery/export/two", "gallery/small/one"]
+
+
+def test_what_follows_a_page_is_there():
+    for moved, before in discovery.CONTINUES.items():
+        assert (project.DOCS / f"{moved}.rst").exists()
+        assert (project.EXAMPLES / before.removeprefix("gallery/")).with_suffix(".py").exists()
+
+
+def test_a_page_that_nothing_leads_to_has_no_neighbours():
+    assert (
+        discovery.neighbour(discovery.reading_order(RELATIONS, "index"), "search", discovery.NEXT)
+        is None
+    )
+
+
+def test_pages_are_read_section_by_section():
+    pages = [project.docname(page) for page in project.in_reading_order()]
+    assert sorted(pages) == sorted(map(project.docname, project.scripts()))
+    sections = list(dict.fromkeys(page.partition("/")[0] for page in pages))
+    assert tuple(sections) == project.SECTIONS
+    assert pages[0] == "quantization/plot_10_train_word_language_model"
+
+
+def test_a_title_is_the_first_line_of_the_docstring():
+    assert project.title(project.in_reading_order()[0]) == "Train a word language model"
 
 
 def test_a_table_becomes_lines():

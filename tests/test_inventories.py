@@ -30,7 +30,9 @@ def test_names_that_do_not_exist_are_not(name):
 )
 def test_a_name_without_a_target_is_kept_if_it_is_anothers(domain, name, kept):
     shown = nodes.literal(text=name)
-    found = inventories.keep_real_names(None, None, {"refdomain": domain, "reftarget": name}, shown)
+    found = inventories.literal_if_importable(
+        None, None, {"refdomain": domain, "reftarget": name}, shown
+    )
     assert found is (shown if kept else None)
 
 

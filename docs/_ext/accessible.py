@@ -1,5 +1,15 @@
-"""Repair what Sphinx, docutils and the theme write that assistive technology cannot use."""
+"""Make pages usable with a keyboard and with assistive technology.
 
+- The theme names neither the sections of its navigation nor the boxes that its tables scroll in.
+- Sphinx's overview of modules puts lists beside the items that they belong to.
+- docutils' header cells do not say what they are the header of, and its citations have roles that
+  are deprecated.
+- Sphinx-Gallery links names in code to their documentation: up to a hundred stops between a reader
+  and the next heading. The same names are linked in the text.
+- Cells that only draw are folded away, in a ``details`` that mouse and keyboard open.
+"""
+
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +17,53 @@ from bs4 import BeautifulSoup, Tag
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from tools.lint import drawing
+
 NAVIGATION = "generate_toctree_html"
 """What the theme calls its function that writes the navigation."""
+
+FOLDED = '<details class="smallport-drawing"><summary>Code of the figure</summary>'
+HEADER = re.compile(r'<th class="(?P<kind>head|stub)')
+SCOPES = {"head": "col", "stub": "row"}
+BOX = '<div class="pst-scrollable-table-container">'
+CAPTIONED = re.compile(
+    rf'{BOX}(?P<table><table[^>]*>\s*<caption><span class="caption-text">(?P<caption>.*?)</span>)',
+    re.DOTALL,
+)
+CODE_LINK = '<a class="sphx-glr-backref-'
+
+
+def complete(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
+) -> None:
+    """Complete the text of a page before it is written."""
+    if "body" in context:
+        context["body"] = completed(context["body"])
+
+
+def completed(body: str) -> str:
+    """Complete the tables and the code of a page.
+
+    Parameters
+    ----------
+    body
+        The HTML of its text.
+
+    Examples
+    --------
+    >>> completed('<th class="head"><p>size</p></th>')
+    '<th scope="col" class="head"><p>size</p></th>'
+    """
+    body = HEADER.sub(
+        lambda cell: f'<th scope="{SCOPES[cell["kind"]]}" class="{cell["kind"]}', body
+    )
+    body = CAPTIONED.sub(_region, body)
+    return body.replace(CODE_LINK, CODE_LINK.replace("<a ", '<a tabindex="-1" '))
+
+
+def _region(box: re.Match[str]) -> str:
+    name = " ".join(re.sub(r"<[^>]+>", "", box["caption"]).split()).replace('"', "&quot;")
+    return f'{BOX[:-1]} role="region" aria-label="{name}" tabindex="0">{box["table"]}'
 
 
 def repair(
@@ -89,8 +144,19 @@ def depart_citation(self: Any, node: nodes.citation) -> None:
     self.body.append("</div>\n")
 
 
+def fold(app: Sphinx, doctree: nodes.document) -> None:
+    """Put each cell that only draws between the tags of a ``details``."""
+    for code in list(doctree.findall(nodes.literal_block)):
+        if drawing.described(code.rawsource or code.astext()) is not None:
+            place = code.parent.index(code)
+            code.parent.insert(place + 1, nodes.raw("", "</details>", format="html"))
+            code.parent.insert(place, nodes.raw("", FOLDED, format="html"))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Repair pages once the theme, whose handlers have the default priority, has done its part."""
+    """Complete pages, and repair what the theme, whose handlers have the default priority, did."""
+    app.connect("doctree-read", fold)
+    app.connect("html-page-context", complete)
     app.connect("html-page-context", repair, priority=900)
     app.add_node(nodes.citation, override=True, html=(visit_citation, depart_citation))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

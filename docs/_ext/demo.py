@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from smallport.lstm import END_OF_LINE
+import dependencies
 
 TEMPLATES = Path(__file__).parents[1] / "_templates" / "demo"
 MADE = Path(__file__).parents[1] / "_build" / "demo"
@@ -28,6 +28,7 @@ class Demo(SphinxDirective):
         if not description.exists():
             raise self.error("the model of this page was not made: build with `nox -s docs`")
         expected = MADE / "site" / PAGE / "expected.json"
+        dependencies.note_modules(self.env, "smallport.lstm")
         for dependency in (description, expected, *TEMPLATES.glob("*.html")):
             if dependency.exists():
                 self.env.note_dependency(str(dependency))
@@ -78,6 +79,8 @@ def as_text(beginning: list[str], written: list[dict[str, Any]]) -> str:
     >>> as_text(["The", "list"], [{"word": "ends"}, {"word": "<eos>"}, {"word": "Next"}])
     'The list ends\nNext'
     """
+    from smallport.lstm import END_OF_LINE  # noqa: PLC0415 - imports PyTorch
+
     words = [*beginning, *(word["word"] for word in written)]
     return "\n".join(line.strip() for line in " ".join(words).split(END_OF_LINE))
 

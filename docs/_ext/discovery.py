@@ -1,25 +1,88 @@
-"""Help machines to find the pages: their plain text, ``llms.txt``, and ``sitemap.xml``.
+"""Lead readers from page to page in reading order, and help machines to find the pages.
 
-The sitemap wants whole addresses and is left out where the site's address is not known.
+Each page has its neighbours in reading order, past the indexes of sections, and its plain text
+beside it. ``llms.txt`` and ``sitemap.xml`` list all pages; the sitemap wants whole addresses and is
+left out where the site has none.
 """
 
 import os
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
-import order
 import provenance
 from smallport import files
 from tools.gallery import settings
 from tools.lint import opening
 
+PREVIOUS, NEXT = 1, 2
+"""Where Sphinx keeps them beside a document's parent."""
+
+CONTINUES = {"in_the_page": "gallery/quantization/plot_40_lstm_through_onnx"}
+"""Documents outside of the gallery that continue one of its pages."""
+
 LISTED = (("Tutorials", "gallery/"), ("API", "api"), ("About", ""))
 """The sections of ``llms.txt``, each with how the names of its documents begin."""
+
+
+def is_section_index(docname: str) -> bool:
+    """Tell whether a document only lists the pages of a section of the gallery.
+
+    Examples
+    --------
+    >>> is_section_index("gallery/export/index"), is_section_index("gallery/index")
+    (True, False)
+    """
+    return docname.startswith("gallery/") and docname.endswith("/index") and docname.count("/") > 1
+
+
+def reading_order(relations: dict[str, list[str | None]], root: str) -> list[str]:
+    """List the documents in the order in which they are read, section indexes left out.
+
+    Parameters
+    ----------
+    relations
+        The parent, the previous and the next document of each, as Sphinx has them.
+    root
+        The first document.
+    """
+    names = []
+    name: str | None = root
+    while name:
+        names.append(name)
+        name = relations[name][NEXT]
+    for moved, before in CONTINUES.items():
+        if {moved, before} <= set(names):
+            names.remove(moved)
+            names.insert(names.index(before) + 1, moved)
+    return [name for name in names if not is_section_index(name)]
+
+
+def neighbour(names: list[str], docname: str, way: int) -> str | None:
+    """Find the document before or after another in reading order."""
+    if docname not in names:
+        return None
+    place = names.index(docname) + (1 if way == NEXT else -1)
+    return names[place] if 0 <= place < len(names) else None
+
+
+def set_neighbours(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
+) -> None:
+    """Have a page name its neighbours in reading order."""
+    relations = app.builder.relations  # type: ignore[attr-defined]
+    names = reading_order(relations, app.config.root_doc) if relations else []
+    for name, way in (("prev", PREVIOUS), ("next", NEXT)):
+        other = neighbour(names, pagename, way)
+        context[name] = other and {
+            "link": app.builder.get_relative_uri(pagename, other),
+            "title": app.builder.render_partial(app.env.titles[other])["title"],  # type: ignore[attr-defined]
+        }
 
 
 class Lines(HTMLParser):
@@ -69,26 +132,24 @@ def text_of(html: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def write_texts(app: Sphinx, exception: Exception | None) -> None:
-    """Write the plain text of every document beside its page."""
-    if exception is not None or app.builder.name != "html":
+def write_text(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document
+) -> None:
+    """Write the plain text of a document beside its page, from what its page is written from."""
+    if doctree is None or app.builder.name != "html":
         return
+    text = doctree.deepcopy()
+    for node in [node for node in text.findall(nodes.Element) if is_html(node)]:
+        shown = text_of(node.astext()) if isinstance(node, nodes.raw) else node.astext()
+        node.replace_self(nodes.literal_block(shown, shown) if shown else [])
     builder = app.registry.create_builder(app, "text", app.env)
     builder.init()
-    builder.prepare_writing(set(app.env.found_docs))
-    for docname in sorted(app.env.found_docs):
-        doctree = app.env.get_and_resolve_doctree(docname, builder)
-        for code in list(doctree.findall(links_in_code)):
-            code.replace_self(nodes.literal_block(code.astext(), code.astext()))
-        for raw in list(doctree.findall(nodes.raw)):
-            text = text_of(raw.astext()) if raw.get("format") == "html" else ""
-            raw.replace_self(nodes.literal_block(text, text) if text else [])
-        builder.write_doc(docname, doctree)
+    builder.write_doc(pagename, text)
 
 
-def links_in_code(node: nodes.Node) -> bool:
-    """Tell whether a node is a cell with links, which the gallery writes as HTML only."""
-    return node.__class__.__name__ == "code_links_block"
+def is_html(node: nodes.Element) -> bool:
+    """Tell whether a node is HTML, or a cell with links, which the gallery writes as HTML only."""
+    return isinstance(node, nodes.raw) or node.__class__.__name__ == "code_links_block"
 
 
 def write_lists(app: Sphinx, exception: Exception | None) -> None:
@@ -96,7 +157,7 @@ def write_lists(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.name != "html":
         return
     site = os.environ.get(settings.SITE_URL, "").rstrip("/")
-    pages = order.reading_order(app.env.collect_relations(), app.config.root_doc)
+    pages = reading_order(app.env.collect_relations(), app.config.root_doc)
     about = {name: described(app, name) for name in pages}
     text = llms(app.config.project, site, about)
     files.write_text(Path(app.outdir) / "llms.txt", text)
@@ -178,7 +239,8 @@ def _sitemap_lines(site: str, pages: list[str]) -> Iterator[str]:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Connect to the end of the build."""
-    app.connect("build-finished", write_texts)
+    """Connect to the making of each page and to the end of the build."""
+    app.connect("html-page-context", set_neighbours)
+    app.connect("html-page-context", write_text, priority=900)
     app.connect("build-finished", write_lists)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

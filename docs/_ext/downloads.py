@@ -4,18 +4,37 @@ The gallery copies a page's script as it stands in ``examples/``, and converts i
 notebook in part. What else they need to run elsewhere is known to the build alone (the address of
 the wheel, the versions), so it is added to the copies that the site offers: the script gets inline
 metadata, the notebook a first cell that installs the same, and archives hold what is complete.
+
+Sphinx-Gallery leaves Sphinx's roles in a notebook as they are, where nothing resolves them. They
+become Markdown: names are code, links lead to the site, cited figures lose their mark.
 """
 
+import json
+import posixpath
+import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 
-from notebooks import Link, converted
 from smallport import files
 from tools.downloads import bundle, install
+from tools.downloads.wheel import built
 from tools.gallery import project
 
 GALLERY = "gallery/"
+
+ROLE = re.compile(
+    r"(?:\\ )?:(?P<role>[\w:]+):"
+    r"`(?:(?P<label>[^`<]+?)\s*<(?P<target>[^`>]+)>|(?P<text>[^`]+))`(?:\\ )?"
+)
+REFERENCE = re.compile(r"(?<!`)`(?P<label>[^`<]+?)\s*<(?P<target>[\w-]+)>`(?![`_])")
+"""What Sphinx-Gallery leaves of the role ``ref``: a label and the name of its target."""
+
+Link = Callable[[str], str | None]
+"""Gives the address of a document, by its name below ``docs``, or None where it has none."""
 
 
 def complete(app: Sphinx, exception: Exception | None) -> None:
@@ -23,7 +42,7 @@ def complete(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.name != "html":
         return
     site = Path(app.outdir)
-    wheel = install.Wheel(app.config.release, app.config.html_baseurl)
+    wheel = built(app.config.html_baseurl)
     for source, (_, name) in app.env.dlfiles.items():
         file = Path(app.srcdir, source)
         if project.GALLERY in file.parents:
@@ -72,6 +91,51 @@ def everything(docs: Path, wheel: install.Wheel, site: Path) -> bytes:
         other = file.with_suffix(".ipynb")
         pages[other.name] = notebook(other, beside, link)
     return bundle.pack(pages, titles, beside, (site / wheel.name).read_bytes())
+
+
+def converted(notebook: bytes, page: str, wheel: install.Wheel, link: Link) -> bytes:
+    """Convert the roles in a notebook's text, and let it begin with what installs its imports.
+
+    Parameters
+    ----------
+    notebook
+        The notebook, as the gallery made it.
+    page
+        The name of the document that it is made from.
+    wheel
+        What the first cell installs.
+    link
+        Where references to other documents lead.
+    """
+    content = json.loads(notebook)
+    for cell in content["cells"]:
+        if cell["cell_type"] == "markdown":
+            text = ROLE.sub(partial(markdown, page=page, link=link), "".join(cell["source"]))
+            cell["source"] = [REFERENCE.sub(lambda one: " ".join(one["label"].split()), text)]
+    codes = ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"]
+    first: dict[str, Any] = {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {},
+        "outputs": [],
+        "source": [install.notebook_cell("\n".join(codes), wheel)],
+    }
+    content["cells"].insert(0, first)
+    return json.dumps(content, indent=1, ensure_ascii=False).encode()
+
+
+def markdown(role: re.Match[str], page: str, link: Link) -> str:
+    """Write one role in Markdown."""
+    label = " ".join((role["label"] or role["text"]).split())
+    if role["role"] == "doc" and role["target"]:
+        document = posixpath.join("/", posixpath.dirname(page), role["target"]).lstrip("/")
+        address = link(posixpath.normpath(document))
+        return f"[{label}]({address})" if address else label
+    if role["role"] in {"doc", "published", "ref"}:
+        return label
+    if role["role"] in {"sub", "sup"}:
+        return f"<{role['role']}>{label}</{role['role']}>"
+    return f"`{label.rpartition('.')[2] if label.startswith('~') else label}`"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

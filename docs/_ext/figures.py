@@ -45,7 +45,7 @@ def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any])
     import matplotlib.pyplot as plt  # noqa: PLC0415 - after the gallery chose the backend
 
     figures = [plt.figure(number) for number in plt.get_fignums()]
-    directives = matplotlib_scraper(block, block_vars, gallery_conf)
+    directives: str = matplotlib_scraper(block, block_vars, gallery_conf)
     if not figures:
         return directives
     description = drawing.described(block.content)
@@ -113,7 +113,8 @@ def in_the_dark(light: np.ndarray) -> np.ndarray:
     colours = light.astype(float)
     turned = 255 + colours - colours.max(-1, keepdims=True) - colours.min(-1, keepdims=True)
     night = np.array(NIGHT)
-    return (night + turned * (1 - night / 255)).round().astype(np.uint8)
+    dark: np.ndarray = (night + turned * (1 - night / 255)).round().astype(np.uint8)
+    return dark
 
 
 def dark_version(file: Path) -> Path:

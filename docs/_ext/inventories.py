@@ -68,7 +68,7 @@ def _age(file: Path) -> float:
     return time.time() - file.stat().st_mtime if file.exists() else float("inf")
 
 
-def keep_real_names(
+def literal_if_importable(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.TextElement
 ) -> nodes.TextElement | None:
     """Show a Python name without a target as it is, if there is such a thing."""
@@ -99,5 +99,5 @@ def can_import(name: str) -> bool:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect before intersphinx reads its mapping, and after it looked for targets."""
     app.connect("config-inited", keep_reachable, priority=100)
-    app.connect("missing-reference", keep_real_names, priority=900)
+    app.connect("missing-reference", literal_if_importable, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

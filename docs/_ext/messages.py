@@ -43,7 +43,7 @@ def entries(item: nodes.list_item) -> list[tuple[str, str, str, str, None]]:
 
 
 def _leads(reference: nodes.Element) -> bool:
-    return reference.get("reftype") == "ref"
+    return bool(reference.get("reftype") == "ref")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -37,7 +37,7 @@ def reset(gallery_conf: dict[str, Any], name: str, when: str) -> None:
         sys.modules["numpy"].seterr(divide="warn", over="warn", under="ignore", invalid="warn")
 
 
-def leave(app: Sphinx) -> None:
+def finish_page(app: Sphinx) -> None:
     """Note how the page ended, and end the process, where it was started for a page."""
     if not (page := os.environ.get(settings.PAGE)):
         return
@@ -75,33 +75,11 @@ def keep_traceback(memory: Path) -> None:
     files.write_text(memory, hashlib.md5(text.encode(), usedforsecurity=False).hexdigest())
 
 
-def note_examples(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Have an API page read again when the pages that use its object are others."""
-    if docname.startswith("api/"):
-        name = docname.removeprefix("api/")
-        backreferences = project.GALLERY / "backreferences"
-        app.env.note_dependency(str(backreferences / f"{name}.examples"))
-
-
-def keep_stubs(app: Sphinx) -> None:
-    """Leave the generated pages of the API as they are: making them imports all that there is."""
-    if os.environ.get(settings.STUBS_CURRENT):
-        app.config.autosummary_generate = False
-
-
-def generate_stubs(app: Sphinx) -> None:
-    """Put the setting back, which Sphinx compares with the next build's."""
-    app.config.autosummary_generate = True
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect after the gallery executed the page (at 500), whose claims are marked before."""
     if os.environ.get(settings.PAGE):
         reached.mark_cells()
-    app.connect("builder-inited", leave, priority=600)
-    app.connect("builder-inited", keep_stubs, priority=100)
-    app.connect("builder-inited", generate_stubs, priority=900)
-    app.connect("source-read", note_examples)
+    app.connect("builder-inited", finish_page, priority=600)
     if python_logging.lastResort:
         python_logging.lastResort.setFormatter(LOGGED)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,18 +1,50 @@
-"""Say at the end of each page what it ran on, and tell machines the same in ``provenance.json``."""
+"""Say on each page what one learns and what it takes, what it ran on, and how to run it again.
 
+A card under the title stands in place of Sphinx-Gallery's note that leads to the downloads at the
+end. The end says how to install and run the page, what it ran on, and where to report what is
+wrong, in an issue that is filled in already. Machines read the same in ``provenance.json``.
+"""
+
+import datetime as dt
+import os
+import re
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from textwrap import indent
+from urllib.parse import quote, urlencode
 
+from jinja2 import StrictUndefined, Template
 from sphinx.application import Sphinx
 
-import reports
-from smallport import files
-from smallport.records import Source
+import dependencies
+from smallport import files, quantities
+from smallport.records import Result, Source
 from tools.downloads import bundle, install
-from tools.gallery import project, runs
+from tools.downloads.wheel import FOLDER, built
+from tools.gallery import project, runs, settings
+from tools.lint import opening
 
 GALLERY = "gallery/"
+
+TEMPLATES = Path(__file__).parents[1] / "_templates" / "page"
+TEMPLATE = Template((TEMPLATES / "card.rst").read_text("utf-8"), undefined=StrictUndefined)
+NOTE = re.compile(
+    r"^\.\. only:: html\n\n    \.\. note::\n        :class: sphx-glr-download-link-note\n\n.+?\n\n",
+    re.MULTILINE | re.DOTALL,
+)
+TITLE = re.compile(r"^(?P<title>\S.*)\n(?P<underline>([=~^*#-])\3{2,})\n", re.MULTILINE)
+COLAB = "https://colab.research.google.com/#fileId="
+"""Opens the notebook whose address follows."""
+
+TRAINING = "training of the small model"
+"""What the page that trains calls the time of it, which it reads from the record."""
+
+NEEDS = {
+    "embedded": "no download but the packages",
+    "published": "the published text and weights, downloaded once",
+}
+"""What a page needs from elsewhere, by the profile of its assets."""
 
 ENDING = """
 
@@ -53,7 +85,7 @@ The first cell of the notebook installs the same. With pip:
 The extra index, which uv knows from the script, has a build of PyTorch without gigabytes of CUDA.
 """
 UNPUBLISHED = """\
-To run the script, put `{wheel} <{root}{wheel}>`__ into the same folder. The script names what it
+To run the script, put `{wheel} <{root}{link}>`__ into the same folder. The script names what it
 needs, and `uv <https://docs.astral.sh/uv/>`__ installs that and runs it:
 
 .. code-block:: console
@@ -70,6 +102,108 @@ The first cell of the notebook installs the same, from the same file. With pip:
 `One archive <{root}{bundle}>`__ holds all pages with all that they need but the package registry.
 """
 
+REPOSITORY = "SMALLPORT_REPOSITORY_URL"
+LONGEST = 6000
+"""How many characters an address may have: servers refuse those that are much longer."""
+
+BODY = """\
+What is wrong:
+
+
+What I expected:
+
+
+---
+Page: {page}
+Run on {date}, at commit {commit}, with the assets {assets!r}
+On: {processor}, {cores} cores
+With: {versions}
+Checks:
+{checks}
+"""
+
+
+def script_of(docname: str) -> Path | None:
+    """Find the script of a page; None for any other document."""
+    if not docname.startswith(GALLERY):
+        return None
+    script = project.EXAMPLES / f"{docname.removeprefix(GALLERY)}.py"
+    return script if script.exists() else None
+
+
+def add_card(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Put the card under the title of a page that ran."""
+    script = script_of(docname)
+    run = runs.read(script) if script else None
+    if script is None or run is None:
+        return
+    app.env.note_dependency(str(runs.record_file(script)))
+    app.env.note_dependency(str(TEMPLATES / "card.rst"))
+    dependencies.note_modules(app.env, quantities.__name__)
+    learned = opening.learned(script.read_text(encoding="utf-8"))
+    card = rendered(run, learned, colab_address(app, docname), runs.checked(script))
+    text = opening.LEARNED.sub("", NOTE.sub("", source[0], count=1), count=1)
+    source[0] = TITLE.sub(lambda title: title.group() + card, text, count=1)
+
+
+def rendered(run: runs.Run, learned: str, colab: str = "", results: Iterable[Result] = ()) -> str:
+    """Write a card in reStructuredText.
+
+    Parameters
+    ----------
+    run
+        The last run of the page.
+    learned
+        What one learns.
+    colab
+        The address that opens the notebook in Colab, if there is one.
+    results
+        What the run measured.
+    """
+    ran = run.environment
+    memory = quantities.quantity(round(run.megabytes / 1000, 1), "GB") if run.megabytes else ""
+    needs = [f"{memory} of memory"] if memory else []
+    cores = f"{ran.cores} {'core' if ran.cores == 1 else 'cores'}"
+    card: str = TEMPLATE.render(
+        learned=learned,
+        description=learned[:1].upper() + learned[1:].replace("``", ""),
+        time=taken(run.seconds or 0, results),
+        needs=", ".join([*needs, NEEDS[ran.assets], "a processor and no GPU"]),
+        date=in_words(ran.date),
+        machine=f"{ran.processor}, {cores}",
+        versions=", ".join(f"{name} {version}" for name, version in ran.versions.items()),
+        name=Path(run.page).stem,
+        colab=colab,
+    )
+    return card
+
+
+def taken(seconds: float, results: Iterable[Result]) -> str:
+    """Write how long a page took, and the training that an earlier run spared it."""
+    trained = [one.value for one in results if one.name == TRAINING and one.value > seconds]
+    before = [f"; the training, {quantities.duration(one)}, was done before" for one in trained]
+    return quantities.duration(seconds) + "".join(before)
+
+
+def in_words(date: str) -> str:
+    """Write the day of a date in ISO 8601.
+
+    Examples
+    --------
+    >>> in_words("2026-11-02T21:52:00+00:00")
+    '2 November 2026'
+    """
+    day = dt.datetime.fromisoformat(date)
+    return f"{day.day} {day:%B %Y}"
+
+
+def colab_address(app: Sphinx, docname: str) -> str:
+    """Write the address that opens a page's notebook in Colab; empty without one of the site."""
+    if not (site := os.environ.get(settings.SITE_URL)):
+        return ""
+    place = app.env.dlfiles.add_file(docname, f"{docname}.ipynb")
+    return COLAB + quote(f"{site.rstrip('/')}/_downloads/{place}", safe="")
+
 
 def add_ending(app: Sphinx, docname: str, source: list[str]) -> None:
     """Append to a page how to install what it needs, and the provenance of its output."""
@@ -80,9 +214,10 @@ def add_ending(app: Sphinx, docname: str, source: list[str]) -> None:
     app.env.note_dependency(str(runs.record_file(script)))
     description = described(run, runs.sources(script)).items()
     rows = [f"      * - {name}\n        - {value}" for name, value in description]
-    wheel = install.Wheel(app.config.release, app.config.html_baseurl)
+    wheel = built(app.config.html_baseurl)
+    app.env.note_dependency(str(FOLDER / wheel.name))
     running = indent(how_to_run(script, wheel, "../" * docname.count("/")), "   ")
-    address = reports.issue_address(run, runs.checked(script))
+    address = issue_address(run, runs.checked(script))
     report = REPORT.format(address=address) if address else ""
     source[0] += ENDING.format(running=running, rows="\n".join(rows), report=report)
 
@@ -93,6 +228,7 @@ def how_to_run(script: Path, wheel: install.Wheel, root: str) -> str:
         name=script.name,
         arguments=install.arguments(script.read_text(encoding="utf-8"), wheel),
         wheel=wheel.name,
+        link=wheel.link,
         root=root,
         bundle=bundle.NAME,
     )
@@ -115,12 +251,42 @@ def described(run: runs.Run, sources: list[Source]) -> dict[str, str]:
     }
 
 
-def script_of(docname: str) -> Path | None:
-    """Find the script of a page; None for any other document."""
-    if not docname.startswith(GALLERY):
-        return None
-    script = project.EXAMPLES / f"{docname.removeprefix(GALLERY)}.py"
-    return script if script.exists() else None
+def issue_address(run: runs.Run, results: list[Result]) -> str:
+    """Write the address of a new issue about a page; empty where no repository is known.
+
+    Parameters
+    ----------
+    run
+        The page's last run.
+    results
+        What it measured. Where they make the address too long, the last ones are left out.
+    """
+    if not (repository := os.environ.get(REPOSITORY)):
+        return ""
+    checks = [f"- {one.name}: {quantities.describe_value(one)}" for one in results]
+    shown = len(checks)
+    while True:
+        left_out = [f"- and {len(checks) - shown} more"] if shown < len(checks) else []
+        address = _address(repository, run, [*checks[:shown], *left_out])
+        if len(address) <= LONGEST or not shown:
+            return address
+        shown -= 1
+
+
+def _address(repository: str, run: runs.Run, checks: list[str]) -> str:
+    ran = run.environment
+    body = BODY.format(
+        page=run.page,
+        date=ran.date,
+        commit=ran.commit,
+        assets=ran.assets,
+        processor=ran.processor,
+        cores=ran.cores,
+        versions=", ".join(f"{name} {version}" for name, version in ran.versions.items()),
+        checks="\n".join(checks) or "none",
+    )
+    fields = {"title": f"{run.page}: ", "body": body}
+    return f"{repository.rstrip('/')}/issues/new?{urlencode(fields)}"
 
 
 def write_json(app: Sphinx, exception: Exception | None) -> None:
@@ -141,6 +307,7 @@ def write_json(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to the reading of pages and to the end of the build."""
+    app.connect("source-read", add_card)
     app.connect("source-read", add_ending)
     app.connect("build-finished", write_json)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

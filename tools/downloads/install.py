@@ -9,6 +9,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from tools.gallery import project, versions
 
@@ -39,6 +40,8 @@ class Wheel:
     --------
     >>> Wheel("1.0").name
     'smallport-1.0-py3-none-any.whl'
+    >>> Wheel("1.0.dev2+g12ab", "https://example.org/").address
+    'https://example.org/smallport-1.0.dev2%2Bg12ab-py3-none-any.whl'
     """
 
     version: str
@@ -48,6 +51,16 @@ class Wheel:
     def name(self) -> str:
         """The name of the file, at the root of the site."""
         return f"smallport-{self.version}-py3-none-any.whl"
+
+    @property
+    def link(self) -> str:
+        """The name of the file as it stands in addresses: some servers read a plus as a space."""
+        return quote(self.name)
+
+    @property
+    def address(self) -> str:
+        """Where the site offers the file."""
+        return f"{self.site}{self.link}"
 
 
 def extra_of(code: str) -> str:
@@ -94,7 +107,7 @@ def script_metadata(code: str, wheel: Wheel) -> str:
     """
     extra = extra_of(code)
     if wheel.site:
-        smallport = f"smallport[{extra}] @ {wheel.site}{wheel.name}"
+        smallport = f"smallport[{extra}] @ {wheel.address}"
         for_uv = [
             "[[tool.uv.index]] # builds of PyTorch without gigabytes of CUDA",
             'name = "pytorch-cpu"',
@@ -144,7 +157,7 @@ def arguments(code: str, wheel: Wheel) -> str:
 def from_where(wheel: Wheel, extras: str) -> list[str]:
     """Name the wheel for pip: at the site's address, or in the current folder."""
     if wheel.site:
-        smallport = f'"smallport[{extras}] @ {wheel.site}{wheel.name}"'
+        smallport = f'"smallport[{extras}] @ {wheel.address}"'
         return ["--extra-index-url", CPU_INDEX, smallport]
     return [f'"./{wheel.name}[{extras}]"']
 

@@ -50,6 +50,6 @@ def findings(site: Path) -> Iterator[Finding]:
                 for what, line in rst_in_markdown("".join(cell["source"])):
                     message = (
                         f"cell {number} shows {what}: {line!r}. Write it otherwise, or convert it "
-                        "in docs/_ext/notebooks.py"
+                        "in docs/_ext/downloads.py"
                     )
                     yield Finding(notebook.name, None, "notebook", message)

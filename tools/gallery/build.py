@@ -2,11 +2,9 @@
 
 import argparse
 import functools
-import hashlib
 import os
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,14 +13,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from smallport import files
-from tools.gallery import project, settings
+from tools.downloads import wheel
+from tools.gallery import project, rendering, settings
 from tools.lint import pages as page_rules
 
-DOCTREES = project.BUILD / "doctrees"
-GREEN = project.BUILD / "green"
-"""Holds what the last build was made of, if it was green."""
-
-STRICT = ["--nitpicky", "--fail-on-warning", "--keep-going"]
+SITE = project.BUILD / "html"
 HOST, PORT = "127.0.0.1", 8000
 INTERRUPTED = 130
 
@@ -116,18 +111,16 @@ def build(options: argparse.Namespace) -> int:
         if os.environ.get("CI"):
             print("In CI that is an error: nothing was built.", file=sys.stderr)
             return 1
-    build_wheel()
-    remove_stale_stubs()
-    variables = {settings.STUBS_CURRENT: "1"} if start_over_where_needed() else {}
+    wheel.build()
     execute.run_stale(variables_of_pages, fresh="*" if options.fresh else options.page or "")
     unmade = demo.try_to_make(missing)
+    began, key = time.time(), rendering.site_key()
     if options.serve:
+        rendering.clean_unless_current(key, SITE)
         return serve()
     site = project.BUILD / options.builder
-    command = [sys.executable, "-m", "sphinx", *STRICT, "-b", options.builder, "-d", str(DOCTREES)]
-    rendering = subprocess.run(
-        [*command, str(project.DOCS), str(site)], check=False, env=os.environ | variables
-    )
+    current = options.builder == "html" and rendering.is_current(key)
+    status = 0 if current else rendering.run_sphinx(options.builder, key)
     now = execute.world(variables_of_pages)
     changed_since = functools.partial(execute.changed_since, now=now)
     findings = gates.findings(site, changed_since) if options.builder == "html" else []
@@ -135,61 +128,18 @@ def build(options: argparse.Namespace) -> int:
         findings.append(project.Finding("docs/in_the_page.rst", None, "demo", unmade))
     for finding in findings:
         print(finding.warning, file=sys.stderr)
-    if rendering.returncode or findings:
+    if status or findings:
+        rendering.LAST_GOOD.unlink(missing_ok=True)
         print(
-            f"\nThe build is red: sphinx-build returned {rendering.returncode}, "
+            f"\nThe build is red: sphinx-build returned {status}, "
             f"{len(findings)} findings of the gates.",
             file=sys.stderr,
         )
-        return rendering.returncode or 1
-    files.write_text(GREEN, what_green_means())
+        return status or 1
+    if options.builder == "html" and not current:
+        rendering.note_good(key, began)
     print(summary(site, time.perf_counter() - start))
     return 0
-
-
-def build_wheel() -> None:
-    """Build the wheel that the site serves, since the pages import it."""
-    folder = project.BUILD / "wheel"
-    shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
-    subprocess.run(
-        [*command, "--directory", str(folder)], check=True, cwd=project.ROOT, capture_output=True
-    )
-
-
-def remove_stale_stubs() -> None:
-    """Delete the generated page of every API name that api.rst no longer lists."""
-    listed = (project.DOCS / "api.rst").read_text(encoding="utf-8").split()
-    for stub in (project.DOCS / "api").glob("*.rst"):
-        if stub.stem not in listed:
-            stub.unlink()
-
-
-def start_over_where_needed() -> bool:
-    """Delete the site, unless the last build came to a green end with the same package and pages.
-
-    Sphinx does not repeat the warnings of files that it does not read again, and does not write a
-    page again when the one before it or after it is another.
-    """
-    whole = GREEN.exists() and (project.DOCS / "api").is_dir()
-    green = whole and GREEN.read_bytes() == what_green_means().encode()
-    GREEN.unlink(missing_ok=True)
-    if not green:
-        for folder in (DOCTREES, project.BUILD / "html"):
-            shutil.rmtree(folder, ignore_errors=True)
-    return green
-
-
-def what_green_means() -> str:
-    """List the site's addresses, its pages, and what its API reference is made from."""
-    addresses = [os.environ.get(name, "") for name in settings.ADDRESSES]
-    sources = [
-        project.DOCS / "api.rst",
-        *sorted((project.DOCS / "_templates").rglob("*.rst")),
-        *sorted((project.ROOT / "src").rglob("*.py")),
-    ]
-    checksums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sources]
-    return "\n".join([*addresses, *map(project.docname, project.scripts()), *checksums])
 
 
 def is_busy() -> bool:
@@ -210,9 +160,9 @@ def serve() -> int:
     command = [sys.executable, "-m", "sphinx_autobuild", "--port", str(PORT)]
     command += [f"--ignore={project.DOCS / folder}/*" for folder in ("_build", "api", "gallery")]
     command += ["--watch", str(project.EXAMPLES), "--watch", str(project.ROOT / "src")]
-    command += ["--pre-build", run_pages, "-d", str(DOCTREES)]
+    command += ["--pre-build", run_pages, "-d", str(rendering.DOCTREES)]
     return subprocess.run(
-        [*command, str(project.DOCS), str(project.BUILD / "html")], check=False, cwd=project.ROOT
+        [*command, str(project.DOCS), str(SITE)], check=False, cwd=project.ROOT
     ).returncode
 
 

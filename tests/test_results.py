@@ -1,17 +1,79 @@
-"""Tests of the Sphinx extension that shows the scoreboard."""
+"""The site shows what pages measured, what others published, and what was stored."""
 
+import itertools
 import math
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-import scoreboard
+import results
+from smallport import measured
+from smallport.bench.route_results import read_results
 from smallport.export.report import STAGES
+from smallport.records import Result
 from smallport.sweep.scoreboard import save
 from tests.sweep_helpers import report_with
+from tools.gallery import project
 
+PUBLISHED = results.Published("113.944 MB", 113.944, "Another name.", "https://example.org")
 ALL = ["passed"] * len(STAGES)
+
+
+def test_a_figure_that_differs_says_why():
+    text = PUBLISHED.beside(Result("size", 113.9454, "MB"))
+    assert "https://example.org" in text
+    assert text.endswith("Another name.")
+
+
+def test_a_figure_that_agrees_needs_no_reason():
+    assert "Another name" not in PUBLISHED.beside(Result("size", 113.9441, "MB"))
+
+
+def test_every_published_figure_has_its_number_in_its_words():
+    for figure in results.published_figures().values():
+        assert f"{figure.number:g}" in figure.value
+        assert figure.why.endswith(".")
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """Give what the directive writes where every page measured one thing."""
+    result = Result("int8 size, to float32", 0.7, "", at_most=0.71)
+    monkeypatch.setattr(results, "measured", lambda _: {result.name: result})
+    return results.Measured.everything(SimpleNamespace())
+
+
+def test_pages_stand_under_headings_in_the_order_of_the_gallery(lines):
+    headings = [line for line, under in itertools.pairwise(lines) if set(under) == {"^"}]
+    assert headings == [
+        f":doc:`{project.title(page)} </gallery/{project.docname(page)}>`"
+        for page in project.in_reading_order()
+    ]
+
+
+def test_numbers_are_written_as_people_do(lines):
+    text = "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
+    assert "30 % smaller" in text
+    assert "at least 29 % smaller" in text
+
+
+def test_every_stored_route_is_shown_with_where_it_comes_from():
+    provenance, stored = read_results()
+    text = "\n".join(results.routes_table(provenance, stored))
+    assert f"**Measured on {provenance.date}** on {provenance.machine.processor}" in text
+    assert f"commit ``{provenance.commit}``" in text
+    for route in stored.routes:
+        assert f"* - {route.route}\n     - {route.megabytes:.2f}\n" in text
+        assert f"     - {route.loss:.4f}\n" in text
+
+
+def test_a_route_that_was_not_measured_says_why():
+    _, stored = read_results()
+    lacking = replace(stored, routes=stored.routes[:1], missing={"other": "not installed: x"})
+    text = "\n".join(results.routes_table(measured.provenance("here"), lacking))
+    assert "* - other\n     - not installed: x\n" in text
 
 
 @pytest.fixture
@@ -34,7 +96,7 @@ def file(tmp_path):
 
 def rendered(part, file):
     pages = {"cookbook": "cookbook.html", "live": "live.html"}
-    return scoreboard.render(f"{part}.html", pages, file)
+    return results.render(f"{part}.html", pages, file)
 
 
 def test_counts_have_all_architectures_below_the_line(file):
@@ -73,7 +135,7 @@ def test_a_difference_comes_with_its_explanation(file):
     html = rendered("mismatches", file)
     assert '<a href="#found-c">c</a>, by nan in <em>matches</em>' in html
     assert "Not explained yet." in html
-    assert '<a href="live.html#branch-on-length">' in rendered("mismatches", scoreboard.RESULTS)
+    assert '<a href="live.html#branch-on-length">' in rendered("mismatches", results.SWEEP)
 
 
 def test_nothing_is_asked_of_another_host(file):
@@ -87,7 +149,5 @@ def test_a_number_that_is_none_is_the_largest():
     stages = list(report_with(*ALL).stages)
     stages[3] = replace(stages[3], largest_difference=math.nan)
     stages[5] = replace(stages[5], largest_difference=2.0)
-    assert math.isnan(
-        scoreboard.largest_difference(replace(report_with(*ALL), stages=tuple(stages)))
-    )
-    assert scoreboard.largest_difference(report_with(*ALL)) is None
+    assert math.isnan(results.largest_difference(replace(report_with(*ALL), stages=tuple(stages))))
+    assert results.largest_difference(report_with(*ALL)) is None

@@ -1,0 +1,326 @@
+"""Show what the pages measured, and results that were stored.
+
+- ``:published:`106.2 s``` marks a figure that somebody else published: the only way in which a
+  number with a unit may stand in prose.
+- ``.. measured::`` shows everything that the pages of this build checked, as tables, and the rules
+  that pages lift.
+- ``.. measured::`` with lines ``PAGE: NAME | LABEL`` shows those figures, under these labels.
+- ``.. stored-routes::`` shows the stored results of the routes.
+- ``.. scoreboard:: PART`` renders the stored results of the sweep by a template of
+  ``_templates/scoreboard``: counts, causes, mismatches, table, found. All of it is in the page; the
+  script beside it only sorts and searches.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+from jinja2 import Environment, FileSystemLoader
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+import dependencies
+from smallport import quantities
+from smallport.records import Result
+from tools.gallery import project, runs
+from tools.lint import pages as page_rules
+
+if TYPE_CHECKING:
+    from smallport.bench.route_results import Results
+    from smallport.export import ExportReport
+    from smallport.measured import Provenance
+
+PUBLISHED = project.DOCS / "published.toml"
+BEFORE_UNIT = re.compile(r"(?<=\d)\s+(?=(?:MB|nats|m?s|times|×|%)(?!\w))")
+
+STORED = project.ROOT / "src" / "smallport" / "measured"
+SWEEP = STORED / "sweep.json"
+SWEEP_MODULES = (
+    "smallport.quantities",
+    "smallport.sweep.counts",
+    "smallport.sweep.mismatches",
+    "smallport.sweep.scoreboard",
+)
+"""What the scoreboard is computed by."""
+
+ROUTES_HEADER = (
+    "route",
+    "size, MB",
+    "times smaller",
+    "loss, nats",
+    "change, nats",
+    "times as fast, in chunks",
+    "times as fast, word by word",
+)
+COOKBOOK = "gallery/export/plot_20_export_error_cookbook"
+LIVE = "gallery/export/plot_40_scoreboard_live"
+CAUSES_SHOWN = 10
+GLYPHS = {"passed": "✓", "failed": "✗", "not reached": "·"}
+TEMPLATES = project.DOCS / "_templates" / "scoreboard"
+
+
+def joined(text: str) -> str:
+    """Keep numbers and their units on one line.
+
+    Examples
+    --------
+    >>> joined("5.167 nats in 106.2 s").replace(quantities.SPACE, "_")
+    '5.167_nats in 106.2_s'
+    """
+    return BEFORE_UNIT.sub(quantities.SPACE, text)
+
+
+def published_role(
+    name: str, rawtext: str, text: str, lineno: int, inliner: Any, *_: Any
+) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+    """Mark a cited figure."""
+    node = nodes.inline(rawtext, joined(text), classes=["smallport-published"])
+    return [node], []
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a published tutorial says.
+
+    Parameters
+    ----------
+    value
+        In its own words.
+    number
+        The number among them, in the unit of the check that measures the same here.
+    why
+        Why ours may be another.
+    source
+        Where it stands.
+    """
+
+    value: str
+    number: float
+    why: str
+    source: str
+
+    def beside(self, ours: Result) -> str:
+        """Write it as it stands beside our figure, with a sentence where the two differ."""
+        theirs = quantities.quantity(self.number, ours.unit)
+        same = theirs == quantities.quantity(ours.value, ours.unit)
+        why = "" if same else f". {self.why}"
+        return f"{joined(self.value)} (`source <{self.source}>`__){why}"
+
+
+@cache
+def published_figures() -> dict[tuple[str, str], Published]:
+    """Read what the published tutorials say, by page and name of the figure."""
+    figures = tomllib.loads(PUBLISHED.read_text(encoding="utf-8"))
+    return {
+        (page, name): Published(**figure)
+        for page, named in figures.items()
+        for name, figure in named.items()
+    }
+
+
+def measured(script: Path) -> dict[str, Result]:
+    """Look up what a page measured, by name."""
+    return {result.name: result for result in runs.checked(script)}
+
+
+class Measured(SphinxDirective):
+    """Show measured figures as tables."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Make the tables of all pages, or the one table that was asked for."""
+        dependencies.note_modules(self.env, quantities.__name__)
+        self.env.note_dependency(str(PUBLISHED))
+        for script in project.scripts():
+            self.env.note_dependency(str(script))
+            self.env.note_dependency(str(runs.record_file(script)))
+        lines = self.chosen() if self.content else self.everything()
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+    def everything(self) -> list[str]:
+        """List every check of every page in reading order, and the rules that it lifts."""
+        lines: list[str] = []
+        for script in project.in_reading_order():
+            page = project.docname(script)
+            title = project.title(script)
+            heading = f":doc:`{title} </gallery/{page}>`"
+            lines += [heading, "^" * len(heading), ""]
+            rows = []
+            for result in measured(script).values():
+                published = published_figures().get((page, result.name))
+                rows.append(
+                    (
+                        result.name,
+                        quantities.describe_value(result),
+                        quantities.claimed(result) or "reported, nothing claimed",
+                        published.beside(result) if published else "",
+                    )
+                )
+            header = ("figure", "measured", "claimed", "published")
+            lines += table(header, rows, f"Measured by “{title}”")
+            if lifted := [
+                (f"{rule.line}", rule.rule, rule.reason) for rule in page_rules.lifted(script)
+            ]:
+                caption = f"Rules that “{title}” lifts"
+                lines += table(("line", "rule lifted", "why"), lifted, caption)
+        return lines
+
+    def chosen(self) -> list[str]:
+        """List the figures that the directive names, each with the page that measured it."""
+        rows = []
+        for line in self.content:
+            place, _, label = line.partition(" | ")
+            page, _, name = place.partition(": ")
+            result = measured(project.EXAMPLES / f"{page}.py").get(name)
+            if result is None:
+                raise self.error(
+                    f"{page} measured nothing of the name {name!r}: see the names of its checks"
+                )
+            value = quantities.describe_value(result)
+            rows.append((label, f"**{value}**", f":doc:`/gallery/{page}`"))
+        return table(("what", "measured", "on the page"), rows, "What the pages measured")
+
+
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], caption: str) -> list[str]:
+    """Write a table in reStructuredText, with what a row is about in its first column."""
+    lines = [
+        f".. list-table:: {caption}",
+        "   :stub-columns: 1",
+        "   :header-rows: 1",
+        "   :class: smallport-figures",
+        "",
+    ]
+    for row in (header, *rows):
+        lines += [f"   {'* -' if column == 0 else '  -'} {cell}" for column, cell in enumerate(row)]
+    return [*lines, ""]
+
+
+class StoredRoutes(SphinxDirective):
+    """Show the stored result of every route as a table, with where it comes from."""
+
+    def run(self) -> list[nodes.Node]:
+        """Make the table."""
+        from smallport.bench import route_results  # noqa: PLC0415 - imports PyTorch
+
+        dependencies.note_modules(self.env, route_results.__name__)
+        self.env.note_dependency(str(STORED / "routes.json"))
+        lines = routes_table(*route_results.read_results())
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+def routes_table(provenance: Provenance, results: Results) -> list[str]:
+    """Write the results in reStructuredText."""
+    from smallport.bench.route_results import signed  # noqa: PLC0415 - imports PyTorch
+
+    reference = results.routes[0]
+    rows = [
+        (
+            route.route,
+            f"{route.megabytes:.2f}",
+            f"{reference.megabytes / route.megabytes:.2f}",
+            f"{route.loss:.4f}",
+            signed(route.loss - reference.loss),
+            f"{route.speedup.median:.2f}",
+            f"{route.words_speedup.median:.2f}",
+        )
+        for route in results.routes
+    ]
+    rows += [(route, why, "", "", "", "", "") for route, why in results.missing.items()]
+    return [
+        f"**Measured on {provenance.date}** on {provenance.machine}, with "
+        + ", ".join(f"{name} {version}" for name, version in provenance.versions.items())
+        + f", by ``{provenance.command}`` at commit ``{provenance.commit or 'unknown'}``: "
+        f"losses over {reference.tokens + 1:,} tokens of test text, times by one thread.",
+        "",
+        *table(ROUTES_HEADER, rows, "Every route on WikiText-2"),
+    ]
+
+
+class Scoreboard(SphinxDirective):
+    """Show one part of the scoreboard."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Render the results."""
+        template = TEMPLATES / f"{self.arguments[0]}.html"
+        if not template.exists():
+            raise self.error(f"the scoreboard has no part {self.arguments[0]!r}: see {TEMPLATES}")
+        dependencies.note_modules(self.env, *SWEEP_MODULES)
+        for dependency in (SWEEP, template):
+            self.env.note_dependency(str(dependency))
+        pages = {
+            name: self.env.app.builder.get_relative_uri(self.env.docname, page)
+            for name, page in (("cookbook", COOKBOOK), ("live", LIVE))
+        }
+        html = render(template.name, pages)
+        return [nodes.raw("", html, format="html")]
+
+
+def render(template: str, pages: Mapping[str, str], results: Path = SWEEP) -> str:
+    """Write one part of the scoreboard in HTML.
+
+    Parameters
+    ----------
+    template
+        The part.
+    pages
+        The addresses of the pages ``cookbook``, which explains errors, and ``live``, which explains
+        differences.
+    results
+        The stored results.
+    """
+    # Importing these takes seconds, and most builds read no document that shows the scoreboard.
+    from smallport.export.report import STAGES  # noqa: PLC0415
+    from smallport.sweep.counts import frequent_causes  # noqa: PLC0415
+    from smallport.sweep.mismatches import EXPLANATIONS, mismatches  # noqa: PLC0415
+    from smallport.sweep.scoreboard import read_scoreboard  # noqa: PLC0415
+
+    kept = read_scoreboard(results)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["written"] = quantities.format_number
+    passed = {
+        report.name: sum(one.status == "passed" for one in report.stages)
+        for report in kept.reports.values()
+    }
+    return environment.get_template(template).render(
+        stages=STAGES,
+        passed=passed,
+        glyphs=GLYPHS,
+        counts=kept.counts(),
+        causes=frequent_causes(kept.reports.values())[:CAUSES_SHOWN],
+        reports=[kept.reports[one] for one in kept.registered if one in kept.reports],
+        registered=kept.registered,
+        missing=[one for one in kept.registered if one not in kept.reports],
+        provenance=kept.provenance,
+        largest=largest_difference,
+        mismatches=mismatches(kept.reports.values()),
+        explanations=EXPLANATIONS,
+        **pages,
+    )
+
+
+def largest_difference(report: ExportReport) -> float | None:
+    """Find the largest difference of all stages; NaN where there is one."""
+    found = [one.largest_difference for one in report.stages if one.largest_difference is not None]
+    return max(found, key=lambda number: (number != number, number), default=None)  # noqa: PLR0124 - NaN
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Add the role and the directives, and the script of the scoreboard's table."""
+    app.add_role("published", published_role)
+    app.add_directive("measured", Measured)
+    app.add_directive("stored-routes", StoredRoutes)
+    app.add_directive("scoreboard", Scoreboard)
+    app.add_js_file("scoreboard.js", loading_method="defer")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
