@@ -43,6 +43,9 @@ THROUGH_ONNX = {"q40", "q50", "q60", "e30", "e40"}
 CHECKED = {"e10", "e40"}
 """The pages that run the check of a model, one of them in child processes."""
 
+WITH_STORED = {"q50", "q60", "e40"}
+"""The pages that name in which versions a stored result was measured and what is here."""
+
 S = "src/smallport/"
 
 MUTATIONS = [
@@ -132,13 +135,13 @@ MUTATIONS = [
     ("released", "torch", "9.0", ALL),
     ("released", "torch", None, ALL),
     ("released", "onnxruntime", "9.0", THROUGH_ONNX | {"e10"}),
-    ("released", "transformers", "9.0", EXPORT),
+    ("released", "transformers", "9.0", EXPORT | WITH_STORED),
     ("released", "onnx-diagnostic", "9.0", {"e10"}),
     ("released", "sphinx-gallery", "9.0", ALL),
     ("released", "mypy", "9.0", NONE),
     ("appeared", "optree", ALL),
-    ("appeared", "torchao", EXPORT | {"q60"}),
-    ("appeared", "openvino", {"q60"}),
+    ("appeared", "torchao", EXPORT | WITH_STORED),
+    ("appeared", "openvino", WITH_STORED),
     ("appeared", "nothing_looks_for_this", NONE),
     # The environment and the machine.
     ("variable", "OMP_NUM_THREADS", "7", ALL),

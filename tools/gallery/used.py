@@ -331,7 +331,9 @@ def _package_message(name: str, before: str | None, now: str | None) -> str:
     if versions[0] == versions[1]:
         return f"{name} {versions[0]} has other files"
     old, new = versions
-    return f"{name} {old} was removed" if new == GONE else f"{name} {old} → {new}"
+    if GONE in versions:
+        return f"{name} {new} was added" if old == GONE else f"{name} {old} was removed"
+    return f"{name} {old} → {new}"
 
 
 def summary(changes: list[str]) -> str:
