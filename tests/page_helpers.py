@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,14 +60,14 @@ def run_page(
     runner: Path = RUNNER,
     seconds: float | None = None,
 ) -> PageRun:
-    """Run a copy of a page in an empty folder.
+    """Run a copy of a page in an empty folder, and count the run if it is complete.
 
     Parameters
     ----------
     page
         The page.
     root
-        An empty folder for the copy, the page's folders and its results.
+        A folder for the copy, the page's folders and its results.
     session
         Who runs it, for the count of complete runs.
     arguments
@@ -76,6 +77,7 @@ def run_page(
     seconds
         How long it may take.
     """
+    root = Path(tempfile.mkdtemp(dir=root))
     sandbox, mark = root / "sandbox", root / "mark"
     (sandbox / "empty").mkdir(parents=True)
     (root / "downloads").mkdir()

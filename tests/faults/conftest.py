@@ -28,9 +28,6 @@ COPIED = [
     "tools",
     "docs/_static",
     "docs/_templates",
-    "tests/conftest.py",
-    "tests/run_page.py",
-    "tests/test_examples.py",
 ]
 TEXTS = {
     "docs/published.toml": "",

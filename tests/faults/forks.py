@@ -5,6 +5,7 @@
 """
 
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import filelock
 
 from tests import page_helpers, run_page
 from tests.faults.fault import Fault, Outcome, read_outcome
+from tools.gallery import settings
 
 HERE = Path(__file__).resolve().parent
 ENTRIES = HERE / "entries.json"
@@ -83,7 +85,8 @@ def run(
     (folder / "faults.json").write_text(json.dumps(listed), encoding="utf-8")
     options = [folder] if whole else [folder, "--no-page"]
     runner = HERE / "run_forked.py"
-    unbroken = page_helpers.run_page(page, root / "run", "faults", *options, runner=runner)
+    seconds = settings.page_seconds(os.environ) * (1 + len(listed))
+    unbroken = page_helpers.run_page(page, root, "faults", *options, runner=runner, seconds=seconds)
     if find:
         keep_entries(page, {stub: read_outcome(folder, stub).entry for stub in entries})
     return Forked(unbroken, folder, entries)

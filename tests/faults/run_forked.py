@@ -38,7 +38,10 @@ BACK = (0, 1, 2, 4, 8)
 """How many cells earlier a fault is tried that does not fail as it has to."""
 
 SECONDS = 180
-"""How long a child may run. One that takes longer hangs: the page had threads, say."""
+"""How long a fault may run. One that takes longer hangs: the page had threads, say."""
+
+PASSING_SECONDS = 900
+"""How long a stub may run on which the page has to pass."""
 
 
 class Holder:
@@ -55,17 +58,17 @@ class Holder:
         """Fork children until the page ends; in a child, return."""
         os.close(self.write)  # so that reading ends when the page does
         while not self.child:
-            stub = os.read(read, 1000).decode()
+            stub, _, seconds = os.read(read, 1000).decode().partition(" ")
             if not stub:
                 os._exit(0)
             if child := fork():
-                os.write(write, str(wait(child)).encode())
+                os.write(write, str(wait(child, float(seconds))).encode())
             else:
                 self.child = stub
 
-    def run(self, stub: str) -> str:
-        """Run a fault to its end, and say how its process ended."""
-        os.write(self.write, stub.encode())
+    def run(self, stub: str, seconds: float) -> str:
+        """Run a fault to its end or its time limit, and say how its process ended."""
+        os.write(self.write, f"{stub} {seconds}".encode())
         return os.read(self.read, 1000).decode()
 
     def end(self) -> None:
@@ -85,9 +88,9 @@ def fork() -> int:
         return os.fork()
 
 
-def wait(child: int) -> int:
+def wait(child: int, seconds: float) -> int:
     """Wait for a child, end it if it takes too long, and what it left running; say how it ended."""
-    status, late = None, time.monotonic() + SECONDS
+    status, late = None, time.monotonic() + seconds
     while status is None:
         ended, code = os.waitpid(child, os.WNOHANG)
         if ended:
@@ -162,11 +165,12 @@ class Forks:
         kept = self.sandbox.with_name("kept")
         self.sandbox.rename(kept)
         shutil.copytree(kept, self.sandbox)
-        for kind, text in (("status", self.holders[cell].run(stub)), ("entry", str(cell))):
+        fault = self.faults.get(stub)
+        status = self.holders[cell].run(stub, SECONDS if fault else PASSING_SECONDS)
+        for kind, text in (("status", status), ("entry", str(cell))):
             (self.folder / f"{stub}.{kind}").write_text(text, encoding="utf-8")
         shutil.rmtree(self.sandbox)
         kept.rename(self.sandbox)
-        fault = self.faults.get(stub)
         return fault is None or not fault.contradiction(read_outcome(self.folder, stub))
 
     def isolate(self, stub: str, measured: str) -> None:

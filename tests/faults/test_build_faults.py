@@ -4,12 +4,17 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests import page_helpers
+from tests.faults.conftest import CHECK
+from tools.gallery import project as gallery_project
 
 pytestmark = pytest.mark.fault
 
@@ -367,30 +372,46 @@ def test_escape_codes_that_color_output_do_not_reach_the_site(project):
     assert "[31m" not in page.partition("something red")[2]
 
 
-EXAMPLES = {
+DOWNLOADS = {
     "writes_here": ('Path("left.txt").write_text("here")', "left files behind: ['left.txt']"),
     "exits": ("import sys\n\nsys.exit(0)", "ended the process before its own end"),
     "exits_at_once": ("os._exit(0)", "ended the process before its own end"),
-    "never_ends": ("import time\n\ntime.sleep(600)", "timed out after 10.0 seconds"),
     "false": ("assert 1 == 2", "assert 1 == 2"),
     "warns": ("import warnings\n\nwarnings.warn('slow')", "UserWarning: slow"),
+    "writes_errors": ("import sys\n\nprint('slow', file=sys.stderr)", "to standard error:\nslow"),
     "unreached": ("def claim():\n    check('two', 2, at_most=2)", UNREACHED),
     "asserts_in_no_loop": ("for name in []:\n    assert name", UNREACHED),
 }
 
 
-def test_what_is_wrong_with_a_page_is_wrong_with_its_download(project):
-    for stem, (code, _) in EXAMPLES.items():
-        project.write_page(f"small/{stem}", code)
-    command = ["-m", "pytest", "-m", "page", "-p", "no:cacheprovider", "tests/test_examples.py"]
-    project.run(*command, PYTHONOPTIMIZE="1").assert_red("assertions", "will be ignored")
-    run = project.run(*command, PYTHONWARNINGS="ignore", SMALLPORT_PAGE_SECONDS="10")
-    assert run.returncode != 0
-    failures = re.split(r"^_+ .*\[(\w+)\] _+$", run.output, flags=re.MULTILINE)
-    told = dict(zip(failures[1::2], failures[2::2], strict=True))
-    assert told.keys() == EXAMPLES.keys(), run.ending
-    for stem, (_, cause) in EXAMPLES.items():
-        assert cause in told[stem], told[stem]
+@pytest.fixture
+def download(tmp_path, monkeypatch):
+    """Give a function that runs a page as a download, where assertions and warnings are off."""
+    monkeypatch.setattr(gallery_project, "ROOT", tmp_path)
+    monkeypatch.setenv("PYTHONOPTIMIZE", "1")
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
+
+    def run(code, seconds=100):
+        page = tmp_path / "page.py"
+        imports = "import os\nfrom pathlib import Path\n\nfrom smallport.checks import check\n\n"
+        page.write_text(f"{imports}{CHECK}\n\n# %%\n# Here it comes.\n\n{code}\n", encoding="utf-8")
+        return "\n".join(
+            page_helpers.run_page(page, tmp_path, "faults", seconds=seconds).problems()
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("stem", DOWNLOADS)
+def test_what_is_wrong_with_a_page_is_wrong_with_its_download(stem, download):
+    code, cause = DOWNLOADS[stem]
+    assert cause in download(code)
+
+
+def test_a_download_that_is_right_has_no_problem_and_one_that_never_ends_is_stopped(download):
+    assert download("assert 1 == 1") == ""
+    with pytest.raises(subprocess.TimeoutExpired, match="timed out after 2"):
+        download("import time\n\ntime.sleep(600)", seconds=2)
 
 
 def test_a_published_figure_that_nothing_measures_is_named(project):
