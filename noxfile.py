@@ -88,6 +88,8 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports", "--no-cache", "--no-logo", env={"PYTHONPATH": "src"})
     # No other folders, so that a page that imports tools or docs/_ext is reported.
     session.run("deptry", "src", "examples")
+    ours = "--known-first-party", "smallport", "--known-first-party", "tools"
+    session.run("deptry", "tools", "docs/_ext", *ours, "--ignore", "DEP002,DEP004")
     session.run("actionlint")
     session.run("zizmor", "--offline", "--quiet", ".github")
     session.run("python", "-m", "tools.lint.pages")
