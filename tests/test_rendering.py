@@ -122,6 +122,15 @@ def test_a_file_that_was_written_during_the_build_makes_the_next_one_start_anew(
     assert not rendering.LAST_GOOD.exists()
 
 
+def test_an_inventory_that_sphinx_fetched_makes_no_next_build(root):
+    rendering.LAST_GOOD.unlink()
+    inventory = root / "docs" / "_build" / "inventories" / "python.inv"
+    inventory.parent.mkdir()
+    inventory.touch()
+    rendering.note_good(KEY, began=1)
+    assert rendering.is_current(KEY)
+
+
 def test_the_key_covers_files_settings_and_packages(root, monkeypatch):
     before = rendering.site_key()
     assert {"docs/conf.py", "docs/index.rst", "examples/small/page.py"} <= before.keys()

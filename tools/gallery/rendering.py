@@ -24,7 +24,7 @@ LAST_GOOD = project.BUILD / "last_good.json"
 """Says what the last build was made of and what it made, if it passed."""
 
 STRICT = ["--nitpicky", "--fail-on-warning", "--keep-going"]
-BUILT = ("records", "wheel", "demo", "inventories")
+BUILT = ("records", "wheel", "demo")
 """What lies in the build's folder before Sphinx is started."""
 
 COMMIT_DATE = "commit date"
@@ -58,8 +58,9 @@ def documents() -> list[Path]:
 
 
 def made() -> dict[str, str]:
-    """Describe all that the build generated."""
-    return contents(files_in(project.GALLERY, STUBS, project.BUILD / "html"))
+    """Describe all that Sphinx wrote, with the inventories that it fetched."""
+    written = (project.BUILD / name for name in ("html", "inventories"))
+    return contents(files_in(project.GALLERY, STUBS, *written))
 
 
 def is_generated(file: Path) -> bool:
