@@ -40,6 +40,13 @@ def test_different_numbers_do_not(page, run, message):
     assert message in found
 
 
+def test_a_size_that_depends_on_paths_has_to_be_within_its_bounds():
+    (name,) = agreement.WITH_PATHS
+    page = {name: result(37.5, at_most=38)["size"]}
+    assert not list(agreement.result_differences(page, {name: result(37.6)["size"]}))
+    assert list(agreement.result_differences(page, {name: result(38.1)["size"]}))
+
+
 def test_timings_may_be_printed_differently():
     page, run = ["a: median 1 s (1 to 2)", "b  \n"], ["a: median 3 s (2 to 4)\n", "b\n\n"]
     assert list(agreement.output_differences(page, run)) == []
