@@ -64,9 +64,6 @@ PROSE = "This sentence takes ten words and says nothing at all. " * 12
 LEARNED = "What you will learn: nothing."
 CHECK = 'check("one", 1, at_most=1)'
 LAST_CELL = "# %%\n# Here it comes."
-DIARY = "PAGES_THAT_RAN"
-"""The environment variable that names the file in which the small pages say that they ran."""
-
 
 LONGEST = 600
 """How many seconds a build may take before its test fails."""
@@ -113,7 +110,7 @@ class Build:
     output
         All that it printed.
     ran
-        The pages that were executed, in their order.
+        The pages that were executed.
     """
 
     returncode: int
@@ -157,6 +154,11 @@ class Project:
         return self.root / "examples"
 
     @property
+    def diary(self) -> Path:
+        """The file in which its pages say that they ran."""
+        return self.root / "diary.txt"
+
+    @property
     def site(self) -> Path:
         """The folder of its built site."""
         return self.root / "docs" / "_build" / "html"
@@ -178,7 +180,7 @@ class Project:
         script.write_text(
             f'"""\nThe page {script.stem}\n{"=" * 60}\n\n{prose}\n\n{LEARNED}\n"""\n\n'
             "import os\nfrom pathlib import Path\n\nfrom smallport.checks import check\n\n"
-            f'with Path(os.environ["{DIARY}"]).open("a") as diary:\n'
+            f'with Path({str(self.diary)!r}).open("a") as diary:\n'
             f'    print("{name}", file=diary)\n{check}\n'
             f"\n{LAST_CELL}\n\n{code}\n",
             encoding="utf-8",
@@ -204,8 +206,7 @@ class Project:
             [str(self.root / "stubs"), str(self.root / "src"), str(self.root)]
         )
         settings["SMALLPORT_CACHE_DIR"] = str(self.cache)
-        settings[DIARY] = str(self.root / "diary.txt")
-        (self.root / "diary.txt").write_text("")
+        self.diary.write_text("")
         return subprocess.Popen(
             [sys.executable, *command],
             cwd=self.root,
@@ -232,8 +233,8 @@ class Project:
         return self.run("-m", "tools.gallery.build", *arguments, **environment)
 
     def ran(self) -> list[str]:
-        """Name the pages that ran since the last process was started."""
-        return (self.root / "diary.txt").read_text(encoding="utf-8").split()
+        """Name the pages that ran since the last process was started; they run side by side."""
+        return sorted(self.diary.read_text(encoding="utf-8").split())
 
 
 @dataclass(frozen=True)

@@ -444,10 +444,13 @@ def test_pages_that_fail_are_green_once_they_are_what_they_were(project):
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
 def test_an_interrupted_build_is_whole_the_second_time(how, project):
-    project.write_page(
-        SECOND, 'import time\n\nif "HALF_WAY" in os.environ:\n    time.sleep(600)\nprint("whole")'
+    half_way = project.root / "half way"
+    half_way.touch()
+    code = (
+        f'import time\n\nif Path({str(half_way)!r}).exists():\n    time.sleep(600)\nprint("whole")'
     )
-    with project.start("-m", "tools.gallery.build", HALF_WAY="yes") as process:
+    project.write_page(SECOND, code)
+    with project.start("-m", "tools.gallery.build") as process:
         began = time.monotonic()
         try:
             while SECOND not in project.ran() and time.monotonic() < began + 120:
@@ -459,6 +462,7 @@ def test_an_interrupted_build_is_whole_the_second_time(how, project):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode != 0
+    half_way.unlink()
     build = project.build()
     build.assert_green()
     assert build.ran == [SECOND]
@@ -519,26 +523,6 @@ def test_a_version_that_constraints_txt_does_not_name_is_named(project):
 # What is kept from one build to the next.
 
 
-def change_the_package(project) -> dict[str, str]:
-    with (project.root / "src" / "smallport" / "lstm" / "text.py").open("a") as module:
-        module.write("# changed\n")
-    return {}
-
-
-def install_another_version(project) -> dict[str, str]:
-    project.stub(
-        "import importlib.metadata\n"
-        "version = importlib.metadata.version\n"
-        "importlib.metadata.version = lambda name: '0' if name == 'tqdm' else version(name)\n"
-    )
-    return {}
-
-
-def change_the_corpus(project) -> dict[str, str]:
-    project.stub("from pydoc_data.topics import topics\ntopics['assert'] += 'And so on.'\n")
-    return {}
-
-
 def choose_published_assets(project) -> dict[str, str]:
     texts = project.root / "data" / "wikitext-2"
     texts.mkdir(parents=True)
@@ -547,31 +531,54 @@ def choose_published_assets(project) -> dict[str, str]:
     return {"SMALLPORT_ASSETS": "published", "SMALLPORT_DATA_DIR": str(texts.parent)}
 
 
-def lose_int8_instructions(project) -> dict[str, str]:
-    project.stub(
-        "import sys\n"
-        "if 'tools.gallery.build' in sys.orig_argv:\n"
-        "    import torch\n"
-        "    torch.cpu.get_capabilities = lambda: {'dot': True, 'i8mm': True}\n"
-    )
-    return {}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        change_the_package,
-        install_another_version,
-        change_the_corpus,
-        lose_int8_instructions,
-    ],
-    ids=lambda change: change.__name__,
-)
-def test_every_page_runs_again_after(change, project):
-    environment = change(project)
-    build = project.build(**environment)
+def test_pages_run_again_for_what_they_used_and_the_build_says_for_what(project):
+    module = project.root / "src" / "smallport" / "checks.py"
+    with module.open("a") as stream:
+        stream.write("# a comment\n")
+    assert project.build().ran == []
+    with module.open("a") as stream:
+        stream.write("changed = True\n")
+    build = project.build(OMP_NUM_THREADS="3")
     build.assert_green()
-    assert sorted(build.ran) == [THIRD, FIRST, SECOND]
+    assert build.ran == [THIRD, FIRST, SECOND]
+    changes = (
+        "OMP_NUM_THREADS changed"
+        if "OMP_NUM_THREADS" in os.environ
+        else "OMP_NUM_THREADS was added"
+    )
+    assert f"smallport.checks.changed was added, {changes}" in build.output
+
+
+def test_pages_run_again_for_what_was_not_there_before(project):
+    project.stub("import builtins\nbuiltins.more = 1\n")
+    build = project.build()
+    build.assert_green()
+    assert build.ran == [THIRD, FIRST, SECOND]
+    assert "sitecustomize is there now" in build.output
+
+
+def test_a_page_that_is_edited_while_it_runs_runs_again(project):
+    module = project.root / "src" / "smallport" / "checks.py"
+    edit = f"checks = Path({str(module)!r})\nchecks.write_text(checks.read_text())"
+    project.write_page(FIRST, edit)
+    assert FIRST in project.build().ran
+    project.write_page(FIRST, "# %%\n# Nothing.\n\nprint(1)")
+    build = project.build()
+    assert FIRST in build.ran
+    build.assert_green()
+
+
+def test_a_page_that_uses_the_network_runs_each_time_and_no_gate_minds(project):
+    code = (
+        "import socket\n\nwith socket.socket() as one:\n    one.settimeout(0.1)\n"
+        "    print(one.connect_ex(('127.0.0.1', 9)) != 0)"
+    )
+    project.write_page(FIRST, code)
+    project.build().assert_green()
+    build = project.build()
+    build.assert_green()
+    assert build.ran == [FIRST]
+    assert "it used the network (127.0.0.1)" in build.output
 
 
 def test_other_assets_run_every_page_again_and_name_a_demo_that_lacks_one(project):

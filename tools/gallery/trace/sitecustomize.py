@@ -198,6 +198,8 @@ def run_next() -> None:
     """Run the ``sitecustomize`` that this one hides, if there is one."""
     others = [folder for folder in sys.path if os.path.abspath(folder) != HERE]  # noqa: PTH100
     spec = importlib.machinery.PathFinder.find_spec(__name__, others)
+    if TRACE and not spec:
+        TRACE.note("absent", __name__)
     if spec and spec.loader and spec.origin:
         if TRACE:
             TRACE.note("read", spec.origin)
