@@ -7,7 +7,7 @@ import onnxruntime as ort
 import pytest
 
 from smallport.quantize.onnx import operator_counts
-from tools.demo import files
+from tools.demo import files, making
 from tools.site import axe, layout, ready, visit
 
 pytestmark = pytest.mark.site
@@ -118,8 +118,8 @@ def test_the_browser_writes_what_python_writes(reader, expected, choice):
 @pytest.mark.usefixtures("expected")
 def test_the_served_model_is_the_int8_one():
     operators = operator_counts(SERVED / files.MODEL)
-    assert set(operators) >= files.INTEGER_OPERATORS
-    assert not set(operators) & files.FLOAT_OPERATORS
+    assert set(operators) >= making.INTEGER_OPERATORS
+    assert not set(operators) & making.FLOAT_OPERATORS
     float_bytes = json.loads(files.DESCRIPTION.read_text(encoding="utf-8"))["float_bytes"]
     assert (SERVED / files.MODEL).stat().st_size < 0.3 * float_bytes
 
