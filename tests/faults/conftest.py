@@ -82,7 +82,7 @@ def pytest_xdist_make_scheduler(config, log):
         def _split_scope(self, nodeid):
             file, _, test = nodeid.partition("::")
             page = re.search(r"\[(plot_\w+)", test)
-            return page[1] if page and "number" in file else file
+            return page[1] if page and "number" in file else "build"
 
     return ByPage(config, log)
 
