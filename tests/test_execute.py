@@ -183,3 +183,161 @@ def test_a_page_reads_in_the_cache_only_what_has_a_key(script):
     keep(script, uses.Used(entries | {"file $CACHE/left/by-another-page": "1"}))
     (found,) = gates.taken_over(script)
     assert found.message.startswith("read left/by-another-page in the cache")
+
+
+# A run of a page, in which a small program stands in for Sphinx.
+
+STAND_IN = """
+import json, os, sys
+from pathlib import Path
+
+gallery = Path({docs!r}, "gallery", "folder")
+(gallery / "images").mkdir(parents=True)
+for name in ("plot_10_page.py.md5", "plot_10_page.rst", "images/sphx_glr_plot_10_page_001.png"):
+    (gallery / name).write_text("made anew")
+(gallery / "index.rst").write_text("the index of one page")
+{code}
+"""
+ENDED = """
+note = {{"passed": True, "seconds": 2.0, "threads": 1, "megabytes": 3.0}}
+Path({ended!r}).write_text(json.dumps(note))
+"""
+
+
+@pytest.fixture
+def run_page(script, monkeypatch, isolated):
+    """Give a function that runs the page with some code in the place of Sphinx and the page."""
+
+    def run(code=""):
+        files.cache_folder()
+        ended = ENDED.format(ended=str(runs.ended_file(script)))
+
+        def command(_, docs):
+            program = script.parents[2] / "stand_in.py"
+            program.write_text(STAND_IN.format(docs=str(docs), code=code or ended))
+            return [execute.sys.executable, str(program)]
+
+        monkeypatch.setattr(execute, "sphinx_for", command)
+        return execute.run_page(script, ENVIRONMENT, NOW, {"LANG": "C.UTF-8"})
+
+    monkeypatch.setattr(execute.environment, "matplotlib_folder", lambda: isolated)
+    return run
+
+
+def test_a_run_is_recorded_with_what_it_made_and_used(script, run_page):
+    stale = project.rendered(script).with_name("images") / "sphx_glr_plot_10_page_002.png"
+    stale.parent.mkdir()
+    stale.touch()
+    run = run_page()
+    assert (run.passed, run.seconds, run.left) == (True, 2.0, ())
+    assert runs.read(script).seconds == 2.0
+    assert project.rendered(script).read_text() == "made anew"
+    assert (stale.parent / "sphx_glr_plot_10_page_001.png").exists()
+    assert not stale.exists()
+    assert not project.rendered(script).with_name("index.rst").exists()
+    used = uses.Used.read(runs.used_file(script))
+    assert used.untold == ""
+    assert "system cores" in used.entries
+    assert execute.why_stale(script, NOW) == ""
+
+
+def test_what_a_run_leaves_is_named_and_what_smallport_keeps_is_not(script, run_page, isolated):
+    code = (
+        f"Path({str(script.parent)!r}, 'left.txt').write_text('x')\n"
+        "Path.home().joinpath('.upstream').write_text('x')\n"
+        f"Path({str(isolated)!r}, 'upstream').write_text('x')\n"
+        f"Path({str(isolated)!r}, 'weights-0123456789abcdef.pth').write_text('x')\n"
+    )
+    run = run_page(code)
+    assert run.left == ("~/.upstream", "examples/folder/left.txt", "the cache/upstream")
+
+
+def test_a_page_is_not_accused_of_what_another_one_wrote_beside_it(script, run_page):
+    other = runs.FOLDER / "folder" / "other" / "trace.txt"
+    other.parent.mkdir(parents=True)
+    left = script.with_name("left.txt")
+    other.write_text(f"1\twrite\t{left}\n")
+    code = f"os.system('touch {left}')"
+    assert run_page(code).left == ()
+    left.unlink()
+    other.unlink()
+    assert run_page(code).left == ("examples/folder/left.txt",)
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("sys.exit(3)", "never came to its end: its process ended with status 3"),
+        ("import time; time.sleep(60)", "for more than 0.5 s"),
+    ],
+)
+def test_a_page_that_does_not_come_to_its_end_has_failed(code, why, script, run_page, monkeypatch):
+    monkeypatch.setenv("SMALLPORT_PAGE_SECONDS", "0.5" if "sleep" in code else "60")
+    run = run_page(code)
+    assert not run.passed
+    assert why in run.failure
+    (found,) = gates.unexecuted([script], lambda _: "")
+    assert why in found.message
+    assert "did not pass" in execute.why_stale(script, NOW)
+
+
+def test_gates_name_pages_whose_runs_no_longer_stand(script):
+    assert list(gates.unexecuted([script], lambda _: "")) == []
+    (found,) = gates.unexecuted([script], lambda _: "cores 2 → 4")
+    assert found.message == "was not executed again, although cores 2 → 4: build again"
+    script.write_text("# another\n")
+    (found,) = gates.unexecuted([script], lambda _: "")
+    assert found.message.startswith("changed and was not executed again")
+    runs.forget(script)
+    (found,) = gates.unexecuted([script], lambda _: "")
+    assert "no record" in found.message
+
+
+def test_only_pages_that_have_to_run_do(script, monkeypatch, capsys):
+    ran = []
+    monkeypatch.setattr(execute, "world", lambda _: NOW)
+    monkeypatch.setattr(execute, "run_pages", lambda reasons, *_: ran.append(dict(reasons)))
+    execute.run_stale({})
+    assert ran == []
+    execute.run_stale({}, fresh=script.stem)
+    execute.run_stale({}, fresh="*")
+    assert ran == [{script: "a fresh run was asked for"}] * 2
+    gone = project.GALLERY / "folder" / "plot_20_gone.py"
+    gone.touch()
+    execute.run_stale({})
+    assert not gone.exists()
+    assert "removing the page of examples/folder/plot_20_gone.py" in capsys.readouterr().out
+
+
+def test_every_gate_looks_at_a_build(script, tmp_path, monkeypatch):
+    monkeypatch.setattr(project, "DOCS", tmp_path)
+    (tmp_path / "published.toml").write_text(
+        '["folder/plot_10_page"."loss"]\nvalue = "5.2"\nsource = "https://example.org"\n'
+    )
+    script.write_text('"""A page."""\n\nassert True\n')
+    project.rendered(script).write_text(
+        ".. GENERATED FROM PYTHON SOURCE LINES 3-4\n\n"
+        ".. rst-class:: sphx-glr-script-out\n\n .. code-block:: none\n\n"
+        "    <object at 0x7fb7449cd0e0>\n"
+    )
+    keep(script, left=("~/.upstream",))
+    found = [(one.rule, one.where) for one in gates.findings(tmp_path / "site", lambda _: "")]
+    page = "examples/folder/plot_10_page.py"
+    assert sorted(found) == [
+        ("claims", f"{page}:3"),
+        ("claims", "published.toml"),
+        ("left", page),
+        ("output", f"{page}:3"),
+        ("site", page),
+    ]
+
+
+def test_a_page_that_fails_is_named_with_line_and_error(script):
+    script.write_text('"""A page."""\n\nassert 1 == 2\n')
+    project.rendered(script).write_text(
+        ".. GENERATED FROM PYTHON SOURCE LINES 3-4\n\n"
+        ".. rst-class:: sphx-glr-script-out\n\n .. code-block:: pytb\n\n"
+        "    Traceback (most recent call last):\n"
+        f'      File "{script}", line 3, in <module>\n        assert 1 == 2\n    AssertionError\n'
+    )
+    assert gates.failure(script) == (3, "failed: AssertionError (at: assert 1 == 2)")

@@ -13,6 +13,9 @@ from smallport import keys
 from tools.gallery import project, used
 from tools.gallery.used import Places, Used, World
 
+COVERAGE = {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
+"""What has coverage.py measure the recorder."""
+
 SETTINGS = {"variable": {"LANG": "1"}, "capability": {"avx2": "yes"}, "system": {"cores": "2"}}
 
 
@@ -35,7 +38,7 @@ def run(tmp_path, cache):
         path = os.pathsep.join(map(str, [used.RECORDER, project.ROOT / "src", project.ROOT]))
         done = subprocess.run(
             [sys.executable, *options, script],
-            env={"PYTHONPATH": path, used.TRACE: str(trace)} | variables,
+            env={"PYTHONPATH": path, used.TRACE: str(trace)} | COVERAGE | variables,
             capture_output=True,
             text=True,
             check=False,
