@@ -148,6 +148,7 @@ def test_what_a_page_leaves_is_named_by_where_it_is(tmp_path):
         ("word-language-model-0123456789abcdef.pth", True),
         ("Tiny-LLM-0123456789abcdef", True),
         ("Tiny-LLM-0123456789abcdef.lock", True),
+        (".Tiny-LLM-0123456789abcdef-dsn9w2h8", True),
         ("wikitext-2", True),
         ("events.db", False),
         ("model.pth", False),

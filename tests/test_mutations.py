@@ -120,7 +120,7 @@ MUTATIONS = [
     ("appended", "tools/gallery/trace/sitecustomize.py", "# comment\n", ALL),
     # Docstrings and comments, in code whose text no page reads, and in code whose text one does.
     ("appended", S + "bench/roofline.py", "# a comment\n", NONE),
-    ("appended", S + "lstm/training.py", "# a comment\n", NONE),
+    ("appended", S + "lstm/evaluation.py", "# a comment\n", NONE),
     ("appended", S + "display.py", "# a comment\n", NONE),
     ("edited", S + "bench/grid.py", '"""', '"""More. ', NONE),
     ("edited", S + "quantize/blocks.py", '"""', '"""More. ', NONE),

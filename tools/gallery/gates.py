@@ -23,9 +23,13 @@ from tools.gallery.project import Finding, finding
 from tools.lint import claims
 
 OURS = re.compile(
-    r"[\w.-]*-[0-9a-f]{16}(\.\w+)*$|hub$|wikitext-2$|word_language_model_quantize\.pth(\.sha256)?$"
+    r"[\w.-]*-[0-9a-f]{16}(\.\w+)*(-\w{8})?$|hub$|wikitext-2$"
+    r"|word_language_model_quantize\.pth(\.sha256)?$"
 )
-"""What smallport itself puts into its cache, under the key of what it is made of or pinned."""
+"""What smallport itself puts into its cache, under the key of what it is made of or pinned.
+
+While it writes something, its folder is named after that, with eight letters at the end.
+"""
 
 SHOWN_AS = {".. code-block:: none", ".. code-block:: pytb"}
 OUTPUT_TABLE = '    <div class="output_subarea'
