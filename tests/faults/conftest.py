@@ -65,6 +65,9 @@ LEARNED = "What you will learn: nothing."
 CHECK = 'check("one", 1, at_most=1)'
 LAST_CELL = "# %%\n# Here it comes."
 
+NO_REGISTRY = "http://127.0.0.1:9"
+"""Where nothing answers: without the runtime, a build trains no model for the demo."""
+
 LONGEST = 600
 """How many seconds a build may take before its test fails."""
 
@@ -200,8 +203,11 @@ class Project:
     def start(self, *command: object, **environment: str) -> subprocess.Popen:
         """Start Python on the project, in a process group of its own."""
         settings = {
-            name: value for name, value in os.environ.items() if not name.startswith("SMALLPORT_")
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("SMALLPORT_") and name != "CI"
         }
+        settings["npm_config_registry"] = NO_REGISTRY
         settings["PYTHONPATH"] = os.pathsep.join(
             [str(self.root / "stubs"), str(self.root / "src"), str(self.root)]
         )

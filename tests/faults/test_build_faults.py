@@ -14,6 +14,7 @@ import pytest
 
 from tests import page_helpers
 from tests.faults.conftest import CHECK
+from tools.demo import runtime
 from tools.gallery import project as gallery_project
 
 pytestmark = pytest.mark.fault
@@ -582,7 +583,9 @@ def test_a_page_that_uses_the_network_runs_each_time_and_no_gate_minds(project):
 
 
 def test_other_assets_run_every_page_again_and_name_a_demo_that_lacks_one(project):
-    build = project.build(**choose_published_assets(project))
+    setting = runtime.REGISTRY_SETTING
+    registry = {setting: os.environ.get(setting) or runtime.REGISTRY}
+    build = project.build(**choose_published_assets(project), **registry)
     assert sorted(build.ran) == [THIRD, FIRST, SECOND]
     build.assert_red("docs/in_the_page.rst", "word_language_model_quantize.pth is missing")
 
