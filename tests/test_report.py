@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallport.export.report import STAGES, ExportReport, StageReport
+from smallport import __version__
+from smallport.export.report import STAGES, ExportReport, StageReport, versions_used
+from smallport.sweep.scoreboard import read_scoreboard
 
 
 def report_with(*statuses):
@@ -102,3 +104,12 @@ def test_json_of_a_report_with_a_stage_missing_is_refused():
     data["stages"].pop()
     with pytest.raises(ValueError, match="wanted the stages"):
         ExportReport.from_json(data)
+
+
+def test_a_commit_does_not_make_stored_verdicts_incomparable():
+    here, stored = versions_used(), dict(read_scoreboard().reports["llama"].versions)
+    assert here["smallport"] == __version__
+    assert here.keys() == stored.keys()
+    others = here.keys() - {"smallport"}
+    if {name: here[name] for name in others} == {name: stored[name] for name in others}:
+        assert here == stored

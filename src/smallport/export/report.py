@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from smallport import __version__
+
 STAGES = (
     "built",
     "ran",
@@ -177,5 +179,9 @@ class ExportReport:
 
 
 def versions_used() -> dict[str, str]:
-    """Look up the versions of the packages that are used, without a local label such as +cpu."""
-    return {name: importlib.metadata.version(name).partition("+")[0] for name in PACKAGES}
+    """Look up the versions of the packages that are used, without a local label such as +cpu.
+
+    Of this package, the release counts: that of the distribution changes with each commit.
+    """
+    versions = {name: importlib.metadata.version(name).partition("+")[0] for name in PACKAGES}
+    return versions | {"smallport": __version__}
