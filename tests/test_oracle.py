@@ -56,8 +56,9 @@ def executed_by(page: Path, folder: Path) -> dict[str, set[int]]:
         f"[run]\nsource = {SOURCE}\nparallel = true\npatch = subprocess\ndata_file = {data}\n"
         "sigterm = true\n"
     )
+    coverage_run = [sys.executable, "-m", "coverage", "run"]
     subprocess.run(
-        [sys.executable, "-m", "coverage", "run", f"--rcfile={settings}", RUNNER, page],
+        [*coverage_run, f"--rcfile={settings}", RUNNER, page, folder / "mark"],
         cwd=scratch / "empty",
         env=environment.page_environment(scratch),
         capture_output=True,
@@ -88,4 +89,6 @@ def test_every_page_that_runs_a_function_is_stale_when_the_function_changes(tmp_
     sys.stdout.write(f"{DRAWN} functions: {ran} runs of pages needed, {needless} more called for\n")
     assert stale[0] == stale[-1] == {}
     assert not missed
+    unused = [page for page, files_of in executed.items() if not any(files_of.values())]
+    assert not unused, "these pages ran nothing: is coverage.py measuring?"
     assert ran, "no page ran any of these functions: is coverage.py measuring?"
