@@ -582,9 +582,10 @@ def test_a_page_that_uses_the_network_runs_each_time_and_no_gate_minds(project):
     assert "it used the network (127.0.0.1)" in build.output
 
 
-def test_other_assets_run_every_page_again_and_name_a_demo_that_lacks_one(project):
+def test_other_assets_run_every_page_again_and_name_a_demo_that_lacks_one(project, tmp_path):
     setting = runtime.REGISTRY_SETTING
     registry = {setting: os.environ.get(setting) or runtime.REGISTRY}
+    registry["SMALLPORT_CACHE_DIR"] = str(tmp_path / "cache")  # the others have no runtime
     build = project.build(**choose_published_assets(project), **registry)
     assert sorted(build.ran) == [THIRD, FIRST, SECOND]
     build.assert_red("docs/in_the_page.rst", "word_language_model_quantize.pth is missing")
