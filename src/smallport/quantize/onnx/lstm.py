@@ -16,30 +16,13 @@ from torch.export import Dim
 
 from smallport.display import errors_only
 from smallport.lstm import HiddenState, WordLanguageModel
-from smallport.quantize.onnx.contents import StoredWeight, operator_counts, weight_types
+from smallport.quantize.onnx.contents import operator_counts
 from smallport.quantize.onnx.session import (
     INPUT_NAMES,
     OUTPUT_NAMES,
     SCORER_INPUTS,
     SCORER_OUTPUTS,
-    ONNXLanguageModel,
 )
-
-__all__ = [
-    "LSTMOperators",
-    "ONNXLanguageModel",
-    "StoredWeight",
-    "TokenLosses",
-    "export_lstm",
-    "export_messages_hidden",
-    "export_scorer",
-    "fold_constants",
-    "onnx_gates",
-    "operator_counts",
-    "quantize_file",
-    "weight_types",
-    "with_lstm_operators",
-]
 
 QUANTIZED_OPERATORS = ("Gather", "LSTM", "MatMul")
 """The operators of embedding, LSTM and decoder, which :func:`quantize_file` quantizes."""
