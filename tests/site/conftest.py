@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext
 
 from tools.site import ready, server, structure, visit
 from tools.site.visit import Setting
@@ -54,33 +54,23 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def windows(browser):
-    """Open windows that tests share, with what they keep of the pages."""
-    opened: dict[tuple[Setting, bool], BrowserContext] = {}
-
-    def shared(setting, touch):
-        if (setting, touch) not in opened:
-            opened[setting, touch] = visit.context(browser, setting, touch=touch)
-        return opened[setting, touch]
-
-    yield shared
-    for context in opened.values():
-        context.close()
+def shared_tab(browser):
+    """Open a tab, once: the process of a new one takes longer than most tests."""
+    with visit.context(browser, LIGHT) as context:
+        yield context.new_page()
 
 
 @pytest.fixture
-def tab(windows):
-    """Open tabs in shared windows; they are closed with the test."""
-    opened: list[Page] = []
+def tab(shared_tab):
+    """Show the shared tab in a setting; the test leaves it empty."""
 
-    def open_tab(setting=LIGHT, *, touch=False):
-        page = windows(setting, touch).new_page()
-        opened.append(page)
-        return page
+    def in_setting(setting=LIGHT):
+        visit.prepare(shared_tab, setting)
+        return shared_tab
 
-    yield open_tab
-    for page in opened:
-        page.close()
+    yield in_setting
+    shared_tab.emulate_media(media="null")
+    shared_tab.goto("about:blank")
 
 
 @pytest.fixture

@@ -32,11 +32,11 @@ async (selector) => {
 
 
 @pytest.fixture
-def open_page(tab, address):
+def open_page(tab, window, address):
     """Open a page with everything unfolded, and wait for its buttons."""
 
     def opened(name, setting=WIDE, *, touch=False):
-        page = tab(setting, touch=touch)
+        page = window(setting, touch=True).new_page() if touch else tab(setting)
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.goto(address + name)
         page.wait_for_function(READY)
