@@ -96,21 +96,20 @@ FAULTS = {
 HEAVY = f"<svg xmlns='http://www.w3.org/2000/svg'><!--{'x' * 1_600_000}--></svg>"
 
 
-@pytest.fixture
-def look_at(browser, tmp_path):
-    """Serve one page and look at it."""
+@pytest.fixture(scope="module")
+def look_at(browser, tmp_path_factory):
+    """Serve one page after another and look at it."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "heavy.svg").write_text(HEAVY, encoding="utf-8")
+    with server.serving(folder) as root:
+        visitor = gate.Visitor(browser, root)
 
-    def problems(body):
-        (tmp_path / "page.html").write_text(SOUND.replace("BODY", body), encoding="utf-8")
-        (tmp_path / "heavy.svg").write_text(HEAVY, encoding="utf-8")
-        with server.serving(tmp_path) as root:
-            visitor = gate.Visitor(browser, root)
-            try:
-                return [str(one) for one in visitor.problems("page.html")]
-            finally:
-                visitor.context.close()
+        def problems(body):
+            (folder / "page.html").write_text(SOUND.replace("BODY", body), encoding="utf-8")
+            return [str(one) for one in visitor.problems("page.html")]
 
-    return problems
+        yield problems
+        visitor.context.close()
 
 
 def test_a_sound_page_has_no_problems(look_at):
