@@ -61,12 +61,13 @@ class Visitor:
         layout.load_figures(self.page)
         found += self.scale.problems(name, first)
         for setting in settings:
-            visit.switch(self.page, setting)
-            layout.load_figures(self.page)
+            if setting != first:
+                visit.switch(self.page, setting)
+                layout.load_figures(self.page)
             found += layout.sideways(self.page, name, setting)
         if with_axe:
             axe.load(self.page, whole=whole)
-            for setting in settings:
+            for setting in reversed(settings):  # it is shown in the last
                 visit.switch(self.page, setting)
                 found += axe.problems(self.page, name, setting)
         return [*self.log.problems(name), *found]

@@ -12,6 +12,7 @@ from playwright.sync_api import (
     Page,
     Request,
     Response,
+    ViewportSize,
     sync_playwright,
 )
 
@@ -112,7 +113,9 @@ def context(browser: Browser, setting: Setting, *, touch: bool = False) -> Brows
 
 def prepare(page: Page, setting: Setting) -> None:
     """Have the next page be opened in a setting."""
-    page.set_viewport_size({"width": setting.width, "height": HEIGHT})
+    size: ViewportSize = {"width": setting.width, "height": HEIGHT}
+    if page.viewport_size != size:  # the page is laid out again, even for the same size
+        page.set_viewport_size(size)
     page.emulate_media(color_scheme="dark" if setting.theme == "dark" else "light")
 
 
