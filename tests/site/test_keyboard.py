@@ -46,8 +46,8 @@ STOP = """
 def open_page(tab, address):
     """Open a page, and wait until its scripts have put in their buttons."""
 
-    def opened(name, theme="light", width=visit.WIDE):
-        page = tab(Setting(width, theme))
+    def opened(name):
+        page = tab()
         page.goto(address + name)
         page.add_style_tag(content=STILL)
         if page.locator(".highlight-Python").count():
@@ -140,18 +140,19 @@ def changed_pixels(page, stop):
     return int((np.abs(focused - plain).max(axis=-1) > 64).sum())
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", KINDS)
-def test_the_focus_is_visible_at_every_stop(open_page, name, theme):
-    page = open_page(name, theme)
+def test_the_focus_is_visible_at_every_stop(open_page, name):
+    page = open_page(name)
     seen: set[str] = set()
     for stop in stops(page):
         alike = f"{stop['kind']} {stop['classes']}"
         if alike in seen and stop["kind"] != "summary":
             continue  # they look the same
         seen.add(alike)
-        changed = changed_pixels(page, stop)
-        assert changed >= FEWEST_PIXELS, f"{changed} pixels change at {stop}"
+        for theme in ("dark", "light"):
+            visit.switch(page, Setting(visit.WIDE, theme))
+            changed = changed_pixels(page, stop)
+            assert changed >= FEWEST_PIXELS, f"{theme}: {changed} pixels change at {stop}"
     assert len(seen) > 5
 
 
