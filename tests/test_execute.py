@@ -107,27 +107,23 @@ def test_pages_of_sections_take_turns():
     assert [str(one) for one in turns] == ["a/1", "b/1", "a/2", "a/3"]
 
 
-def test_pages_run_side_by_side_but_those_that_measure_time(script, monkeypatch, capsys):
+def test_pages_run_side_by_side(script, monkeypatch, capsys):
     others = [script.with_name(f"plot_{number}_page.py") for number in (20, 30, 40)]
     for page in others:
-        page.write_text("# sphinx_gallery_measures_time = True\n" * (page is others[-1]))
+        page.touch()
     both = threading.Barrier(2, timeout=60)
-    running, most = set(), {}
 
-    def run_page(page, *_):
-        running.add(page)
+    def run_page(page, *_, silence):
         if page in others[:2]:
-            both.wait()  # which two at once come to
-        most[page] = len(running)
-        running.remove(page)
+            with silence.unlocked():
+                both.wait()  # which two at once come to
         return Run(page.name, "", ENVIRONMENT, seconds=1.0, failure="" if page != script else "x")
 
     monkeypatch.setattr(execute.environment, "describe", lambda: ENVIRONMENT)
     monkeypatch.setattr(execute.environment, "matplotlib_folder", lambda: None)
     monkeypatch.setattr(execute.environment, "usable_cores", lambda: 2)
-    monkeypatch.setattr(execute, "run_page", run_page)
+    monkeypatch.setattr(execute, "run_page", lambda *given: run_page(given[0], silence=given[-1]))
     execute.run_pages(dict.fromkeys([others[-1], *others[:2], script], "its text changed"), NOW, {})
-    assert most[others[-1]] == 1
     said = capsys.readouterr().out
     assert "[4/4] running" in said
     assert "its text changed (last time 1 s)" in said
@@ -219,7 +215,9 @@ def run_page(script, monkeypatch, isolated):
             return [execute.sys.executable, str(program)]
 
         monkeypatch.setattr(execute, "sphinx_for", command)
-        return execute.run_page(script, ENVIRONMENT, NOW, {"LANG": "C.UTF-8"})
+        silence = execute.alone.Silence()
+        with silence.lock:
+            return execute.run_page(script, ENVIRONMENT, NOW, {"LANG": "C.UTF-8"}, silence)
 
     monkeypatch.setattr(execute.environment, "matplotlib_folder", lambda: isolated)
     return run

@@ -2,8 +2,8 @@
 
 A page's process is a sphinx-build that executes this page and leaves before it reads anything. It
 has a home and a temporary folder of its own, so that what a page leaves there is seen, and no state
-that another page could have left behind. As many pages run at once as there are cores; one that
-measures time runs alone.
+that another page could have left behind. As many pages run at once as there are cores; while one
+measures time, the others are stopped.
 """
 
 import datetime as dt
@@ -23,7 +23,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 
 from smallport import AssetError, files
-from tools.gallery import environment, gates, page_runs, project, runs, settings
+from tools.gallery import alone, environment, gates, page_runs, project, runs, settings
 from tools.gallery import used as uses
 
 TIMES_LAST_DAYS = 7
@@ -154,7 +154,7 @@ class Progress:
 
 
 def run_pages(reasons: dict[Path, str], now: uses.World, variables: Mapping[str, str]) -> None:
-    """Run pages, as many at once as there are cores, those that measure time alone at the end.
+    """Run pages, as many at once as there are cores; while one measures time, the others wait.
 
     Parameters
     ----------
@@ -172,29 +172,33 @@ def run_pages(reasons: dict[Path, str], now: uses.World, variables: Mapping[str,
     beat = threading.Thread(target=progress.beat, args=[stopped], daemon=True)
     beat.start()
 
+    silence = alone.Silence()
+
     def run(script: Path) -> None:
         progress.begin(script, reasons[script])
-        progress.end(script, run_page(script, described, now, variables))
+        with silence.lock:
+            ended = run_page(script, described, now, variables, silence)
+        progress.end(script, ended)
 
-    side_by_side = [script for script in reasons if not project.measures_time(script)]
     try:
-        with ThreadPoolExecutor(environment.usable_cores()) as pool:
+        with silence.serve(), ThreadPoolExecutor(environment.usable_cores()) as pool:
             try:
-                for future in [pool.submit(run, script) for script in side_by_side]:
+                for future in [pool.submit(run, script) for script in reasons]:
                     future.result()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        for script in reasons:
-            if script not in side_by_side:
-                run(script)
     finally:
         stopped.set()
         beat.join()
 
 
 def run_page(
-    script: Path, described: runs.Environment, now: uses.World, variables: Mapping[str, str]
+    script: Path,
+    described: runs.Environment,
+    now: uses.World,
+    variables: Mapping[str, str],
+    silence: alone.Silence,
 ) -> runs.Run:
     """Run a page in a process of its own, and record how that went and what it used.
 
@@ -208,6 +212,8 @@ def run_page(
         What there is.
     variables
         The environment variables of the build.
+    silence
+        What stops the page while another measures time; its lock is held.
     """
     remove_made(script)
     runs.forget(script)
@@ -233,7 +239,9 @@ def run_page(
                 uses.HARNESS: "1",
                 settings.PAGE: project.docname(script) + ".py",
                 settings.RESULTS_FILE: str(runs.results_file(script)),
+                alone.ADDRESS: silence.address,
             },
+            silence,
         )
         install_made(docs / "gallery")
         written = uses.read_trace(trace).of("write")
@@ -272,18 +280,23 @@ def run_page(
     return run
 
 
-def _run(command: list[str], variables: dict[str, str]) -> str:
+def _run(command: list[str], variables: dict[str, str], silence: alone.Silence) -> str:
     """Run a page's process to its end or its time limit; say which it was."""
     limit = settings.page_seconds(os.environ)
-    try:
-        done = subprocess.run(command, env=variables, timeout=limit, check=False)
-    except subprocess.TimeoutExpired:
-        return (
-            f"it ran for more than {limit:g} s and was stopped. Make it quicker, or set "
-            f"{settings.PAGE_SECONDS} to a higher limit"
-        )
+    with subprocess.Popen(command, env=variables) as process:
+        try:
+            with silence.unlocked():
+                process.wait(limit)
+        except BaseException as error:
+            process.kill()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return (
+                f"it ran for more than {limit:g} s and was stopped. Make it quicker, or set "
+                f"{settings.PAGE_SECONDS} to a higher limit"
+            )
     return (
-        f"its process ended with status {done.returncode}. Let no page end the process, with "
+        f"its process ended with status {process.returncode}. Let no page end the process, with "
         "sys.exit or otherwise"
     )
 

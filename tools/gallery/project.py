@@ -13,6 +13,9 @@ BUILD = DOCS / "_build"
 GALLERY = DOCS / "gallery"
 
 MEASURES_TIME = re.compile(r"^# sphinx_gallery_measures_time = True$", re.MULTILINE)
+CLOCKS = re.compile(r"time_interleaved|perf_counter|process_time|measure_\w+")
+"""The functions that measure time where a page calls them."""
+
 SECTIONS = ("quantization", "export")
 """The folders of pages in the order in which they are read; others come after them."""
 
@@ -82,7 +85,7 @@ def title(script: Path) -> str:
 
 
 def measures_time(script: Path) -> bool:
-    """Tell whether a page says that it measures time, so that no other may run beside it."""
+    """Tell whether a page says that it measures time."""
     return bool(MEASURES_TIME.search(script.read_text(encoding="utf-8")))
 
 

@@ -39,7 +39,7 @@ CELL_RULES = (
 )
 """The rules that can be lifted for a cell."""
 
-MEASURES = re.compile(r"^[^#\n]*\b(time_interleaved|perf_counter|measure_\w+)\(", re.MULTILINE)
+MEASURES = re.compile(rf"^[^#\n]*\b({project.CLOCKS.pattern})\(", re.MULTILINE)
 """What measures time where a page calls it."""
 
 ALLOWED = re.compile(r"# lint: allow (?P<rule>[\w-]*)(?::[ \t]*(?P<reason>.*))?")
@@ -228,7 +228,7 @@ def too_little_prose(script: Path, prose: list[Cell]) -> Iterator[Finding]:
 
 
 def time_undeclared(script: Path, text: str) -> Iterator[Finding]:
-    """Find a page that measures time and does not say so: others would run beside it."""
+    """Find a page that measures time and does not say so: it would never measure again."""
     found = MEASURES.search(text)
     if found and not project.measures_time(script):
         message = (
