@@ -79,15 +79,16 @@ def pytest_addoption(parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Give the tests of one page to one worker, and so those of the build with its fixtures."""
+    """Give the tests that share a run of a page or a build to one worker, others one by one."""
 
-    class ByPage(LoadScopeScheduling):
+    class BySharedRun(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            file, _, test = nodeid.partition("::")
-            page = re.search(r"\[(plot_\w+)", test)
-            return page[1] if page and "number" in file else "build"
+            shared = re.search(
+                r"number_faults.*\[(plot_\w+)|build_faults.*_(spoiled|linted)_", nodeid
+            )
+            return shared[1] or shared[2] if shared else nodeid
 
-    return ByPage(config, log)
+    return BySharedRun(config, log)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

@@ -323,7 +323,7 @@ def test_a_spoiled_page_is_named_with_its_fault(page, spoiled):
     repeated.assert_red(f"{places[page.stem]}: WARNING: ", page.cause)
 
 
-def test_every_file_that_a_page_leaves_is_named(spoiled):
+def test_every_file_that_a_spoiled_page_leaves_is_named(spoiled):
     _, build, _ = spoiled
     build.assert_red(
         "writes_everywhere.py", "spoiled/left.rst", "spoiled/left.txt", "the cache/upstream"
@@ -352,13 +352,13 @@ def linted(built):
 
 
 @pytest.mark.parametrize("page", LINTED, ids=lambda page: page.stem)
-def test_a_page_that_breaks_a_rule_is_named_before_any_page_runs(page, linted):
+def test_a_linted_page_is_named_with_its_rule_before_any_page_runs(page, linted):
     places, build = linted
     build.assert_red(f"{places[page.stem]}: WARNING: ", page.cause)
     assert build.ran == []
 
 
-def test_what_the_gallery_would_pass_over_is_named(linted):
+def test_what_linted_folders_hold_beside_pages_is_named(linted):
     _, build = linted
     build.assert_red("examples/headless: WARNING: has no GALLERY_HEADER.rst")
     build.assert_red("examples/small/notes.ipynb: WARNING: is no page")
