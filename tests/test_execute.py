@@ -101,10 +101,10 @@ def test_a_page_that_measures_time_does_so_every_week(script):
         assert ("days ago" in execute.why_stale(script, NOW)) is stale
 
 
-def test_pages_of_sections_take_turns():
-    names = ["a/1", "a/2", "a/3", "b/1"]
-    turns = execute.in_turns(map(Path, names))
-    assert [str(one) for one in turns] == ["a/1", "b/1", "a/2", "a/3"]
+def test_no_page_waits_for_assets_while_another_could_run():
+    names = ["a/1", "a/2", "a/3", "b/1", "b/2"]
+    ordered = execute.assets_first(map(Path, names))
+    assert [str(one) for one in ordered] == ["a/1", "b/1", "b/2", "a/2", "a/3"]
 
 
 def test_pages_run_side_by_side(script, monkeypatch, capsys):

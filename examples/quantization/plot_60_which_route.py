@@ -195,12 +195,12 @@ from smallport.bench.routes import measure_routes
 from smallport.machine import int8_dot_products
 
 print(f"int8 dot products: {', '.join(int8_dot_products()) or 'none'}")
-text = corpus.test[:20_000]
+text = corpus.test[:10_000]
 results = measure_routes(
     model, text, "the trained model", timed_tokens=1 + 500, single_words=50
 )
 live = {route.route: route for route in results.routes}
-assert len(text) == min(len(corpus.test), 20_000)
+assert len(text) == min(len(corpus.test), 10_000)
 assert set(live) == installed
 assert live.keys().isdisjoint(results.missing)
 for route in results.routes:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain, zip_longest
+from itertools import chain
 from pathlib import Path
 
 from smallport import AssetError, files
@@ -57,7 +57,7 @@ def run_stale(variables: Mapping[str, str], fresh: str = "") -> None:
     remove_gone()
     now = world(variables)
     reasons = {}
-    for script in in_turns(project.in_reading_order()):
+    for script in assets_first(project.in_reading_order()):
         if fresh in {"*", script.stem}:
             reasons[script] = "a fresh run was asked for"
         elif reason := why_stale(script, now):
@@ -103,12 +103,16 @@ def changed_since(script: Path, now: uses.World) -> str:
     return uses.summary(now.changes(used)) if used else ""
 
 
-def in_turns(scripts: Iterable[Path]) -> list[Path]:
-    """Take pages of each folder in turns, since those of one folder wait for the same assets."""
+def assets_first(scripts: Iterable[Path]) -> list[Path]:
+    """Begin with the first page of each folder, which makes what the others of it wait for.
+
+    Then come the folders from the last one on: the first page of the first folder trains meanwhile.
+    """
     folders: dict[Path, list[Path]] = {}
     for script in scripts:
         folders.setdefault(script.parent, []).append(script)
-    return [one for one in chain.from_iterable(zip_longest(*folders.values())) if one]
+    pages = list(folders.values())
+    return [*(first for first, *_ in pages), *chain(*(rest for _, *rest in reversed(pages)))]
 
 
 @dataclass
