@@ -5,7 +5,7 @@ import functools
 import pytest
 import torch
 from torch import nn
-from transformers import DynamicCache
+from transformers import Cache, DynamicCache
 
 from smallport.export import STAGES, check_export, stages
 from smallport.export import exporters as programs
@@ -138,10 +138,65 @@ def test_a_model_without_cache_is_compared_in_full_and_named():
     assert "1 tensors agree in every element at 7 shapes" in report["matches"].found
 
 
-def test_a_model_that_does_not_go_on_from_its_cache_is_named():
+def test_a_model_that_does_not_go_on_from_its_cache_fails_unless_that_is_asked_for():
     report = check_export(BeginsAnew(), until="matches")
+    assert statuses(report) == failing_at("ran")
     assert "does not go on from them (RuntimeError: the cache is full)" in report["ran"].found
+    report = check_export(BeginsAnew(), until="matches", require=())
     assert report["matches"].status == "passed"
+    assert "the cache is full" in report.coverage.not_compared["cache"]
+
+
+class CacheRenamed(nn.Module):
+    """A model that calls its cache as transformers 5.24 does."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = TinyModel()
+        self.eval()
+
+    def forward(self, input_ids, attention_mask, position_ids, cache=None):
+        """Rename argument and output."""
+        outputs = self.model(input_ids, attention_mask, position_ids, cache)
+        return {"logits": outputs["logits"], "cache": outputs["past_key_values"]}
+
+
+class CacheAnnotated(CacheRenamed):
+    """A model that is known to take a cache by the annotation only."""
+
+    def forward(self, input_ids, attention_mask, position_ids, memory: Cache | None = None):
+        """Rename argument and output."""
+        outputs = self.model(input_ids, attention_mask, position_ids, memory)
+        return {"logits": outputs["logits"], "what_was_read": outputs["past_key_values"]}
+
+
+@pytest.mark.parametrize("model", [CacheRenamed, CacheAnnotated])
+def test_a_cache_is_found_by_its_type_and_keeps_its_names(model):
+    report = check_export(model())
+    assert report.passed(), report
+    assert "3 tensors agree in every element at 7 shapes" in report["matches"].found
+    assert report.coverage.compared["outputs"] == ["logits", "present"]
+    assert report.coverage.compared["decoding steps"] == [8]
+    assert not report.coverage.not_compared
+
+
+class CacheUnnamed(CacheRenamed):
+    """A wrapper whose forward method names no cache, although it returns one."""
+
+    def forward(self, input_ids, attention_mask, position_ids):
+        """Leave the cache out."""
+        return self.model(input_ids, attention_mask, position_ids)
+
+
+def test_a_cache_that_a_wrapper_hides_fails_unless_that_is_asked_for():
+    report = check_export(CacheUnnamed())
+    assert statuses(report) == failing_at("ran")
+    assert "forward of CacheUnnamed names no argument for it" in report["ran"].found
+    report = check_export(CacheUnnamed(), until="matches", require=())
+    assert report["matches"].status == "passed"
+    assert "DynamicLayer" in report.coverage.not_compared["cache"]
+    report = check_export(Forgetful(), until="ran", require=["cache"])
+    assert report["ran"].status == "passed"  # it has none
 
 
 def test_the_shapes_are_what_they_are_said_to_be():
@@ -209,8 +264,9 @@ def test_inputs_say_how_the_model_is_called():
     inputs = under_test.make_inputs(shape)
     del inputs["past_key_values"]
     report = check_export(TinyModel(), inputs, until="exported")
-    assert "it is exported without" in report["ran"].found
+    assert "your inputs hold none" in report.coverage.not_compared["cache"]
     assert report["exported"].status == "passed"
+    assert check_export(TinyModel(), inputs, require=["cache"])["ran"].status == "failed"
 
 
 def test_inputs_that_cannot_be_made_at_other_shapes_are_refused():

@@ -2,12 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from smallport import __version__
+from smallport.export.coverage import Coverage
 from smallport.export.report import STAGES, ExportReport, StageReport, versions_used
 from smallport.sweep.scoreboard import read_scoreboard
 
@@ -87,6 +89,16 @@ def test_json_keeps_everything(place, difference, text, found):
     report = ExportReport(text, tuple(stages), {"torch": text}, text)
     written = json.dumps(report.to_json(), allow_nan=False)
     assert ExportReport.from_json(json.loads(written)) == report
+
+
+def test_json_keeps_the_coverage_and_reports_of_before_have_none():
+    report = replace(
+        report_with("passed"), coverage=Coverage({"lengths": [1, 9]}, {"cache": "the cache"})
+    )
+    data = json.loads(json.dumps(report.to_json()))
+    assert ExportReport.from_json(data) == report
+    del data["coverage"]
+    assert ExportReport.from_json(data).coverage == Coverage()
 
 
 def test_json_keeps_a_difference_that_is_no_number():

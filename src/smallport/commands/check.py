@@ -106,5 +106,10 @@ def _rest(report: ExportReport) -> str:
         verdict = f"{report.name} passes as far as it was checked"
     else:
         verdict = f"{report.name} passes every stage"
+    if report.coverage.not_compared and not report.failure():
+        left_out = "; ".join(report.coverage.not_compared.values())
+        verdict += f", within what was compared, which leaves out {left_out}"
+    if str(report.coverage):
+        lines.append(str(report.coverage))
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     return "\n".join([*lines, "", verdict, f"with {versions}", f"again: {report.command}"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from torch import nn
@@ -22,6 +22,7 @@ def check_export(
     name: str = "",
     command: str = "",
     until: str | None = None,
+    require: Collection[str] | None = None,
     progress: Callable[[StageReport], object] | None = None,
 ) -> ExportReport:
     """Check that a causal language model can be exported, and that what comes out is right.
@@ -33,16 +34,16 @@ def check_export(
 
     A model of transformers is exported by transformers' own exporters, any other module by
     :func:`torch.export.export` and :func:`torch.onnx.export`. A model that keeps something else
-    than keys and values between calls, as recurrent ones do, is exported without a cache, and its
-    report says so.
+    than keys and values between calls, as recurrent ones do, is exported without a cache, which the
+    report lists under *not compared*.
 
     Parameters
     ----------
     model
         A causal language model in ``float32`` and in evaluation mode, or a function that builds it.
-        It takes ``input_ids`` and perhaps ``attention_mask``, ``position_ids`` and
-        ``past_key_values``, a :class:`transformers.DynamicCache`; it returns ``logits`` and, with a
-        cache, ``past_key_values``, as models of transformers do.
+        It takes ``input_ids`` and perhaps ``attention_mask``, ``position_ids`` and a
+        :class:`transformers.DynamicCache`, in an argument that is annotated as a cache or is called
+        ``past_key_values`` or ``cache``; it returns ``logits`` and the cache, under any name.
     inputs
         Keyword arguments of its forward method to export it with, whose sizes should not be 1. What
         they do not hold is not given in any call. Left out, they are made: two texts, thirty tokens
@@ -53,6 +54,10 @@ def check_export(
         What repeats the check, in a shell, for the report.
     until
         The last of ``smallport.export.STAGES`` to run; all of them if left out.
+    require
+        What has to be compared, by the names of ``Coverage.not_compared``; where a model has it and
+        it is not, the stage ``ran`` fails. Left out, a cache of keys and values, unless ``inputs``
+        hold none; ``()`` requires nothing.
     progress
         Called with the report of each stage that ran, as soon as it has.
 
@@ -88,7 +93,7 @@ def check_export(
 
     reports: list[StageReport] = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, quiet_exporters():
-        check = ExportCheck(model, inputs, Path(folder))
+        check = ExportCheck(model, inputs, Path(folder), require)
         runs = (
             check.built,
             check.ran,
@@ -107,7 +112,7 @@ def check_export(
                 if progress:
                     progress(reports[-1])
     name = name or (type(model).__name__ if isinstance(model, nn.Module) else "model")
-    return ExportReport(name, tuple(reports), versions_used(), command)
+    return ExportReport(name, tuple(reports), versions_used(), command, check.coverage)
 
 
 def _end(last: StageReport, until: str | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from smallport.export.under_test import CACHE, ModelUnderTest
+from smallport.export.under_test import ModelUnderTest
 from smallport.parity.closeness import Discrepancy, worst_of
 from smallport.parity.compare import compare
 from smallport.parity.decoding import Decoding, compare_decodings, greedy_decode
@@ -17,6 +17,9 @@ from smallport.parity.names import Inputs, name_outputs
 
 PROMPT = InputShape(batch_size=2, cache_length=0, new_tokens=7, padding=3)
 """The texts that decoding begins with."""
+
+CACHE = "past_key_values"
+"""The name of the cache in :func:`smallport.parity.greedy_decode`."""
 
 STEPS = 8
 """The number of tokens that are decoded."""
@@ -115,7 +118,7 @@ def _decode(under_test: ModelUnderTest, run: Run, model: Decoding | None = None)
     def step(inputs: Inputs) -> Any:
         """Give the program what it takes."""
         taken = {name: inputs[name].contiguous() for name in under_test.token_inputs}
-        return run(taken | {CACHE: inputs[CACHE]})
+        return run(taken | {under_test.cache: inputs[CACHE]})
 
     def step_without_cache(inputs: Inputs) -> Any:
         """Give the program the whole text, and keep that in place of a cache."""
@@ -124,8 +127,8 @@ def _decode(under_test: ModelUnderTest, run: Run, model: Decoding | None = None)
         new = name_outputs(outputs)["logits"][:, -inputs["input_ids"].shape[1] :]
         return {"logits": new, CACHE: {"text": text}}
 
-    if under_test.cached:
-        stepper, cache = step, under_test.inputs_of(prompt)[CACHE]
+    if under_test.cache:
+        stepper, cache = step, under_test.inputs_of(prompt)[under_test.cache]
     else:
         stepper, cache = step_without_cache, {"text": ids[:, :0]}
     return greedy_decode(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from smallport import __version__
+from smallport.export.coverage import Coverage
 
 STAGES = (
     "built",
@@ -95,6 +96,8 @@ class ExportReport:
         The version of each package that was used.
     command
         What repeats the check, in a shell.
+    coverage
+        What was compared, and what the model has beyond that.
 
     Raises
     ------
@@ -115,6 +118,7 @@ class ExportReport:
     stages: tuple[StageReport, ...]
     versions: Mapping[str, str]
     command: str
+    coverage: Coverage = field(default_factory=Coverage)
 
     def __post_init__(self) -> None:
         stages = tuple(one.stage for one in self.stages)
@@ -154,6 +158,7 @@ class ExportReport:
             "stages": stages,
             "versions": dict(self.versions),
             "command": self.command,
+            "coverage": self.coverage.to_json(),
         }
 
     @classmethod
@@ -175,7 +180,8 @@ class ExportReport:
             difference = entry.get("largest_difference")
             number = None if difference is None else float(difference)
             stages.append(StageReport(**{**entry, "largest_difference": number}))
-        return cls(data["name"], tuple(stages), dict(data["versions"]), data["command"])
+        coverage = Coverage.from_json(data.get("coverage", {}))
+        return cls(data["name"], tuple(stages), dict(data["versions"]), data["command"], coverage)
 
 
 def versions_used() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,15 @@ from torch.export import ExportedProgram
 
 from smallport.export import exporters as programs
 from smallport.export.comparisons import (
+    STEPS,
     Finding,
     StageFailure,
     compare_decoding,
     compare_shapes,
 )
+from smallport.export.coverage import Coverage, compared_at
 from smallport.export.recipes import error_text
 from smallport.export.under_test import (
-    CACHE,
     EXPORT_SHAPE,
     MINIMAL_SHAPES,
     PADDED,
@@ -50,10 +51,16 @@ class ExportCheck:
     program: ExportedProgram
 
     def __init__(
-        self, model: nn.Module | Callable[[], nn.Module], inputs: Inputs | None, folder: Path
+        self,
+        model: nn.Module | Callable[[], nn.Module],
+        inputs: Inputs | None,
+        folder: Path,
+        require: Collection[str] | None = None,
     ) -> None:
         self._model = model
         self._inputs = inputs
+        self._require = require
+        self.coverage = Coverage()
         self._file = folder / "model.onnx"
 
     def built(self) -> Finding:
@@ -75,6 +82,7 @@ class ExportCheck:
     def ran(self) -> Finding:
         """Run a copy of the model that shares no weight with it, and see what it heeds."""
         self.under_test = under_test = examine_model(copy.deepcopy(self.model), self._inputs)
+        self.coverage = Coverage(not_compared=under_test.not_compared)
         self.example = under_test.make_inputs(under_test.export_shape)
         if self._inputs is not None:
             self.example = {name: self._inputs[name] for name in self.example}
@@ -85,7 +93,20 @@ class ExportCheck:
         if not again.tolerable:
             raise StageFailure("two calls with the same inputs return different results", again)
         self_test(result)
+        self._require_coverage()
         return Finding(f"{under_test.state}; {_about_cache(under_test)}; {_about_mask(under_test)}")
+
+    def _require_coverage(self) -> None:
+        """Fail where something is left out that has to be compared."""
+        left_out = self.under_test.not_compared
+        required = {"cache"} if self.under_test.cache_is_required else set()
+        if missing := sorted(
+            (required if self._require is None else set(self._require)) & {*left_out}
+        ):
+            raise StageFailure(
+                f"not compared: {'; '.join(left_out[name] for name in missing)}; require=() checks "
+                "the rest of the model without"
+            )
 
     def exported(self) -> Finding:
         """Export the model."""
@@ -95,7 +116,12 @@ class ExportCheck:
 
     def matches(self) -> Finding:
         """Run the program at shapes that the export never saw, and compare every tensor."""
-        return compare_shapes(self.under_test, self._run_program, self._unseen())
+        shapes = self._unseen()
+        finding = compare_shapes(self.under_test, self._run_program, shapes)
+        tensors = sorted(finding.difference.by_tensor) if finding.difference else []
+        compared = compared_at(shapes, tensors, self.under_test.device)
+        self.coverage = replace(self.coverage, compared=compared)
+        return finding
 
     def stays_dynamic(self) -> Finding:
         """Look for sizes that are burnt in, and for the smallest texts that the program takes."""
@@ -105,7 +131,7 @@ class ExportCheck:
             if isinstance(sizes[name][axis], int):
                 raise StageFailure(f"axis {axis} of {name} is burnt in as {sizes[name][axis]}")
             symbols.add(str(sizes[name][axis]))
-        wanted = ("batch", "new tokens", "cache length")[: 3 if self.under_test.cached else 2]
+        wanted = ("batch", "new tokens", "cache length")[: 3 if self.under_test.cache else 2]
         if len(symbols) < len(wanted):
             raise StageFailure(
                 f"{', '.join(wanted)} should be independent of each other, and the program has "
@@ -116,7 +142,10 @@ class ExportCheck:
 
     def decodes(self) -> Finding:
         """Decode greedily from an empty cache, each step on what the one before it returned."""
-        return compare_decoding(self.under_test, self._run_program)
+        finding = compare_decoding(self.under_test, self._run_program)
+        compared = {**self.coverage.compared, "decoding steps": [STEPS]}
+        self.coverage = replace(self.coverage, compared=compared)
+        return finding
 
     def onnx(self) -> Finding:
         """Translate the model to ONNX, and have the file checked."""
@@ -161,7 +190,10 @@ class ExportCheck:
     def _free_axes(self) -> list[tuple[str, int]]:
         """List the axes of each input that change from one call to the next."""
         shapes = self.under_test.dynamic_shapes(self.example)
-        flat = [*(shapes[name] for name in self.under_test.token_inputs), *shapes.get(CACHE, [])]
+        flat = [
+            *(shapes[name] for name in self.under_test.token_inputs),
+            *shapes.get(self.under_test.cache, []),
+        ]
         names = name_inputs(self.example)
         return [(name, axis) for name, axes in zip(names, flat, strict=True) for axis in axes]
 
@@ -185,7 +217,7 @@ def _input_sizes(program: ExportedProgram, names: list[str]) -> dict[str, torch.
 
 def _about_cache(under_test: ModelUnderTest) -> str:
     """Say whether the model itself continues a text from its cache as it reads it in one go."""
-    if not under_test.cached:
+    if not under_test.cache:
         return "it is exported without, so each call reads the whole text"
     shape = under_test.clamp(EXPORT_SHAPE)
     text = random_text(under_test.vocab_size, shape)

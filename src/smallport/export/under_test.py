@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -21,14 +21,15 @@ from smallport.parity.inputs import (
     dynamic_shapes,
     random_text,
 )
-from smallport.parity.names import Inputs, NamedTensors, listed, name_outputs
+from smallport.parity.names import Inputs, NamedTensors, find_cache, listed, name_outputs
 
 TOKEN_INPUTS = ("input_ids", "attention_mask", "position_ids")
 """Inputs with an entry for each token; a model gets those that its forward method names."""
 
-CACHE = "past_key_values"
+CACHES = ("past_key_values", "cache", "cache_params")
+"""Names of the cache's argument in releases of transformers, for models without annotations."""
 
-OTHER_STATES = ("cache_params", "state", "mems")
+OTHER_STATES = (*CACHES, "state", "mems")
 """Names of outputs in which recurrent models return their state."""
 
 EXPORT_SHAPE = InputShape(batch_size=2, cache_length=30, new_tokens=3)
@@ -73,10 +74,14 @@ class ModelUnderTest:
         How many tokens it knows.
     max_length
         How many tokens a text may have; None where there is no limit.
-    cached
-        Whether it takes and returns a cache of keys and values, which an exported program can too.
+    cache
+        The argument that takes its cache of keys and values; empty where the program has none.
     state
         What it keeps from one call to the next, in words.
+    not_compared
+        What the model has although the check leaves it out, each with a sentence.
+    cache_is_required
+        Whether the cache that is left out is one of keys and values, which a program could take.
     """
 
     model: Callable[..., Any]
@@ -84,13 +89,21 @@ class ModelUnderTest:
     flags: dict[str, Any]
     vocab_size: int
     max_length: int | None
-    cached: bool
+    cache: str
     state: str
+    not_compared: Mapping[str, str] = field(default_factory=dict)
+    cache_is_required: bool = False
 
     @property
     def export_shape(self) -> InputShape:
         """The shape of the inputs that a program is exported with."""
-        return EXPORT_SHAPE if self.cached else EXPORT_SHAPE_WITHOUT_CACHE
+        return EXPORT_SHAPE if self.cache else EXPORT_SHAPE_WITHOUT_CACHE
+
+    @property
+    def device(self) -> str:
+        """The device that its weights are on."""
+        weights = self.model.parameters() if isinstance(self.model, nn.Module) else iter(())
+        return str(next((one.device for one in weights), "cpu"))
 
     def run(self, inputs: Inputs) -> NamedTensors:
         """Run the model on a copy of some inputs, and name what it returns."""
@@ -105,7 +118,7 @@ class ModelUnderTest:
         """Shorten a shape to what the model takes; without a cache, all tokens are new."""
         room = (self.max_length or shape.cache_length + shape.new_tokens) - shape.new_tokens
         shape = replace(shape, cache_length=max(min(shape.cache_length, room), 0))
-        if self.cached:
+        if self.cache:
             return shape
         length = shape.cache_length + shape.new_tokens
         return replace(shape, cache_length=0, new_tokens=length)
@@ -118,15 +131,15 @@ class ModelUnderTest:
     def inputs_of(self, text: Inputs, *, past: int = 0) -> Inputs:
         """Make the inputs that continue a text after some tokens, which are in the cache then."""
         text = {name: text[name] for name in self.token_inputs}
-        if not self.cached:
+        if not self.cache:
             return text
         # To fill a cache takes a token; an empty one has it cut off again.
         beginning = {name: value[:, : max(past, 1)].contiguous() for name, value in text.items()}
         cache = transformers.DynamicCache()
-        self.call(**beginning, **{CACHE: cache})
+        self.call(**beginning, **{self.cache: cache})
         if past == 0:
             cache.crop(-1)
-        return after_cache(text, past) | {CACHE: cache}
+        return after_cache(text, past) | {self.cache: cache}
 
     def dynamic_shapes(self, example: Inputs) -> DynamicShapes:
         """Find the axes in which the inputs that a program is exported with may change."""
@@ -137,7 +150,7 @@ class ModelUnderTest:
     def shape_of(self, inputs: Inputs) -> InputShape:
         """Read the sizes of some inputs, padding aside."""
         batch_size, new_tokens = inputs["input_ids"].shape
-        past = inputs[CACHE].get_seq_length() if self.cached else 0
+        past = inputs[self.cache].get_seq_length() if self.cache else 0
         return InputShape(batch_size, past, new_tokens)
 
 
@@ -149,7 +162,8 @@ def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderT
     ValueError says why a model cannot be checked.
     """
     signature = inspect.signature(model.forward).parameters
-    known = {*TOKEN_INPUTS, CACHE}
+    argument = _cache_argument(signature, inputs)
+    known = {*TOKEN_INPUTS, argument or CACHES[0]}
     given = set(signature) if inputs is None else set(inputs)
     if "input_ids" not in given:
         raise ValueError(f"a causal language model takes input_ids; this one has {listed(given)}")
@@ -160,7 +174,7 @@ def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderT
         )
     flags = {"use_cache": True} if "use_cache" in signature else {}
     names = tuple(name for name in TOKEN_INPUTS if name in given)
-    under_test = ModelUnderTest(model, names, flags, 2, _max_length(model), cached=False, state="")
+    under_test = ModelUnderTest(model, names, flags, 2, _max_length(model), cache="", state="")
     probe = under_test.make_inputs(InputShape(batch_size=2, new_tokens=5, cache_length=0))
     with torch.no_grad():
         outputs = model(**probe, **flags)
@@ -168,19 +182,57 @@ def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderT
     if logits is None:
         raise ValueError(f"a causal language model returns logits; this one returned {outputs!r}")
     under_test = replace(under_test, vocab_size=_vocab_size(model, logits))
+    unseen = _inputs_never_given(signature, known)
     name, state = _state(outputs)
     kinds = {type(layer) for layer in getattr(state, "layers", [])}
-    if CACHE in given and kinds and kinds <= {DynamicLayer, DynamicSlidingWindowLayer}:
+    plain = bool(kinds) and kinds <= {DynamicLayer, DynamicSlidingWindowLayer}
+    held = ", ".join(sorted(kind.__name__ for kind in kinds)) or type(state).__name__
+    if not name:
+        return replace(
+            under_test,
+            flags=dict.fromkeys(flags, False),
+            state="it keeps nothing between calls",
+            not_compared=unseen,
+        )
+    if inputs is not None and argument not in given:
+        why, required = "your inputs hold none", False
+    elif not argument:
+        why, required = f"forward of {type(model).__name__} names no argument for it", True
+    elif plain:
         window = DynamicSlidingWindowLayer in kinds
         words = "it keeps keys and values" + (", some for a sliding window" if window else "")
-        cached = replace(under_test, cached=True, state=words)
+        cached = replace(under_test, cache=argument, state=words, not_compared=unseen)
         if not (refusal := _refusal(cached)):
             return cached
-        held = f"keys and values, and does not go on from them ({refusal}),"
+        held = "keys and values"
+        why, required = f"it does not go on from them ({refusal})", True
     else:
-        held = ", ".join(sorted(kind.__name__ for kind in kinds)) or type(state).__name__
-    words = f"it keeps {held} in {name}" if name else "it keeps nothing between calls"
-    return replace(under_test, flags=dict.fromkeys(flags, False), state=words)
+        why, required = "no exporter carries such layers", False
+    return replace(
+        under_test,
+        flags=dict.fromkeys(flags, False),
+        state=f"it keeps {held} in {name}, which are not compared: {why}",
+        not_compared={"cache": f"the cache, {held} in {name} ({why})"} | unseen,
+        cache_is_required=required and plain,
+    )
+
+
+def _cache_argument(signature: Mapping[str, inspect.Parameter], inputs: Inputs | None) -> str:
+    """Name the argument that takes the cache: by its value, its annotation or its usual names."""
+    if inputs is not None and (given := find_cache(inputs)):
+        return given
+    annotated = (name for name, one in signature.items() if "Cache" in str(one.annotation))
+    usual = (name for name in CACHES if name in signature)
+    return next(annotated, "") or next(usual, "")
+
+
+def _inputs_never_given(
+    signature: Mapping[str, inspect.Parameter], known: set[str]
+) -> dict[str, str]:
+    """List what a forward method takes of images and sound, which no call of the check holds."""
+    media = ("pixel_values", "image", "video", "audio", "input_features", "input_values")
+    unseen = [name for name in signature if name.startswith(media) and name not in known]
+    return {"other inputs": f"its inputs {listed(unseen)}"} if unseen else {}
 
 
 def _refusal(under_test: ModelUnderTest) -> str:
@@ -194,8 +246,8 @@ def _refusal(under_test: ModelUnderTest) -> str:
 
 def _state(outputs: Any) -> tuple[str, Any]:
     """Take out of a model's outputs what it keeps for the next call, and how it is called."""
-    for name in (CACHE, *OTHER_STATES):
-        if name in outputs and outputs[name] is not None:
+    for name in (find_cache(outputs), *OTHER_STATES):
+        if name and name in outputs and outputs[name] is not None:
             return name, outputs[name]
     return "", None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from smallport.parity.closeness import TOLERANCE, Discrepancy, discrepancy, scale
 from smallport.parity.compare import without_padding
-from smallport.parity.names import Inputs, NamedTensors, listed, name_outputs
+from smallport.parity.names import Inputs, NamedTensors, find_cache, listed, name_outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,9 +174,8 @@ def _returned_cache(outputs: Any, named: NamedTensors) -> Any:
             f"greedy_decode: the step returned {listed(named)}, and should return logits and the "
             "cache: as past_key_values, or as tensors that are called present.0.key and so on"
         )
-    if isinstance(outputs, Mapping) and "past_key_values" in outputs:
-        return outputs["past_key_values"]
-    return present
+    cache = find_cache(outputs)
+    return outputs[cache] if cache else present
 
 
 def compare_decodings(expected: Decoding, actual: Decoding) -> tuple[Discrepancy, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smallport.parity.names import Inputs, listed, name_inputs
+from smallport.parity.names import Inputs, listed, name_tensors
 
 DynamicShapes = dict[str, Any]
 """Which axes of each input may change, in the words of :func:`torch.export.export`."""
@@ -92,7 +92,7 @@ def dynamic_shapes(one: Inputs, other: Inputs) -> DynamicShapes:
     >>> dynamic_shapes(one, other)["past_key_values"]
     [{0: DimHint(DYNAMIC), 2: DimHint(DYNAMIC)}, {0: DimHint(DYNAMIC), 2: DimHint(DYNAMIC)}]
     """
-    tensors, others = name_inputs(one), name_inputs(other)
+    tensors, others = name_tensors(one), name_tensors(other)
     if tensors.keys() != others.keys():
         raise ValueError(
             f"the inputs hold {listed(tensors)} at one shape and {listed(others)} at another; "

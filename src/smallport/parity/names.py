@@ -99,8 +99,8 @@ def name_inputs(inputs: Inputs) -> NamedTensors:
     Returns
     -------
     dict
-        In the order in which PyTorch flattens the inputs. The cache's tensors are called
-        ``past_key_values.0.key``, ``past_key_values.0.value``, and so on for the other layers; a
+        In the order in which PyTorch flattens the inputs. The cache's tensors, whatever the argument
+        is called, are ``past_key_values.0.key``, ``past_key_values.0.value``, and so on for the other layers; a
         cache that nothing was written to yet has none.
 
     Examples
@@ -109,7 +109,7 @@ def name_inputs(inputs: Inputs) -> NamedTensors:
     >>> list(name_inputs(make_inputs(tiny_llm_config())))[2:]
     ['position_ids', 'past_key_values.0.key', 'past_key_values.0.value']
     """
-    return name_tensors(inputs)
+    return name_tensors(_name_cache(inputs))
 
 
 def name_outputs(outputs: Any) -> NamedTensors:
@@ -124,8 +124,8 @@ def name_outputs(outputs: Any) -> NamedTensors:
     Returns
     -------
     dict
-        As :func:`smallport.parity.name_tensors` names them, with ``present`` in place of
-        ``past_key_values``: in an ONNX file, no output may be called like an input. For a causal
+        As :func:`smallport.parity.name_tensors` names them, with ``present`` for the cache, whatever
+        it is called: in an ONNX file, no output may be called like an input. For a causal
         language model, ``logits`` of shape ``(batch, new, vocabulary)``, then ``present.0.key``,
         ``present.0.value``, and so on, of shape ``(batch, key-value heads, cache + new, head
         size)``.
@@ -134,8 +134,24 @@ def name_outputs(outputs: Any) -> NamedTensors:
         "present" + name.removeprefix("past_key_values")
         if name.partition(".")[0] == "past_key_values"
         else name: tensor
-        for name, tensor in name_tensors(outputs).items()
+        for name, tensor in name_tensors(_name_cache(outputs)).items()
     }
+
+
+def find_cache(values: Any) -> str:
+    """Name the cache among arguments or outputs, by its type; empty where there is none."""
+    if not isinstance(values, Mapping):
+        return ""
+    caches = [name for name, value in values.items() if isinstance(value, transformers.Cache)]
+    return next(iter([*caches, *(name for name in ("past_key_values",) if name in values)]), "")
+
+
+def _name_cache(values: Any) -> Any:
+    """Call the cache ``past_key_values``, as releases of transformers before 5.24 do."""
+    cache = find_cache(values)
+    if cache in ("", "past_key_values") or "past_key_values" in values:
+        return values
+    return {"past_key_values" if name == cache else name: one for name, one in values.items()}
 
 
 def listed(names: Iterable[str]) -> str:

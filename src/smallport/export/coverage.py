@@ -1,0 +1,56 @@
+"""The coverage of a check: what it compared, and what the model has beyond that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # which imports PyTorch, and a report is read without
+    from smallport.parity.inputs import InputShape
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What a check compared, and what the model has although it was not compared.
+
+    Parameters
+    ----------
+    compared
+        By name, the values at which the model and what was made of it were compared.
+    not_compared
+        By name, a sentence on each part of the model that the check left out.
+    """
+
+    compared: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    not_compared: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        values = (f"{name}: {', '.join(map(str, of))}" for name, of in self.compared.items() if of)
+        lines = [f"compared: {'; '.join(values)}"] if self.compared else []
+        lines += [f"not compared: {sentence}" for sentence in self.not_compared.values()]
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Make what :func:`json.dump` writes."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Coverage:
+        """Read back what :meth:`to_json` made; reports of earlier releases hold nothing of it."""
+        return cls(dict(data.get("compared", {})), dict(data.get("not_compared", {})))
+
+
+def compared_at(
+    shapes: Sequence[InputShape], tensors: Sequence[str], device: str
+) -> dict[str, list[Any]]:
+    """List the values at which some tensors were compared."""
+    return {
+        "outputs": sorted({name.partition(".")[0] for name in tensors}),
+        "number of tensors": [len(tensors)],
+        "lengths": sorted({one.cache_length + one.new_tokens for one in shapes}),
+        "batch sizes": sorted({one.batch_size for one in shapes}),
+        "padding": sorted({one.padding for one in shapes}),
+        "dtype": ["float32"],
+        "device": [device],
+    }
