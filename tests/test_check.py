@@ -4,9 +4,11 @@ import functools
 
 import pytest
 import torch
+import transformers
 from torch import nn
 from transformers import Cache, DynamicCache
 
+from smallport.architectures.tiny import tiny_model
 from smallport.export import STAGES, check_export, stages
 from smallport.export import exporters as programs
 from smallport.export.under_test import TEST_SHAPES, examine_model
@@ -280,10 +282,78 @@ def test_what_was_not_asked_for_is_not_reached(until):
     last = STAGES.index(until)
     assert statuses(report) == ["passed"] * (last + 1) + ["not reached"] * (7 - last)
     assert "only stages up to this one were asked for" in report.stages[last + 1].found
-    assert not report.passed()
+    assert report
+    assert f"passes up to the stage that was asked for: {until}" in str(report)
+
+
+def test_progress_may_print(capsys):
+    report = check_export(TinyModel(), until="ran", progress=print)
+    assert capsys.readouterr().out == f"{report['built']}\n{report['ran']}\n"
+
+
+def returning(make):
+    """Make a model that returns something of its logits."""
+
+    class Returning(TinyModel):
+        def forward(self, input_ids, attention_mask, position_ids, past_key_values=None):
+            inputs = input_ids, attention_mask, position_ids, past_key_values
+            return make(super().forward(*inputs)["logits"])
+
+    return Returning()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda logits: logits, "returned a Tensor of shape (2, 5, 40)"),
+        (lambda logits: (logits, logits), "returned a tuple of 0, 1"),
+        (lambda logits: {"logits": logits[:, 0]}, "and those of Returning are (2, 40)"),
+    ],
+)
+def test_a_model_that_returns_no_logits_of_tokens_is_told_so_in_a_line(make, said):
+    report = check_export(returning(make), until="ran")
+    assert statuses(report) == failing_at("ran")
+    assert said in report["ran"].error
+    assert len(report["ran"].error) < 250
+
+
+SIZES = {"hidden_size": 16, "intermediate_size": 16, "vocab_size": 50}
+SIZES |= {"num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("BertForSequenceClassification", "(batch, length, vocabulary)"),
+        ("BertForTokenClassification", "gives each token 2 logits"),
+    ],
+)
+def test_what_is_no_language_model_is_named(model, said):
+    built = getattr(transformers, model)(transformers.BertConfig(**SIZES)).eval()
+    error = check_export(built, until="ran")["ran"].error
+    assert model in error
+    assert said in error
+
+
+def test_an_encoder_with_a_decoder_is_named():
+    sizes = {"d_model": 16, "num_layers": 1, "num_heads": 2, "d_kv": 8, "d_ff": 16}
+    model = transformers.T5ForConditionalGeneration(transformers.T5Config(**sizes)).eval()
+    assert "with an encoder" in check_export(model, until="ran")["ran"].error
+
+
+def test_a_cache_of_another_kind_is_named():
+    model = tiny_model("llama")
+    ids = torch.zeros(2, 3, dtype=torch.int64)
+    for cache in (transformers.StaticCache(config=model.config, max_cache_len=9), ((1,), (2,))):
+        report = check_export(model, {"input_ids": ids, "past_key_values": cache}, until="ran")
+        assert f"DynamicCache, with which checks are made, and is a {type(cache).__name__}" in (
+            report["ran"].error
+        )
 
 
 def test_bad_calls():
+    with pytest.raises(TypeError, match="inputs are keyword arguments"):
+        check_export(TinyModel(), torch.zeros(2, 3))
     with pytest.raises(ValueError, match="no stage 'optimized'"):
         check_export(TinyModel(), until="optimized")
     with pytest.raises(TypeError, match=r"should be a torch\.nn\.Module .* not a str"):

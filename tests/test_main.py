@@ -1,15 +1,16 @@
 """Tests of :mod:`smallport.commands.main` and of ``smallport check``."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from smallport.architectures import by_name as loading
-from smallport.commands import check as command
 from smallport.commands import main as cli
 from smallport.export import STAGES, ExportReport
 from smallport.export.report import StageReport
@@ -36,8 +37,8 @@ def test_an_architecture_is_checked(capsys):
     assert printed.startswith("built                passed")
     assert "LlamaForCausalLM" in printed
     assert "not reached: exported, matches" in printed
-    assert "llama passes as far as it was checked" in printed
-    assert "again: smallport check llama" in printed
+    assert "llama passes up to the stage that was asked for" in printed
+    assert "again: smallport check llama --until" in printed
 
 
 def test_a_checkpoint_is_checked(checkpoint, capsys):
@@ -45,7 +46,50 @@ def test_a_checkpoint_is_checked(checkpoint, capsys):
     report = ExportReport.from_json(json.loads(capsys.readouterr().out))
     assert report["ran"].status == "passed"
     assert report["exported"].status == "not reached"
-    assert report.command == f"smallport check {checkpoint}"
+    assert report.command == f"smallport check {checkpoint} --until ran"
+    assert report.until == "ran"
+
+
+def rewrite_weights(checkpoint, folder, change):
+    """Copy a checkpoint, with its weights changed."""
+    shutil.copytree(checkpoint, folder)
+    file = folder / "model.safetensors"
+    save_file(change(load_file(file)), file, metadata={"format": "pt"})
+    return str(folder)
+
+
+def test_weights_that_would_be_random_are_no_pass(checkpoint, tmp_path, capsys):
+    folder = rewrite_weights(
+        checkpoint,
+        tmp_path / "wrapped",
+        lambda weights: {f"wrapped.{name}": weight for name, weight in weights.items()},
+    )
+    assert cli.main(["check", folder, "--until", "ran"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "built FAILED" in said
+    assert "would be random: lm_head.weight" in said
+    assert "It holds instead: wrapped.lm_head.weight" in said
+
+
+def test_one_weight_that_is_missing_is_named(checkpoint, tmp_path, capsys):
+    lost = "model.layers.0.mlp.up_proj.weight"
+    folder = rewrite_weights(
+        checkpoint,
+        tmp_path / "lost",
+        lambda weights: {name: weight for name, weight in weights.items() if name != lost},
+    )
+    assert cli.main(["check", folder, "--until", "built"]) == 1
+    assert f"would be random: {lost}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_weights_of_another_shape_are_named_with_both(checkpoint, tmp_path, capsys):
+    folder = rewrite_weights(
+        checkpoint,
+        tmp_path / "shape",
+        lambda weights: weights | {"model.norm.weight": torch.ones(3)},
+    )
+    assert cli.main(["check", folder, "--until", "built"]) == 1
+    assert "model.norm.weight (3,) instead of (" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_weights_are_those_of_the_checkpoint(checkpoint):
@@ -144,7 +188,7 @@ def test_a_failure_is_printed_in_full_with_its_recipe():
         "AssertionError: Guard failed: x\nsecond line",
         "guard-refuses",
     )
-    lines = command.format_stage(stage).splitlines()
+    lines = str(stage).splitlines()
     assert lines[0].startswith("matches              FAILED   1.0 s  it fails at 1 of 7 shapes")
     assert "largest relative difference 0.25: logits[0, 0, 1] is 1 instead of 2" in lines[1]
     assert lines[-2].strip() == "second line"
@@ -164,7 +208,7 @@ def test_what_is_not_installed_is_named(capsys, monkeypatch):
     assert cli.main(["check", "llama"]) == 2
     said = capsys.readouterr().err
     assert "needs onnx, which cannot be found" in said
-    assert "pip install 'smallport[export]'" in said
+    assert "pip install onnx\n" in said
 
 
 def test_the_package_can_be_run():

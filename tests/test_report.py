@@ -1,5 +1,6 @@
 """Tests of :mod:`smallport.export.report`."""
 
+import dataclasses
 import json
 import math
 from dataclasses import replace
@@ -39,6 +40,32 @@ def test_a_stage_that_was_not_reached_did_not_pass(place):
     report = report_with(*["passed"] * place)
     assert not report.passed()
     assert report.failure() is None
+
+
+@pytest.mark.parametrize("place", range(len(STAGES)))
+def test_a_report_is_true_where_all_passed_that_was_asked_for(place):
+    passed = report_with(*["passed"] * (place + 1))
+    asked = dataclasses.replace(passed, until=STAGES[place])
+    assert asked
+    assert asked.passed()
+    assert bool(passed) is (place == len(STAGES) - 1)
+    failed = report_with(*["passed"] * place, "failed")
+    assert not dataclasses.replace(failed, until=STAGES[place])
+
+
+def test_a_mistyped_stage_is_a_key_error_that_lists_the_stages():
+    with pytest.raises(KeyError, match="'exprted', only built, ran, exported"):
+        report_with("failed")["exprted"]
+    with pytest.raises(ValueError, match="no stage 'exprted'"):
+        dataclasses.replace(report_with("failed"), until="exprted")
+
+
+def test_the_text_of_a_report_is_what_the_command_prints():
+    lines = str(report_with("passed", "failed")).splitlines()
+    assert lines[0].startswith("built                passed")
+    assert lines[1].startswith("ran                  FAILED")
+    assert lines[2].startswith("not reached: exported, matches")
+    assert lines[-3:] == ["llama fails: ran", "with torch 2", "again: smallport check llama"]
 
 
 @pytest.mark.parametrize("later", ["passed", "failed"])

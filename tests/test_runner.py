@@ -197,7 +197,7 @@ def test_a_pattern_that_matches_nothing_is_an_error(only, message):
 def test_without_dask_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
-        pytest.raises(SweepError, match=r"python -m pip install 'smallport\[cluster\]'"),
+        pytest.raises(SweepError, match=r"python -m pip install distributed"),
         cluster("tcp://127.0.0.1:8786"),
     ):
         pytest.fail("no Dask, and yet a cluster")

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers  # whose classes are loaded where they are used, which takes seconds
@@ -111,7 +112,36 @@ def available_memory() -> int | None:
 
 
 def _load(name: str) -> nn.Module:
-    model: nn.Module = transformers.AutoModelForCausalLM.from_pretrained(
-        name, dtype=torch.float32, trust_remote_code=False
+    """Load a checkpoint; a ModelError names weights that would be random or do not fit."""
+    model: nn.Module
+    report: dict[str, Any]
+    model, report = transformers.AutoModelForCausalLM.from_pretrained(
+        name,
+        dtype=torch.float32,
+        trust_remote_code=False,
+        ignore_mismatched_sizes=True,  # they are told below, with both shapes
+        output_loading_info=True,
     )
+    if wrong := report["mismatched_keys"]:
+        shapes = [
+            f"{key} {tuple(found)} instead of {tuple(due)}" for key, found, due in sorted(wrong)
+        ]
+        raise ModelError(
+            f"{len(wrong)} weights of {name} have other shapes than its config.json says: "
+            f"{_first(shapes)}"
+        )
+    if missing := report["missing_keys"]:
+        spare = report["unexpected_keys"]
+        raise ModelError(
+            f"{len(missing)} of the {len(model.state_dict())} weights of "
+            f"{type(model).__name__} are not in {name} and would be random: "
+            f"{_first(sorted(missing))}"
+            + (f". It holds instead: {_first(sorted(spare))}" if spare else "")
+        )
     return model.train(mode=False)
+
+
+def _first(names: list[str], most: int = 3) -> str:
+    """Write the first of some names, and how many there are more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import shlex
 import sys
-import textwrap
 from typing import TYPE_CHECKING
 
-from smallport.export.report import STAGES, ExportReport, StageReport
+from smallport.export.report import STAGES
 
 if TYPE_CHECKING:  # what argparse calls its own
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
-
-WIDTH = 100
-MARKS = {"passed": "passed", "failed": "FAILED", "not reached": "-"}
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -50,66 +47,16 @@ def run(options: argparse.Namespace) -> int:
     except ModelError as error:
         print(f"smallport check: {error}", file=sys.stderr)
         return 2
-    output = sys.stdout  # a check keeps what others print from it
-
-    def show(stage: StageReport) -> None:
-        print(format_stage(stage), file=output, flush=True)
-
+    until = ["--until", options.until] if options.until else []
     report = check_export(
         builder,
         name=options.model,
-        command=shlex.join(["smallport", "check", options.model]),
+        command=shlex.join(["smallport", "check", options.model, *until]),
         until=options.until,
-        progress=None if options.json else show,
+        progress=None if options.json else functools.partial(print, flush=True),
     )
     if options.json:
         print(json.dumps(report.to_json(), indent=2, allow_nan=False))
     else:
-        print(_rest(report))
+        print(report.verdict())
     return 1 if report.failure() else 0
-
-
-def format_stage(stage: StageReport) -> str:
-    """Write what a stage found, as the command prints it.
-
-    Examples
-    --------
-    >>> print(format_stage(StageReport("exported", "passed", "a program of 206 operations", 2.5)))
-    exported             passed   2.5 s  a program of 206 operations
-    """
-    head = f"{stage.stage:<20} {MARKS[stage.status]:<6} {stage.seconds:>5.1f} s  "
-    indent = " " * 21
-    wrap = textwrap.TextWrapper(WIDTH, initial_indent=head, subsequent_indent=indent)
-    lines = [wrap.fill(stage.found)]
-    wrap.initial_indent = indent
-    if stage.largest_difference is not None:
-        place = f": {stage.where}" if stage.where else ""
-        lines.append(
-            wrap.fill(f"largest relative difference {stage.largest_difference:.2g}{place}")
-        )
-    if stage.error:
-        lines.append(textwrap.indent(stage.error, indent))
-    if stage.recipe:
-        lines.append(
-            wrap.fill(f'explained in "What the exporter\'s errors mean", recipe-{stage.recipe}')
-        )
-    return "\n".join(lines)
-
-
-def _rest(report: ExportReport) -> str:
-    """Write the stages that were not reached, the verdict, and how to repeat it."""
-    missed = [stage for stage in report.stages if stage.status == "not reached"]
-    lines = [f"not reached: {', '.join(stage.stage for stage in missed)}"] if missed else []
-    if failure := report.failure():
-        verdict = f"{report.name} fails: {failure.stage}"
-    elif missed:
-        verdict = f"{report.name} passes as far as it was checked"
-    else:
-        verdict = f"{report.name} passes every stage"
-    if report.coverage.not_compared and not report.failure():
-        left_out = "; ".join(report.coverage.not_compared.values())
-        verdict += f", within what was compared, which leaves out {left_out}"
-    if str(report.coverage):
-        lines.append(str(report.coverage))
-    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    return "\n".join([*lines, "", verdict, f"with {versions}", f"again: {report.command}"])

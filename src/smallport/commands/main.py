@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
         print(
             f"smallport: the command needs {', '.join(missing)}, which cannot be found; "
-            "install what is missing with: python -m pip install 'smallport[export]'",
+            f"install what is missing with: python -m pip install {' '.join(missing)}",
             file=sys.stderr,
         )
         return BAD_CALL

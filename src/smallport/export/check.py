@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from torch import nn
@@ -69,7 +71,7 @@ def check_export(
     Raises
     ------
     TypeError
-        When the model is neither a module nor a function.
+        When the model is neither a module nor a function, or the inputs are no mapping.
     ValueError
         When there is no stage of the name.
 
@@ -78,12 +80,17 @@ def check_export(
     >>> from smallport.tiny_llm import untrained_tiny_llm
     >>> report = check_export(untrained_tiny_llm(vocab_size=100).model, until="ran")
     >>> report["ran"].status, report["exported"].status, report.passed()
-    ('passed', 'not reached', False)
+    ('passed', 'not reached', True)
     """
     if not callable(model):
         raise TypeError(
             f"check_export: model should be a torch.nn.Module or a function that builds one, not a "
             f"{type(model).__name__}"
+        )
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise TypeError(
+            "check_export: inputs are keyword arguments, such as {'input_ids': ...}, not a "
+            f"{type(inputs).__name__}"
         )
     if until is not None and until not in STAGES:
         raise ValueError(f"check_export: there is no stage {until!r}; until is one of {STAGES}")
@@ -92,6 +99,7 @@ def check_export(
     from smallport.export.stages import ExportCheck  # noqa: PLC0415
 
     reports: list[StageReport] = []
+    output, errors = sys.stdout, sys.stderr
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, quiet_exporters():
         check = ExportCheck(model, inputs, Path(folder), require)
         runs = (
@@ -110,9 +118,11 @@ def check_export(
             else:
                 reports.append(_report(stage, run))
                 if progress:
-                    progress(reports[-1])
+                    with redirect_stdout(output), redirect_stderr(errors):
+                        progress(reports[-1])
     name = name or (type(model).__name__ if isinstance(model, nn.Module) else "model")
-    return ExportReport(name, tuple(reports), versions_used(), command, check.coverage)
+    asked = until or STAGES[-1]
+    return ExportReport(name, tuple(reports), versions_used(), command, asked, check.coverage)
 
 
 def _end(last: StageReport, until: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,6 +22,12 @@ STAGES = (
     "ONNX Runtime matches",
 )
 """The stages of a check, in order; the first one that fails is the last to run."""
+
+WIDTH = 100
+"""The longest line of a report."""
+
+MARKS = {"passed": "passed", "failed": "FAILED", "not reached": "-"}
+INDENT = " " * 21
 
 PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "smallport")
 """The packages that a check needs, and whose versions its report names."""
@@ -81,10 +88,38 @@ class StageReport:
                 f"StageReport: {self.stage!r} was not reached, so it has no largest difference"
             )
 
+    def __str__(self) -> str:
+        """Write what the stage found, as the command prints it.
+
+        Examples
+        --------
+        >>> print(StageReport("exported", "passed", "a program of 206 operations", 2.5))
+        exported             passed   2.5 s  a program of 206 operations
+        """
+        head = f"{self.stage:<20} {MARKS[self.status]:<6} {self.seconds:>5.1f} s  "
+        wrap = textwrap.TextWrapper(WIDTH, initial_indent=head, subsequent_indent=INDENT)
+        lines = [wrap.fill(self.found)]
+        wrap.initial_indent = INDENT
+        if self.largest_difference is not None:
+            place = f": {self.where}" if self.where else ""
+            lines.append(
+                wrap.fill(f"largest relative difference {self.largest_difference:.2g}{place}")
+            )
+        if self.error:
+            lines.append(textwrap.indent(self.error, INDENT))
+        if self.recipe:
+            lines.append(
+                wrap.fill(f'explained in "What the exporter\'s errors mean", recipe-{self.recipe}')
+            )
+        return "\n".join(lines)
+
 
 @dataclass(frozen=True)
 class ExportReport:
     """The results of a check, from the first stage to the last.
+
+    It is true where it passed, so that a test can assert it, and its text is what ``smallport
+    check`` prints.
 
     Parameters
     ----------
@@ -96,14 +131,16 @@ class ExportReport:
         The version of each package that was used.
     command
         What repeats the check, in a shell.
+    until
+        The last stage that was asked for; the last of all if left out.
     coverage
         What was compared, and what the model has beyond that.
 
     Raises
     ------
     ValueError
-        When a stage is missing or out of place, or when one passed or failed after one that did not
-        pass: it cannot have run.
+        When a stage is missing or out of place, when one passed or failed after one that did not
+        pass, since it cannot have run, or when there is no stage that ``until`` names.
 
     Examples
     --------
@@ -118,12 +155,15 @@ class ExportReport:
     stages: tuple[StageReport, ...]
     versions: Mapping[str, str]
     command: str
+    until: str = STAGES[-1]
     coverage: Coverage = field(default_factory=Coverage)
 
     def __post_init__(self) -> None:
         stages = tuple(one.stage for one in self.stages)
         if stages != STAGES:
             raise ValueError(f"ExportReport: wanted the stages {STAGES}, found {stages}")
+        if self.until not in STAGES:
+            raise ValueError(f"ExportReport: there is no stage {self.until!r}, only {STAGES}")
         statuses = [one.status for one in self.stages]
         last = next((place for place, status in enumerate(statuses) if status != "passed"), None)
         if last is not None and set(statuses[last + 1 :]) - {"not reached"}:
@@ -133,11 +173,48 @@ class ExportReport:
             )
 
     def __getitem__(self, stage: str) -> StageReport:
+        if stage not in STAGES:
+            raise KeyError(f"there is no stage {stage!r}, only {', '.join(STAGES)}")
         return self.stages[STAGES.index(stage)]
 
+    def __bool__(self) -> bool:
+        return self.passed()
+
     def passed(self) -> bool:
-        """Say whether every stage ran and passed; a stage that was not reached did not."""
-        return all(one.status == "passed" for one in self.stages)
+        """Say whether every stage that was asked for ran and passed.
+
+        A stage that was not reached did not.
+        """
+        return all(one.status == "passed" for one in self.stages[: self._asked_for])
+
+    @property
+    def _asked_for(self) -> int:
+        return STAGES.index(self.until) + 1
+
+    def __str__(self) -> str:
+        ran = [str(stage) for stage in self.stages if stage.status != "not reached"]
+        return "\n".join([*ran, self.verdict()])
+
+    def verdict(self) -> str:
+        """Write the stages that were not reached, whether the others passed, and how to repeat it.
+
+        This is what the command prints after the stages.
+        """
+        missed = [stage.stage for stage in self.stages if stage.status == "not reached"]
+        lines = [f"not reached: {', '.join(missed)}"] if missed else []
+        if failure := self.failure():
+            verdict = f"{self.name} fails: {failure.stage}"
+        elif self.until != STAGES[-1]:
+            verdict = f"{self.name} passes up to the stage that was asked for: {self.until}"
+        else:
+            verdict = f"{self.name} passes every stage"
+        if self.coverage.not_compared and not self.failure():
+            left_out = "; ".join(self.coverage.not_compared.values())
+            verdict += f", within what was compared, which leaves out {left_out}"
+        if str(self.coverage):
+            lines.append(str(self.coverage))
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return "\n".join([*lines, "", verdict, f"with {versions}", f"again: {self.command}"])
 
     def failure(self) -> StageReport | None:
         """Find the stage that failed; None where none did."""
@@ -159,6 +236,8 @@ class ExportReport:
             "versions": dict(self.versions),
             "command": self.command,
             "coverage": self.coverage.to_json(),
+            "until": self.until,
+            "passed": self.passed(),
         }
 
     @classmethod
@@ -180,8 +259,10 @@ class ExportReport:
             difference = entry.get("largest_difference")
             number = None if difference is None else float(difference)
             stages.append(StageReport(**{**entry, "largest_difference": number}))
+        until = data.get("until", STAGES[-1])  # which reports of before do not have
         coverage = Coverage.from_json(data.get("coverage", {}))
-        return cls(data["name"], tuple(stages), dict(data["versions"]), data["command"], coverage)
+        versions = dict(data["versions"])
+        return cls(data["name"], tuple(stages), versions, data["command"], until, coverage)
 
 
 def versions_used() -> dict[str, str]:

@@ -161,6 +161,11 @@ def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderT
     keeps more than keys and values between calls, or nothing, is taken to have no cache. A
     ValueError says why a model cannot be checked.
     """
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        raise ValueError(
+            f"{type(model).__name__} reads with an encoder and writes with a decoder; only models "
+            "that do both in one are checked"
+        )
     signature = inspect.signature(model.forward).parameters
     argument = _cache_argument(signature, inputs)
     known = {*TOKEN_INPUTS, argument or CACHES[0]}
@@ -172,15 +177,19 @@ def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderT
             f"the inputs hold {listed(given - known)}, and only {listed(known)} can be made at "
             "other shapes; wrap the model in a module that takes only these"
         )
+    cache = None if inputs is None else inputs.get(argument)
+    if cache is not None and type(cache) is not transformers.DynamicCache:
+        raise ValueError(
+            f"{argument} should be a transformers.DynamicCache, with which checks are made, and is "
+            f"a {type(cache).__name__}"
+        )
     flags = {"use_cache": True} if "use_cache" in signature else {}
     names = tuple(name for name in TOKEN_INPUTS if name in given)
     under_test = ModelUnderTest(model, names, flags, 2, _max_length(model), cache="", state="")
     probe = under_test.make_inputs(InputShape(batch_size=2, new_tokens=5, cache_length=0))
     with torch.no_grad():
         outputs = model(**probe, **flags)
-    logits = name_outputs(outputs).get("logits")
-    if logits is None:
-        raise ValueError(f"a causal language model returns logits; this one returned {outputs!r}")
+    logits = _logits(model, outputs, probe["input_ids"])
     under_test = replace(under_test, vocab_size=_vocab_size(model, logits))
     unseen = _inputs_never_given(signature, known)
     name, state = _state(outputs)
@@ -233,6 +242,33 @@ def _inputs_never_given(
     media = ("pixel_values", "image", "video", "audio", "input_features", "input_values")
     unseen = [name for name in signature if name.startswith(media) and name not in known]
     return {"other inputs": f"its inputs {listed(unseen)}"} if unseen else {}
+
+
+def _logits(model: nn.Module, outputs: Any, ids: Tensor) -> Tensor:
+    """Take the logits out of what a model returned, if those of a language model are there."""
+    logits = name_outputs(outputs).get("logits")
+    if logits is None:
+        returned = (
+            f"{type(outputs).__name__} of shape {tuple(outputs.shape)}"
+            if isinstance(outputs, Tensor)
+            else f"{type(outputs).__name__} of {listed(name_outputs(outputs))}"
+        )
+        raise ValueError(
+            f"a causal language model returns logits, and this one returned a {returned}; have "
+            'its forward method return {"logits": ...}'
+        )
+    if logits.dim() != 3 or logits.shape[:2] != ids.shape:  # noqa: PLR2004 - batch, length, vocabulary
+        raise ValueError(
+            "logits of a language model have the shape (batch, length, vocabulary), and those of "
+            f"{type(model).__name__} are {tuple(logits.shape)} for {tuple(ids.shape)} tokens"
+        )
+    words = getattr(_text_configuration(model), "vocab_size", None)
+    if isinstance(words, int) and logits.shape[-1] < words:
+        raise ValueError(
+            f"{type(model).__name__} gives each token {logits.shape[-1]} logits, and its "
+            f"vocabulary has {words} tokens: it classifies, and is no language model"
+        )
+    return logits
 
 
 def _refusal(under_test: ModelUnderTest) -> str:

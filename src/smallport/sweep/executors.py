@@ -72,7 +72,7 @@ def cluster(scheduler: str) -> Iterator[Executor]:
     except ImportError as error:
         raise SweepError(
             "--scheduler hands the work to Dask, which is not installed: "
-            "python -m pip install 'smallport[cluster]', here and where the workers run"
+            "python -m pip install distributed, here and where the workers run"
         ) from error
     try:
         client = Client(scheduler, timeout=SECONDS_TO_CONNECT)
