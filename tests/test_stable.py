@@ -51,7 +51,15 @@ def test_every_public_name_can_be_imported_and_no_other(module):
 
 def test_the_keys_of_a_report_as_json():
     report = check_export(torch.nn.Identity, until="built").to_json()
-    assert list(report) == ["name", "stages", "versions", "command", "until", "passed"]
+    assert list(report) == [
+        "name",
+        "stages",
+        "versions",
+        "command",
+        "coverage",
+        "until",
+        "passed",
+    ]
     assert list(report["stages"][0]) == [
         "stage",
         "status",

@@ -113,15 +113,14 @@ def available_memory() -> int | None:
 
 def _load(name: str) -> nn.Module:
     """Load a checkpoint; a ModelError names weights that would be random or do not fit."""
-    model: nn.Module
-    report: dict[str, Any]
-    model, report = transformers.AutoModelForCausalLM.from_pretrained(
+    loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
         name,
         dtype=torch.float32,
         trust_remote_code=False,
         ignore_mismatched_sizes=True,  # they are told below, with both shapes
         output_loading_info=True,
     )
+    model, report = loaded
     if wrong := report["mismatched_keys"]:
         shapes = [
             f"{key} {tuple(found)} instead of {tuple(due)}" for key, found, due in sorted(wrong)
@@ -138,7 +137,8 @@ def _load(name: str) -> nn.Module:
             f"{_first(sorted(missing))}"
             + (f". It holds instead: {_first(sorted(spare))}" if spare else "")
         )
-    return model.train(mode=False)
+    built: nn.Module = model.train(mode=False)
+    return built
 
 
 def _first(names: list[str], most: int = 3) -> str:

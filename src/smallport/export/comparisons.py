@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +118,8 @@ def _decode(under_test: ModelUnderTest, run: Run, model: Decoding | None = None)
     def step(inputs: Inputs) -> Any:
         """Give the program what it takes."""
         taken = {name: inputs[name].contiguous() for name in under_test.token_inputs}
-        return run(taken | {under_test.cache: inputs[CACHE]})
+        is_named = isinstance(inputs[CACHE], Mapping)  # tensors of a file, which knows one name
+        return run(taken | {CACHE if is_named else under_test.cache: inputs[CACHE]})
 
     def step_without_cache(inputs: Inputs) -> Any:
         """Give the program the whole text, and keep that in place of a cache."""

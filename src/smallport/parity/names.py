@@ -99,9 +99,9 @@ def name_inputs(inputs: Inputs) -> NamedTensors:
     Returns
     -------
     dict
-        In the order in which PyTorch flattens the inputs. The cache's tensors, whatever the argument
-        is called, are ``past_key_values.0.key``, ``past_key_values.0.value``, and so on for the other layers; a
-        cache that nothing was written to yet has none.
+        In the order in which PyTorch flattens the inputs. The tensors of the cache, whatever the
+        argument is called, are ``past_key_values.0.key``, ``past_key_values.0.value``, and so on
+        for the other layers; a cache that nothing was written to yet has none.
 
     Examples
     --------
@@ -124,8 +124,8 @@ def name_outputs(outputs: Any) -> NamedTensors:
     Returns
     -------
     dict
-        As :func:`smallport.parity.name_tensors` names them, with ``present`` for the cache, whatever
-        it is called: in an ONNX file, no output may be called like an input. For a causal
+        As :func:`smallport.parity.name_tensors` names them, with ``present`` for the cache,
+        whatever it is called: in an ONNX file, no output may be called like an input. For a causal
         language model, ``logits`` of shape ``(batch, new, vocabulary)``, then ``present.0.key``,
         ``present.0.value``, and so on, of shape ``(batch, key-value heads, cache + new, head
         size)``.
@@ -149,7 +149,7 @@ def find_cache(values: Any) -> str:
 def _name_cache(values: Any) -> Any:
     """Call the cache ``past_key_values``, as releases of transformers before 5.24 do."""
     cache = find_cache(values)
-    if cache in ("", "past_key_values") or "past_key_values" in values:
+    if not cache or "past_key_values" in list(values):  # "in" of some outputs follows old names
         return values
     return {"past_key_values" if name == cache else name: one for name, one in values.items()}
 
