@@ -352,6 +352,8 @@ def test_a_cache_of_another_kind_is_named():
 
 
 def test_bad_calls():
+    with pytest.raises(ValueError, match="not \\['cahce'\\]"):
+        check_export(TinyModel(), require=["cahce"])
     with pytest.raises(TypeError, match="inputs are keyword arguments"):
         check_export(TinyModel(), torch.zeros(2, 3))
     with pytest.raises(ValueError, match="no stage 'optimized'"):

@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import nn
 
 from smallport.export.comparisons import Finding, StageFailure
+from smallport.export.coverage import PARTS
 from smallport.export.recipes import error_text, recipe_for
 from smallport.export.report import STAGES, ExportReport, StageReport, versions_used
 from smallport.parity.names import Inputs
@@ -73,7 +74,7 @@ def check_export(
     TypeError
         When the model is neither a module nor a function, or the inputs are no mapping.
     ValueError
-        When there is no stage of the name.
+        When there is no stage of the name, or ``require`` names no part that may be left out.
 
     Examples
     --------
@@ -94,6 +95,8 @@ def check_export(
         )
     if until is not None and until not in STAGES:
         raise ValueError(f"check_export: there is no stage {until!r}; until is one of {STAGES}")
+    if unknown := {*(require or ())} - {*PARTS}:
+        raise ValueError(f"check_export: require names parts of {PARTS}, not {sorted(unknown)}")
     # transformers' exporters take seconds to import, and only a check needs them.
     from smallport.export.exporters import quiet_exporters  # noqa: PLC0415
     from smallport.export.stages import ExportCheck  # noqa: PLC0415

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # which imports PyTorch, and a report is read without
     from smallport.parity.inputs import InputShape
 
+PARTS = ("cache", "other inputs")
+"""What may be left out of a comparison, by the names of ``Coverage.not_compared``."""
+
 
 @dataclass(frozen=True)
 class Coverage:
