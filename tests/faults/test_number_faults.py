@@ -381,8 +381,7 @@ FAULTS = [
         "program_of_check_changed",
         EXPORT,
         "assert report.passed()",
-        "AssertionError: StageReport(stage='matches', status='failed', found='it differs from the "
-        "model at ",
+        "AssertionError: matches              FAILED",
     ),
 ]
 
