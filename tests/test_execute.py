@@ -216,11 +216,16 @@ def run_page(script, monkeypatch, isolated):
 
         monkeypatch.setattr(execute, "sphinx_for", command)
         silence = execute.alone.Silence()
-        with silence.lock:
+        with silence.serve(), silence.lock:
             return execute.run_page(script, ENVIRONMENT, NOW, {"LANG": "C.UTF-8"}, silence)
 
     monkeypatch.setattr(execute.environment, "matplotlib_folder", lambda: isolated)
     return run
+
+
+def test_a_page_is_given_the_address_at_which_it_asks_to_run_alone(run_page):
+    asks = "from multiprocessing.connection import Client; Client(os.environ['SMALLPORT_ALONE'])"
+    assert "ended with status 0" in run_page(asks).failure
 
 
 def test_a_run_is_recorded_with_what_it_made_and_used(script, run_page):

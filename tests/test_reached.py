@@ -93,8 +93,8 @@ def test_claims_are_noted_in_cells_that_the_gallery_compiles():
     # In a process of its own, since a hook stays.
     script = textwrap.dedent("""\
         import ast, codeop
-        from tools.gallery import reached
-        reached.mark_cells()
+        from tools.gallery import cells, reached
+        cells.before_each(reached.mark)
         tree = ast.parse("assert True\\nif False:\\n    assert 0")
         exec(codeop.Compile()(tree, "page.py", "exec"))
         exec(compile(ast.parse("\\nassert 1"), "another.py", "exec"))

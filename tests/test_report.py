@@ -1,6 +1,5 @@
 """Tests of :mod:`smallport.export.report`."""
 
-import dataclasses
 import json
 import math
 from dataclasses import replace
@@ -45,19 +44,19 @@ def test_a_stage_that_was_not_reached_did_not_pass(place):
 @pytest.mark.parametrize("place", range(len(STAGES)))
 def test_a_report_is_true_where_all_passed_that_was_asked_for(place):
     passed = report_with(*["passed"] * (place + 1))
-    asked = dataclasses.replace(passed, until=STAGES[place])
+    asked = replace(passed, until=STAGES[place])
     assert asked
     assert asked.passed()
     assert bool(passed) is (place == len(STAGES) - 1)
     failed = report_with(*["passed"] * place, "failed")
-    assert not dataclasses.replace(failed, until=STAGES[place])
+    assert not replace(failed, until=STAGES[place])
 
 
 def test_a_mistyped_stage_is_a_key_error_that_lists_the_stages():
     with pytest.raises(KeyError, match="'exprted', only built, ran, exported"):
         report_with("failed")["exprted"]
     with pytest.raises(ValueError, match="no stage 'exprted'"):
-        dataclasses.replace(report_with("failed"), until="exprted")
+        replace(report_with("failed"), until="exprted")
 
 
 def test_the_text_of_a_report_is_what_the_command_prints():

@@ -16,7 +16,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from smallport import files
-from tools.gallery import alone, project, reached, runs, settings
+from tools.gallery import alone, cells, project, reached, runs, settings
 
 LOGGED = python_logging.Formatter("%(levelname)s:%(name)s:%(message)s")
 """How a log line looks that nobody configured: by default like anything else that is printed."""
@@ -78,7 +78,7 @@ def keep_traceback(memory: Path) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect after the gallery executed the page (at 500), whose claims are marked before."""
     if os.environ.get(settings.PAGE):
-        reached.mark_cells()
+        cells.before_each(reached.mark)
         alone.ask_before_cells()
     app.connect("builder-inited", finish_page, priority=600)
     if python_logging.lastResort:

@@ -1,22 +1,19 @@
 """Let the page that measures time run alone: the others of the build are stopped meanwhile.
 
 The build listens; a page's process connects, asks before a cell that measures time, and says after
-it that others may go on. One that ends without a word is done, too.
+it that the others may continue. The end of its process says so, too.
 """
 
 import ast
-import codeop
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Client, Connection, Listener
-from typing import Any
 
 import psutil
 
-from tools.gallery import project
+from tools.gallery import cells, project
 
 ADDRESS = "SMALLPORT_ALONE"
 """Where the build listens."""
@@ -56,27 +53,23 @@ class Measuring:
 
 
 def ask_before_cells() -> None:
-    """Ask the build for silence before each cell that measures time; called in a page's process."""
-    if not (address := os.environ.get(ADDRESS)):
-        return
-    build = Client(address)
-    measuring, silent = Measuring(), False
+    """Ask the build to stop the other pages before each cell that measures time.
 
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal silent
-        if event != "compile" or not isinstance(arguments[0], ast.Module | ast.Expression):
-            return
-        if sys._getframe(1).f_code is not codeop.Compile.__call__.__code__:  # noqa: SLF001 - as in reached
-            return
-        wanted = measuring(arguments[0])
-        ends = silent and not wanted and isinstance(arguments[0], ast.Module)
-        if ends or (wanted and not silent):
-            silent = wanted
+    Called in the process of a page, which the build started.
+    """
+    build = Client(os.environ[ADDRESS])
+    measuring, is_alone = Measuring(), False
+
+    def ask(cell: ast.Module) -> None:
+        nonlocal is_alone
+        wanted = measuring(cell)
+        if wanted != is_alone:
+            is_alone = wanted
             build.send(os.getpid())
             if wanted:
                 build.recv()
 
-    sys.addaudithook(hook)
+    cells.before_each(ask)
 
 
 class Silence:

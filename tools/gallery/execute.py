@@ -291,14 +291,13 @@ def _run(command: list[str], variables: dict[str, str], silence: alone.Silence) 
         try:
             with silence.unlocked():
                 process.wait(limit)
-        except BaseException as error:
-            process.kill()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
+        except subprocess.TimeoutExpired:
             return (
                 f"it ran for more than {limit:g} s and was stopped. Make it quicker, or set "
                 f"{settings.PAGE_SECONDS} to a higher limit"
             )
+        finally:
+            process.kill()  # which does nothing to one that has ended
     return (
         f"its process ended with status {process.returncode}. Let no page end the process, with "
         "sys.exit or otherwise"

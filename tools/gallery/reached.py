@@ -6,12 +6,10 @@ and ``raises``, so that each is noted when it is executed, with the line numbers
 
 import ast
 import builtins
-import codeop
 import json
 import os
-import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tools.gallery import settings
 from tools.lint import claims
@@ -57,18 +55,6 @@ def mark(tree: ast.Module) -> None:
 def _note(line: int, column: int, value: _Value) -> _Value:
     _places[line, column] = None
     return value
-
-
-def mark_cells() -> None:
-    """Mark the claims of each cell that Sphinx-Gallery compiles from now on, which codeop does."""
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "compile" and isinstance(arguments[0], ast.Module):
-            caller = sys._getframe(1).f_code  # noqa: SLF001 - the event does not name the file
-            if caller is codeop.Compile.__call__.__code__:
-                mark(arguments[0])
-
-    sys.addaudithook(hook)
 
 
 def record() -> None:

@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING
 
+from smallport.export.coverage import Coverage
 from smallport.export.logs import caught_logs
 from smallport.export.report import STAGES, ExportReport, StageReport
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STAGES",
+    "Coverage",
     "ExportReport",
     "StageReport",
     "caught_logs",

@@ -13,13 +13,10 @@ from smallport.parity.closeness import Discrepancy, worst_of
 from smallport.parity.compare import compare
 from smallport.parity.decoding import Decoding, compare_decodings, greedy_decode
 from smallport.parity.inputs import InputShape, random_text, text_inputs
-from smallport.parity.names import Inputs, name_outputs
+from smallport.parity.names import CACHE, Inputs, name_outputs
 
 PROMPT = InputShape(batch_size=2, cache_length=0, new_tokens=7, padding=3)
 """The texts that decoding begins with."""
-
-CACHE = "past_key_values"
-"""The name of the cache in :func:`smallport.parity.greedy_decode`."""
 
 STEPS = 8
 """The number of tokens that are decoded."""
@@ -118,7 +115,7 @@ def _decode(under_test: ModelUnderTest, run: Run, model: Decoding | None = None)
     def step(inputs: Inputs) -> Any:
         """Give the program what it takes."""
         taken = {name: inputs[name].contiguous() for name in under_test.token_inputs}
-        is_named = isinstance(inputs[CACHE], Mapping)  # tensors of a file, which knows one name
+        is_named = isinstance(inputs[CACHE], Mapping)  # of an ONNX file, whose inputs have one name
         return run(taken | {CACHE if is_named else under_test.cache: inputs[CACHE]})
 
     def step_without_cache(inputs: Inputs) -> Any:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # which imports PyTorch, and a report is read without
+    from torch import Tensor
+
     from smallport.parity.inputs import InputShape
 
 PARTS = ("cache", "other inputs")
@@ -23,13 +25,19 @@ class Coverage:
         By name, the values at which the model and what was made of it were compared.
     not_compared
         By name, a sentence on each part of the model that the check left out.
+
+    Examples
+    --------
+    >>> print(Coverage({"lengths": [4, 9]}, {"cache": "the cache, LinearAttentionLayer in cache"}))
+    compared: lengths: 4, 9
+    not compared: the cache, LinearAttentionLayer in cache
     """
 
     compared: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     not_compared: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        values = (f"{name}: {', '.join(map(str, of))}" for name, of in self.compared.items() if of)
+        values = (f"{name}: {', '.join(map(str, at))}" for name, at in self.compared.items() if at)
         lines = [f"compared: {'; '.join(values)}"] if self.compared else []
         lines += [f"not compared: {sentence}" for sentence in self.not_compared.values()]
         return "\n".join(lines)
@@ -40,20 +48,20 @@ class Coverage:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Coverage:
-        """Read back what :meth:`to_json` made; reports of earlier releases hold nothing of it."""
+        """Read back what :meth:`to_json` made; reports of earlier releases have none."""
         return cls(dict(data.get("compared", {})), dict(data.get("not_compared", {})))
 
 
 def compared_at(
-    shapes: Sequence[InputShape], tensors: Sequence[str], device: str
+    shapes: Sequence[InputShape], tensors: Sequence[str], weight: Tensor
 ) -> dict[str, list[Any]]:
-    """List the values at which some tensors were compared."""
+    """List the values at which some tensors of a model with such a weight were compared."""
     return {
         "outputs": sorted({name.partition(".")[0] for name in tensors}),
         "number of tensors": [len(tensors)],
         "lengths": sorted({one.cache_length + one.new_tokens for one in shapes}),
         "batch sizes": sorted({one.batch_size for one in shapes}),
         "padding": sorted({one.padding for one in shapes}),
-        "dtype": ["float32"],
-        "device": [device],
+        "dtype": [str(weight.dtype).removeprefix("torch.")],
+        "device": [str(weight.device)],
     }

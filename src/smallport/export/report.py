@@ -185,11 +185,8 @@ class ExportReport:
 
         A stage that was not reached did not.
         """
-        return all(one.status == "passed" for one in self.stages[: self._asked_for])
-
-    @property
-    def _asked_for(self) -> int:
-        return STAGES.index(self.until) + 1
+        asked_for = self.stages[: STAGES.index(self.until) + 1]
+        return all(one.status == "passed" for one in asked_for)
 
     def __str__(self) -> str:
         ran = [str(stage) for stage in self.stages if stage.status != "not reached"]
@@ -209,8 +206,9 @@ class ExportReport:
         else:
             verdict = f"{self.name} passes every stage"
         if self.coverage.not_compared and not self.failure():
-            left_out = "; ".join(self.coverage.not_compared.values())
-            verdict += f", within what was compared, which leaves out {left_out}"
+            verdict += (
+                f", within what was compared: without {', '.join(self.coverage.not_compared)}"
+            )
         if str(self.coverage):
             lines.append(str(self.coverage))
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
@@ -259,7 +257,7 @@ class ExportReport:
             difference = entry.get("largest_difference")
             number = None if difference is None else float(difference)
             stages.append(StageReport(**{**entry, "largest_difference": number}))
-        until = data.get("until", STAGES[-1])  # which reports of before do not have
+        until = data.get("until", STAGES[-1])  # reports of earlier releases have none
         coverage = Coverage.from_json(data.get("coverage", {}))
         versions = dict(data["versions"])
         return cls(data["name"], tuple(stages), versions, data["command"], until, coverage)

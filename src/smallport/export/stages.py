@@ -104,8 +104,8 @@ class ExportCheck:
             (required if self._require is None else set(self._require)) & {*left_out}
         ):
             raise StageFailure(
-                f"not compared: {'; '.join(left_out[name] for name in missing)}; require=() checks "
-                "the rest of the model without"
+                f"not compared: {'; '.join(left_out[name] for name in missing)}. Pass "
+                "require=() to check the rest of the model without it"
             )
 
     def exported(self) -> Finding:
@@ -119,7 +119,8 @@ class ExportCheck:
         shapes = self._unseen()
         finding = compare_shapes(self.under_test, self._run_program, shapes)
         tensors = sorted(finding.difference.by_tensor) if finding.difference else []
-        compared = compared_at(shapes, tensors, self.under_test.device)
+        weight = next(one for one in self.model.parameters() if one.is_floating_point())
+        compared = compared_at(shapes, tensors, weight)
         self.coverage = replace(self.coverage, compared=compared)
         return finding
 

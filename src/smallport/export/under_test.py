@@ -21,12 +21,12 @@ from smallport.parity.inputs import (
     dynamic_shapes,
     random_text,
 )
-from smallport.parity.names import Inputs, NamedTensors, find_cache, listed, name_outputs
+from smallport.parity.names import CACHE, Inputs, NamedTensors, find_cache, listed, name_outputs
 
 TOKEN_INPUTS = ("input_ids", "attention_mask", "position_ids")
 """Inputs with an entry for each token; a model gets those that its forward method names."""
 
-CACHES = ("past_key_values", "cache", "cache_params")
+CACHES = (CACHE, "cache", "cache_params")
 """Names of the cache's argument in releases of transformers, for models without annotations."""
 
 OTHER_STATES = (*CACHES, "state", "mems")
@@ -99,12 +99,6 @@ class ModelUnderTest:
         """The shape of the inputs that a program is exported with."""
         return EXPORT_SHAPE if self.cache else EXPORT_SHAPE_WITHOUT_CACHE
 
-    @property
-    def device(self) -> str:
-        """The device that its weights are on."""
-        weights = self.model.parameters() if isinstance(self.model, nn.Module) else iter(())
-        return str(next((one.device for one in weights), "cpu"))
-
     def run(self, inputs: Inputs) -> NamedTensors:
         """Run the model on a copy of some inputs, and name what it returns."""
         return name_outputs(self.call(**copy_inputs(inputs)))
@@ -168,7 +162,7 @@ def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderT
         )
     signature = inspect.signature(model.forward).parameters
     argument = _cache_argument(signature, inputs)
-    known = {*TOKEN_INPUTS, argument or CACHES[0]}
+    known = {*TOKEN_INPUTS, argument or CACHE}
     given = set(signature) if inputs is None else set(inputs)
     if "input_ids" not in given:
         raise ValueError(f"a causal language model takes input_ids; this one has {listed(given)}")
@@ -216,7 +210,7 @@ def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderT
         held = "keys and values"
         why, required = f"it does not go on from them ({refusal})", True
     else:
-        why, required = "no exporter carries such layers", False
+        why, required = "the check compares no such layers", False
     return replace(
         under_test,
         flags=dict.fromkeys(flags, False),
@@ -241,7 +235,7 @@ def _inputs_never_given(
     """List what a forward method takes of images and sound, which no call of the check holds."""
     media = ("pixel_values", "image", "video", "audio", "input_features", "input_values")
     unseen = [name for name in signature if name.startswith(media) and name not in known]
-    return {"other inputs": f"its inputs {listed(unseen)}"} if unseen else {}
+    return {"other inputs": f"inputs that no call was given, {listed(unseen)}"} if unseen else {}
 
 
 def _logits(model: nn.Module, outputs: Any, ids: Tensor) -> Tensor:
@@ -261,12 +255,6 @@ def _logits(model: nn.Module, outputs: Any, ids: Tensor) -> Tensor:
         raise ValueError(
             "logits of a language model have the shape (batch, length, vocabulary), and those of "
             f"{type(model).__name__} are {tuple(logits.shape)} for {tuple(ids.shape)} tokens"
-        )
-    words = getattr(_text_configuration(model), "vocab_size", None)
-    if isinstance(words, int) and logits.shape[-1] < words:
-        raise ValueError(
-            f"{type(model).__name__} gives each token {logits.shape[-1]} logits, and its "
-            f"vocabulary has {words} tokens: it classifies, and is no language model"
         )
     return logits
 
@@ -297,8 +285,15 @@ def _max_length(model: nn.Module) -> int | None:
 
 def _vocab_size(model: nn.Module, logits: Tensor) -> int:
     """Look up how many tokens there are; the logits of some models are padded beyond that."""
-    known = getattr(_text_configuration(model), "vocab_size", None)
-    return min(known, logits.shape[-1]) if isinstance(known, int) else logits.shape[-1]
+    known, scores = getattr(_text_configuration(model), "vocab_size", None), logits.shape[-1]
+    if not isinstance(known, int):
+        return scores
+    if scores < known:
+        raise ValueError(
+            f"{type(model).__name__} gives each token {scores} logits, and its vocabulary has "
+            f"{known} tokens: it is a classifier, and not a language model"
+        )
+    return known
 
 
 def _text_configuration(model: nn.Module) -> Any:

@@ -16,6 +16,9 @@ Inputs = dict[str, Any]
 NamedTensors = dict[str, Tensor]
 """The tensors among inputs or outputs, each under a name of its own."""
 
+CACHE = "past_key_values"
+"""What the cache is called here, whatever the model calls it."""
+
 CACHE_PARTS = {"keys": "key", "values": "value"}
 """The names of a cache layer's parts in ONNX files of language models."""
 
@@ -131,9 +134,7 @@ def name_outputs(outputs: Any) -> NamedTensors:
         size)``.
     """
     return {
-        "present" + name.removeprefix("past_key_values")
-        if name.partition(".")[0] == "past_key_values"
-        else name: tensor
+        "present" + name.removeprefix(CACHE) if name.partition(".")[0] == CACHE else name: tensor
         for name, tensor in name_tensors(_name_cache(outputs)).items()
     }
 
@@ -142,16 +143,16 @@ def find_cache(values: Any) -> str:
     """Name the cache among arguments or outputs, by its type; empty where there is none."""
     if not isinstance(values, Mapping):
         return ""
-    caches = [name for name, value in values.items() if isinstance(value, transformers.Cache)]
-    return next(iter([*caches, *(name for name in ("past_key_values",) if name in values)]), "")
+    caches = (name for name, value in values.items() if isinstance(value, transformers.Cache))
+    return next(caches, CACHE if CACHE in values else "")
 
 
 def _name_cache(values: Any) -> Any:
     """Call the cache ``past_key_values``, as releases of transformers before 5.24 do."""
     cache = find_cache(values)
-    if not cache or "past_key_values" in list(values):  # "in" of some outputs follows old names
+    if not cache or CACHE in list(values):  # outputs of 5.24 say of the old name that it is in them
         return values
-    return {"past_key_values" if name == cache else name: one for name, one in values.items()}
+    return {CACHE if name == cache else name: one for name, one in values.items()}
 
 
 def listed(names: Iterable[str]) -> str:
