@@ -124,7 +124,7 @@ def test_json_keeps_the_coverage_and_reports_of_before_have_none():
     data = json.loads(json.dumps(report.to_json()))
     assert ExportReport.from_json(data) == report
     del data["coverage"]
-    assert ExportReport.from_json(data).coverage == Coverage()
+    assert ExportReport.from_json(data).coverage == Coverage({}, {})
 
 
 def test_json_keeps_a_difference_that_is_no_number():

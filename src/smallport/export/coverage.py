@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # which imports PyTorch, and a report is read without
@@ -33,8 +33,8 @@ class Coverage:
     not compared: the cache, LinearAttentionLayer in cache
     """
 
-    compared: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    not_compared: Mapping[str, str] = field(default_factory=dict)
+    compared: Mapping[str, Sequence[Any]]
+    not_compared: Mapping[str, str]
 
     def __str__(self) -> str:
         values = (f"{name}: {', '.join(map(str, at))}" for name, at in self.compared.items() if at)
@@ -50,6 +50,10 @@ class Coverage:
     def from_json(cls, data: Mapping[str, Any]) -> Coverage:
         """Read back what :meth:`to_json` made; reports of earlier releases have none."""
         return cls(dict(data.get("compared", {})), dict(data.get("not_compared", {})))
+
+
+NOTHING = Coverage({}, {})
+"""The coverage of a check that compared nothing yet."""
 
 
 def compared_at(

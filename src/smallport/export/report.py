@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from smallport import __version__
-from smallport.export.coverage import Coverage
+from smallport.export.coverage import NOTHING, Coverage
 
 STAGES = (
     "built",
@@ -156,7 +156,7 @@ class ExportReport:
     versions: Mapping[str, str]
     command: str
     until: str = STAGES[-1]
-    coverage: Coverage = field(default_factory=Coverage)
+    coverage: Coverage = NOTHING
 
     def __post_init__(self) -> None:
         stages = tuple(one.stage for one in self.stages)

@@ -22,7 +22,7 @@ from smallport.export.comparisons import (
     compare_decoding,
     compare_shapes,
 )
-from smallport.export.coverage import Coverage, compared_at
+from smallport.export.coverage import NOTHING, Coverage, compared_at
 from smallport.export.recipes import error_text
 from smallport.export.under_test import (
     EXPORT_SHAPE,
@@ -60,7 +60,7 @@ class ExportCheck:
         self._model = model
         self._inputs = inputs
         self._require = require
-        self.coverage = Coverage()
+        self.coverage = NOTHING
         self._file = folder / "model.onnx"
 
     def built(self) -> Finding:
@@ -82,7 +82,7 @@ class ExportCheck:
     def ran(self) -> Finding:
         """Run a copy of the model that shares no weight with it, and see what it heeds."""
         self.under_test = under_test = examine_model(copy.deepcopy(self.model), self._inputs)
-        self.coverage = Coverage(not_compared=under_test.not_compared)
+        self.coverage = Coverage({}, under_test.not_compared)
         self.example = under_test.make_inputs(under_test.export_shape)
         if self._inputs is not None:
             self.example = {name: self._inputs[name] for name in self.example}
