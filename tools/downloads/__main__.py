@@ -117,7 +117,7 @@ def run_notebooks(pages: list[Downloads], folder: Path, cache: Path) -> list[Fin
     """Execute notebooks in an environment that only has Jupyter's kernel before the first."""
     sandbox = Sandbox(folder / "folder", cache)
     sandbox.take()
-    name = kernel(folder / folder.name, sandbox)
+    name = kernel(folder / folder.name, folder.with_name("jupyter"), sandbox)
     found = []
     for page in pages:
         sandbox.take(page.notebook, *page.beside)

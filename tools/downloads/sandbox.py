@@ -124,13 +124,12 @@ def environment(folder: Path) -> Path:
     return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
 
 
-def kernel(folder: Path, sandbox: Sandbox) -> str:
+def kernel(folder: Path, kernels: Path, sandbox: Sandbox) -> str:
     """Make an environment that holds nothing but Jupyter's kernel; return the kernel's name.
 
-    The kernel is registered beside the sandbox, where this process looks for all of them.
+    This process looks for kernels in one folder, so that all are registered in the same one.
     """
     python = environment(folder)
-    kernels = folder.with_name("jupyter")
     sandbox.run(python, "-m", "pip", "install", "-q", "-c", versions.CONSTRAINTS, "ipykernel")
     name = f"{KERNEL}-{folder.name}"
     sandbox.run(python, "-m", "ipykernel", "install", "--prefix", kernels, "--name", name)
