@@ -8,6 +8,7 @@ import ctypes
 import functools
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from smallport.sweep.limits import exit_when_parent_dies
 
 
-def main(template, name, file, until):  # noqa: C901 - a case for each name
+def main(template, name, file, until):  # noqa: C901, PLR0912, PLR0915 - a case for each name
     """Do what the name says."""
     ran = template.with_name("ran.txt")
     with ran.open("a", encoding="utf-8") as stream:
@@ -44,7 +45,23 @@ def main(template, name, file, until):  # noqa: C901 - a case for each name
             report("exported")
             eat()
         case "exits":
+            report(None)
             sys.exit(3)
+        case "unbegun":
+            sys.stderr.write("ImportError: no torch\n")
+            sys.exit(1)
+        case "dawdles":
+            hang()
+        case "full":
+            report("decodes", failed="ONNX", error="OSError: [Errno 28] No space left on device")
+        case "unwritten":
+            report("decodes")
+            sys.exit(os.EX_CANTCREAT)
+        case "exhausted":
+            report("decodes", failed="ONNX", error="MemoryError")
+        case "killed":
+            report("decodes")
+            os.kill(os.getpid(), signal.SIGKILL)
         case "silent":
             report("built")
         case "late":
@@ -54,14 +71,14 @@ def main(template, name, file, until):  # noqa: C901 - a case for each name
             report("matches", failed=None)
 
 
-def write_report(template, name, file, last, failed=None):
+def write_report(template, name, file, last, failed=None, *, error=""):
     """Write a report of which the stages up to one passed, and at most one failed."""
     data = json.loads(template.read_text(encoding="utf-8")) | {"name": name}
     names = [stage["stage"] for stage in data["stages"]]
     passed = names[: names.index(last) + 1] if last else []
     for stage in data["stages"]:
         if stage["stage"] == failed:
-            stage |= {"status": "failed", "error": f"ValueError: {name} cannot do that"}
+            stage |= {"status": "failed", "error": error or f"ValueError: {name} cannot do that"}
         elif stage["stage"] not in passed:
             stage |= {"status": "not reached"}
     partial = Path(f"{file}.part")

@@ -1,6 +1,8 @@
 """Sweep on a Dask cluster of this machine: ``python -m nox -s cluster``."""
 
+import logging
 import os
+import queue
 import socket
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from smallport.sweep.executors import SweepError, cluster
-from smallport.sweep.runner import sweep
+from smallport.sweep.runner import IncompleteSweepError, sweep
 from smallport.sweep.verdicts import Verdicts
 from tests.sweep_helpers import stand_in, started
 
@@ -46,14 +48,21 @@ def worker(address, folder, **variables):
     return dask("worker", address, *options, "--local-directory", str(folder), **variables)
 
 
-@pytest.fixture(scope="module")
-def scheduler():
-    """Start a scheduler; give its address."""
+@contextmanager
+def own_scheduler():
+    """Run a scheduler until the block ends; give its address and its process."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     address = f"tcp://127.0.0.1:{port}"
     options = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
-    with dask("scheduler", *options):
+    with dask("scheduler", *options) as process:
+        yield address, process
+
+
+@pytest.fixture(scope="module")
+def scheduler():
+    """Start a scheduler; give its address."""
+    with own_scheduler() as (address, _):
         yield address
 
 
@@ -99,6 +108,36 @@ def test_a_worker_with_other_versions_is_refused(scheduler, tmp_path):
             cluster(scheduler),
         ):
             pytest.fail("other versions, and yet a cluster")
+
+
+def test_a_scheduler_without_workers_is_told_of_and_waited_for(tmp_path):
+    verdicts = Verdicts(tmp_path / "results")
+    told = queue.Queue()
+    with own_scheduler() as (address, _), cluster(address, told.put) as executor:
+        message = f"the scheduler at {address} has no workers; waiting for some"
+        assert told.get(timeout=60).startswith(message)
+        with worker(address, tmp_path / "one"):
+            found = list(sweep(["slow-1"], verdicts, executor, child=stand_in(tmp_path)))
+    assert [verdict.model_type for verdict in found] == ["slow-1"]
+
+
+def test_a_scheduler_that_dies_leaves_no_verdict_and_no_traceback(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("distributed.client"), "handlers", [caplog.handler])
+    verdicts = Verdicts(tmp_path / "results")
+    names = ["slow-0", "slow-1-600", "slow-2-600"]
+    with own_scheduler() as (address, process), worker(address, tmp_path / "one"):
+
+        def run():
+            with cluster(address) as executor:
+                for _ in sweep(names, verdicts, executor, child=stand_in(tmp_path)):
+                    process.kill()
+
+        with pytest.raises(IncompleteSweepError) as raised:
+            run()
+    assert str(raised.value).splitlines()[0] == (
+        "no verdict on slow-1-600, slow-2-600: the scheduler went away"
+    )
+    assert caplog.text == "", "Dask prints these"
 
 
 def test_no_scheduler_is_an_error_that_says_how_to_start_one():

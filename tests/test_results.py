@@ -90,7 +90,8 @@ def file(tmp_path):
         replace(report_with(*ALL[:3], "failed", name="c"), stages=tuple(diverging)),
     ]
     kept = tmp_path / "sweep.json"
-    save(kept, ["a", "b", "c", "d"], reports, command="smallport sweep")
+    ended = {"d": "ran out of 300 s (in exported)"}
+    save(kept, ["a", "b", "c", "d"], reports, command="smallport sweep", no_verdict=ended)
     return kept
 
 
@@ -111,7 +112,7 @@ def test_every_architecture_has_a_row(file):
     html = rendered("table", file)
     rows = re.findall(r'<th scope="row">(?:<a href="#found-\w+">)?(\w+)', html)
     assert rows == ["a", "b", "c", "d"]
-    assert "no verdict" in html
+    assert "no verdict: ran out of 300 s (in exported)" in html
     assert html.count("✗") == 2
     assert html.count("✓") == len(STAGES) + 2 + 3
     assert 'data-key="nan"' in html

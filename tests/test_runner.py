@@ -1,10 +1,11 @@
 """Tests of :mod:`smallport.sweep.runner` and :mod:`smallport.sweep.executors`."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from smallport.export.report import STAGES
 from smallport.sweep import runner
 from smallport.sweep.executors import SweepError, cluster, local
-from smallport.sweep.runner import choose, locked, sweep, to_run
+from smallport.sweep.limits import Limits
+from smallport.sweep.runner import IncompleteSweepError, choose, locked, sweep, to_run
 from smallport.sweep.verdicts import Conditions, Verdicts
 from tests.sweep_helpers import stand_in, started
 
@@ -97,9 +99,78 @@ def test_an_executor_that_fails_loses_no_other_verdict(verdicts, tmp_path):
             return super().submit(work, task)
 
     names = ["good", "bad", "good-2"]
-    with Broken(1) as executor, pytest.raises(SweepError, match="no verdict on bad, since"):
+    with (
+        Broken(1) as executor,
+        pytest.raises(SweepError, match="no verdict on bad: the executor failed: ValueError"),
+    ):
         list(sweep(names, verdicts, executor, child=stand_in(tmp_path)))
     assert files(verdicts) == ["good-2.json", "good.json"]
+
+
+def test_an_accident_is_stored_nowhere_and_loses_no_other_verdict(verdicts, tmp_path):
+    lost = []
+    with pytest.raises(IncompleteSweepError) as raised:
+        found(["full", "good", "killed"], verdicts, tmp_path, lost=lost.append)
+    assert [one.model_type for one in raised.value.missing] == ["full", "killed"]
+    assert {one.model_type for one in lost} == {"full", "killed"}
+    assert "no verdict on full: the disk is full (in ONNX)" in str(raised.value)
+    assert str(raised.value).endswith("sweep again for these: --only 'full,killed'")
+    assert files(verdicts) == ["good.json"]
+    assert to_run(["full", "good", "killed"], verdicts, STAGES[-1]) == ["full", "killed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "limits", "higher"),
+    [
+        ("hangs", Limits(1, 3000), Limits(2, 3000)),
+        ("eats", Limits(300, 250), Limits(300, 3000)),
+    ],
+)
+def test_a_limit_holds_until_a_higher_one_is_given(name, limits, higher, verdicts, tmp_path):
+    with pytest.raises(IncompleteSweepError, match="with more --"):
+        found([name], verdicts, tmp_path, limits=limits)
+    assert verdicts.read(name) is None
+    assert to_run([name], verdicts, STAGES[-1], limits=limits) == []
+    lower = Limits(limits.seconds - 0.5, limits.megabytes - 1)
+    assert to_run([name], verdicts, STAGES[-1], limits=lower) == []
+    assert to_run([name], verdicts, STAGES[-1], limits=higher) == [name]
+    assert to_run([name], verdicts, "built", limits=limits) == [name], "it came further than that"
+    assert to_run([name], verdicts, STAGES[-1], limits=limits, retry_failed=True) == [name]
+
+
+def test_a_scheduler_that_goes_away_has_no_verdicts(verdicts, tmp_path):
+    class Lost(ThreadPoolExecutor):
+        def submit(self, *_):
+            future = Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    with Lost(1) as executor, pytest.raises(IncompleteSweepError) as raised:
+        list(sweep(["good", "bad"], verdicts, executor, child=stand_in(tmp_path)))
+    assert "no verdict on good, bad: the scheduler went away" in str(raised.value)
+
+
+def test_a_folder_that_fills_up_ends_the_sweep(verdicts, tmp_path, monkeypatch):
+    def no_room(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("smallport.sweep.verdicts.write_json", no_room)
+    with pytest.raises(IncompleteSweepError, match=r"no verdict on good, slow-600: cannot write"):
+        found(["good", "slow-600"], verdicts, tmp_path)
+
+
+@pytest.mark.parametrize("place", ["a file", "below a file", "/proc/x"])
+def test_a_folder_that_cannot_be_written_is_an_error(place, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    folder = {"a file": file, "below a file": file / "x"}.get(place, Path(place))
+    assert to_run(["good"], Verdicts(folder), STAGES[-1]) == ["good"]
+    with (
+        pytest.raises(SweepError, match=f"--results: cannot write to {folder}: .*name a folder"),
+        locked(Verdicts(folder)),
+    ):
+        pytest.fail("locked")
 
 
 def test_leaving_early_kills_what_runs_and_starts_nothing_more(verdicts, tmp_path):

@@ -1,14 +1,19 @@
 """Tests of :mod:`smallport.commands.sweep`."""
 
 import argparse
+import errno
 import functools
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 from smallport.commands import sweep as command
 from smallport.export.report import STAGES
 from smallport.sweep import runner
+from smallport.sweep.scoreboard import read_scoreboard
 from tests.sweep_helpers import stand_in, started
 
 NAMES = ("bad", "good", "good-2")
@@ -79,6 +84,8 @@ def test_results_can_be_kept(smallport, tmp_path):
     ("arguments", "message"),
     [
         (["--only", "goood"], "'goood' matches none of 3 architectures; did you mean 'good'?"),
+        (["--only", ""], "'' matches none of 3 architectures"),
+        (["--results", "/proc/x"], "--results: cannot write to /proc/x: No such file"),
         (["--only", "good", "--keep", "x.json"], "--keep is for whole sweeps"),
         (["--stage", "ran", "--keep", "x.json"], "--keep is for whole sweeps"),
     ],
@@ -93,6 +100,9 @@ def test_a_bad_call_says_so(arguments, message, smallport, tmp_path, capsys):
     "arguments",
     [
         ["--jobs", "0"],
+        ["--scheduler", ""],
+        ["--results", ""],
+        ["--keep", " "],
         ["--seconds", "-1"],
         ["--seconds", "nan"],
         ["--stage", "ONNX runtime"],
@@ -104,6 +114,76 @@ def test_a_bad_option_says_so(arguments, smallport):
     with pytest.raises(SystemExit) as raised:
         smallport(*arguments)
     assert raised.value.code == 2
+
+
+def test_an_accident_leaves_no_verdict(smallport, monkeypatch, capsys):
+    monkeypatch.setattr("smallport.architectures.tiny.architectures", lambda: ("full", "good"))
+    for known in (0, 1):
+        assert smallport() == 1
+        printed = capsys.readouterr()
+        assert f"2 architectures, {known} known" in printed.out
+        assert "full: no verdict: the disk is full (in ONNX)\n" in printed.out
+        assert printed.err == (
+            "smallport sweep: no verdict on full: the disk is full (in ONNX)\n"
+            "sweep again for these: --only 'full'\n"
+        )
+
+
+def test_a_limit_is_tried_again_when_it_is_higher(smallport, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("smallport.architectures.tiny.architectures", lambda: ("hangs", "good"))
+    file = tmp_path / "kept.json"
+    for seconds, runs in (("1", 1), ("1", 1), ("1.5", 2)):
+        assert smallport("--seconds", seconds, "--keep", str(file)) == 1
+        why = f"ran out of {seconds} s (in ran)"
+        printed = capsys.readouterr()
+        assert f"no verdict on hangs: {why}\n" in printed.err
+        assert "sweep again for these, with more --seconds where they ran out" in printed.err
+        assert started(tmp_path).count("hangs") == runs
+        kept = read_scoreboard(file)
+        assert kept.no_verdict == {"hangs": why}
+        assert {(one.unknown, one.total) for one in kept.counts()} == {(1, 2)}
+
+
+def test_a_read_only_folder_with_all_verdicts_is_read(smallport, monkeypatch, capsys):
+    assert smallport() == 0
+
+    def read_only(**_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(runner.tempfile, "TemporaryFile", read_only)
+    assert smallport() == 0
+    assert smallport("--retry", "failed") == 2
+    assert "--results: cannot write to " in capsys.readouterr().err
+
+
+def test_results_that_cannot_be_kept_are_an_error(smallport, tmp_path, capsys):
+    file = tmp_path / "file"
+    file.touch()
+    assert smallport("--keep", str(file / "x.json")) == 2
+    assert "--keep: " in capsys.readouterr().err
+
+
+def test_a_folder_is_not_replaced_by_what_is_kept(smallport, tmp_path, capsys):
+    assert smallport("--keep", str(tmp_path)) == 2
+    assert f"--keep: {tmp_path} is a folder" in capsys.readouterr().err
+    assert started(tmp_path) == []
+
+
+def test_a_closed_pipe_ends_the_sweep_without_a_traceback(tmp_path):
+    code = "import sys; from smallport.commands.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "sweep", "--only", "gpt2", "--seconds", "0.1"]
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "wb") as closed:
+        done = subprocess.run(
+            [*command, "--results", str(tmp_path / "results")],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 141
 
 
 def test_an_interrupt_leaves_what_is_known(smallport, monkeypatch, capsys):

@@ -1,6 +1,8 @@
 """Tests of :mod:`smallport.sweep.worker`: the process that checks one architecture."""
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -35,6 +37,34 @@ def test_an_architecture_that_cannot_be_built_is_a_verdict(tmp_path):
 
 
 @pytest.mark.usefixtures("harmless")
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_report_that_no_disk_takes_is_told_by_the_exit_status(number, tmp_path, monkeypatch):
+    def write(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(worker, "write", write)
+    monkeypatch.setattr("sys.argv", ["worker", "gpt2", str(tmp_path / "report.json")])
+    with pytest.raises(SystemExit) as raised:
+        worker.run()
+    assert raised.value.code == os.EX_CANTCREAT
+
+
+def test_a_disk_that_is_full_in_a_stage_makes_no_verdict(tmp_path):
+    child = tmp_path / "child.py"
+    child.write_text(
+        "import errno, os\n"
+        "from smallport.sweep import worker\n"
+        "def full(name):\n"
+        "    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"
+        "worker.tiny_model = full\n"
+        "worker.run()\n",
+        encoding="utf-8",
+    )
+    found = check_in_process(Task("gpt2", until="ran", child=(str(child),)))
+    assert str(found) == "gpt2: no verdict: the disk is full (in built)"
+
+
+@pytest.mark.usefixtures("harmless")
 def test_the_report_is_on_disk_after_each_stage(tmp_path, monkeypatch):
     written = []
     monkeypatch.setattr(worker, "write", lambda _, report: written.append(report))
@@ -42,6 +72,6 @@ def test_the_report_is_on_disk_after_each_stage(tmp_path, monkeypatch):
     passed = [
         [stage.stage for stage in report.stages if stage.status == "passed"] for report in written
     ]
-    assert passed == [["built"], ["built", "ran"], ["built", "ran"]]
+    assert passed == [[], ["built"], ["built", "ran"], ["built", "ran"]]
     assert {report["exported"].status for report in written} == {"not reached"}
     assert len(written[-1].stages) == len(STAGES)

@@ -302,6 +302,7 @@ def render(template: str, pages: Mapping[str, str], results: Path = SWEEP) -> st
         reports=[kept.reports[one] for one in kept.registered if one in kept.reports],
         registered=kept.registered,
         missing=[one for one in kept.registered if one not in kept.reports],
+        no_verdict=kept.no_verdict,
         provenance=kept.provenance,
         largest=largest_difference,
         mismatches=mismatches(kept.reports.values()),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +15,9 @@ from smallport.files import cache_folder
 from smallport.sweep.limits import Limits
 
 if TYPE_CHECKING:
-    from smallport.sweep.verdicts import Verdict, Verdicts
+    from smallport.sweep.verdicts import NoVerdict, Verdict, Verdicts
 
-INCOMPLETE, BAD_CALL, INTERRUPTED = 1, 2, 130
+INCOMPLETE, BAD_CALL, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 CAUSES_SHOWN = 5
 
 DESCRIPTION = """\
@@ -25,7 +27,8 @@ was interrupted, or killed, goes on from there."""
 
 EPILOG = """\
 exit status: 0 when there is a verdict on each architecture that was chosen, whatever it says;
-1 when there is none on some; 2 for a bad call; 130 after an interrupt"""
+1 when there is none on some, because of a limit, a full disk or a lost scheduler; 2 for a bad
+call; 130 after an interrupt"""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,9 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=DESCRIPTION,
         epilog=EPILOG,
     )
-    parser.add_argument(
-        "--only", default="", metavar="NAMES", help="names or patterns, such as 'llama,qwen*'"
-    )
+    parser.add_argument("--only", metavar="NAMES", help="names or patterns, such as 'llama,qwen*'")
     parser.add_argument(
         "--stage", choices=STAGES, default=STAGES[-1], help="the last stage (default: all of them)"
     )
@@ -50,14 +51,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     where.add_argument(
         "--scheduler",
+        type=_given(str),
         metavar="ADDRESS",
         help="run on the Dask cluster of this scheduler, such as tcp://host:8786",
     )
     parser.add_argument(
-        "--retry", choices=["failed"], help="run those again in which a stage failed"
+        "--retry",
+        choices=["failed"],
+        help="run those again in which a stage failed, or that ran out of time or memory",
     )
     parser.add_argument(
-        "--results", type=Path, metavar="DIR", help="where verdicts are (default: in the cache)"
+        "--results",
+        type=_given(Path),
+        metavar="DIR",
+        help="where verdicts are (default: in the cache)",
     )
     parser.add_argument(
         "--seconds",
@@ -72,9 +79,23 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="how much memory one architecture may take (default: %(default)g)",
     )
     parser.add_argument(
-        "--keep", type=Path, metavar="FILE", help="write what the scoreboard shows to this file"
+        "--keep",
+        type=_given(Path),
+        metavar="FILE",
+        help="write what the scoreboard shows to this file",
     )
     parser.set_defaults(run=run)
+
+
+def _given(kind: Callable[[str], object]) -> Callable[[str], object]:
+    """Reject an empty text, as an unset variable of a shell gives it."""
+
+    def text(given: str) -> object:
+        if not given.strip():
+            raise argparse.ArgumentTypeError("it is empty: give a value, or leave the option out")
+        return kind(given)
+
+    return text
 
 
 def _positive(kind: type[float]) -> type[float]:
@@ -93,59 +114,105 @@ def run(arguments: argparse.Namespace) -> int:
     from smallport.sweep.executors import SweepError
 
     try:
-        return _sweep(arguments)
+        status = _sweep(arguments)
+        sys.stdout.flush()
     except SweepError as error:
         print(f"smallport sweep: {error}", file=sys.stderr)
         return BAD_CALL
     except KeyboardInterrupt:
         print("Interrupted: the next sweep goes on from here.", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # What is still to be printed would fail again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return status
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
     from smallport.architectures.tiny import architectures
     from smallport.sweep.executors import SweepError
-    from smallport.sweep.runner import choose, locked
+    from smallport.sweep.runner import choose, describe_missing, locked, to_run
     from smallport.sweep.scoreboard import save
-    from smallport.sweep.verdicts import Verdicts
+    from smallport.sweep.verdicts import NoVerdict, Verdicts
 
     registered = architectures()
-    if arguments.keep and (arguments.only or arguments.stage != STAGES[-1]):
+    if arguments.keep and (arguments.only is not None or arguments.stage != STAGES[-1]):
         raise SweepError("--keep is for whole sweeps: leave out --only and --stage")
+    if arguments.keep and arguments.keep.is_dir():
+        raise SweepError(f"--keep: {arguments.keep} is a folder; name a file")
     chosen = choose(registered, arguments.only)
     verdicts = Verdicts(arguments.results or cache_folder() / "sweep")
-    with locked(verdicts):
-        _find_out(arguments, chosen, verdicts)
-        found = verdicts.read_all(chosen, arguments.stage)
+    limits = Limits(arguments.seconds, arguments.megabytes)
+    retry = arguments.retry == "failed"
+    names = to_run(chosen, verdicts, arguments.stage, limits=limits, retry_failed=retry)
+    missing: dict[str, NoVerdict] = {}
+    # Where everything is known, nothing is written, and the folder may be read-only.
+    with locked(verdicts) if names else nullcontext():
+        known = len(chosen) - len(names)
+        print(f"{len(chosen)} architectures, {known} known; in {verdicts.folder}")
+        if names:
+            missing = _find_out(arguments, chosen, names, verdicts)
+    found = verdicts.read_all(chosen, arguments.stage)
+    for name in sorted(set(chosen) - {one.model_type for one in found} - missing.keys()):
+        ended = verdicts.read_limit(name, arguments.stage, limits)
+        missing[name] = ended or NoVerdict(name, f"its file in {verdicts.folder} is gone")
     if arguments.keep:
-        save(arguments.keep, registered, [one.report for one in found], command="smallport sweep")
+        reports = [one.report for one in found]
+        reasons = {name: one.cause for name, one in missing.items()}
+        try:
+            save(arguments.keep, registered, reports, command="smallport sweep", no_verdict=reasons)
+        except OSError as error:
+            raise SweepError(f"--keep: {error}; name a file that can be written") from error
     _summarize(found, len(chosen), len(registered))
-    return 0 if len(found) == len(chosen) else INCOMPLETE
+    if missing:
+        sys.stdout.flush()
+        print(f"smallport sweep: {describe_missing(list(missing.values()))}", file=sys.stderr)
+    return INCOMPLETE if missing else 0
 
 
-def _find_out(arguments: argparse.Namespace, chosen: Sequence[str], verdicts: Verdicts) -> None:
+def _find_out(
+    arguments: argparse.Namespace,
+    chosen: Sequence[str],
+    names: Sequence[str],
+    verdicts: Verdicts,
+) -> dict[str, NoVerdict]:
+    """Run the sweep, and return those on which there is no verdict."""
     from smallport.display import progress_bar
     from smallport.machine import usable_cores
     from smallport.sweep.counts import count_stages
     from smallport.sweep.executors import cluster, local
-    from smallport.sweep.runner import sweep, to_run
+    from smallport.sweep.runner import IncompleteSweepError, sweep
 
-    names = to_run(chosen, verdicts, arguments.stage, retry_failed=arguments.retry == "failed")
-    print(f"{len(chosen)} architectures, {len(chosen) - len(names)} known; in {verdicts.folder}")
-    if not names:
-        return
     limits = Limits(arguments.seconds, arguments.megabytes)
-    jobs = arguments.jobs or usable_cores()
-    place = cluster(arguments.scheduler) if arguments.scheduler else local(jobs)
     reports = [one.report for one in verdicts.read_all(set(chosen) - set(names), arguments.stage)]
     bar = progress_bar(names, "sweep", unit="architecture")
+
+    def tell(text: str) -> None:
+        bar.write(f"smallport sweep: {text}", file=sys.stderr)
+
+    def lost(ended: NoVerdict) -> None:
+        bar.write(str(ended), file=sys.stdout)
+        bar.update()
+
+    if arguments.scheduler:
+        place = cluster(arguments.scheduler, tell)
+    else:
+        place = local(arguments.jobs or usable_cores())
     with place as executor, bar:
-        for verdict in sweep(names, verdicts, executor, until=arguments.stage, limits=limits):
-            bar.write(str(verdict), file=sys.stdout)
-            reports.append(verdict.report)
-            passed = {one.stage: one.passed for one in count_stages(reports, len(chosen))}
-            bar.set_postfix_str(", ".join(f"{stage} {n}" for stage, n in passed.items()))
-            bar.update()
+        verdicts_found = sweep(
+            names, verdicts, executor, until=arguments.stage, limits=limits, lost=lost
+        )
+        try:
+            for verdict in verdicts_found:
+                bar.write(str(verdict), file=sys.stdout)
+                reports.append(verdict.report)
+                passed = {one.stage: one.passed for one in count_stages(reports, len(chosen))}
+                bar.set_postfix_str(", ".join(f"{stage} {n}" for stage, n in passed.items()))
+                bar.update()
+        except IncompleteSweepError as error:
+            return {one.model_type: one for one in error.missing}
+    return {}
 
 
 def _summarize(found: Sequence[Verdict], chosen: int, registered: int) -> None:

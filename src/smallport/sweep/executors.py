@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from smallport.measured import installed_versions
 from smallport.sweep import limits
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 SECONDS_TO_CONNECT = 10
+SECONDS_BETWEEN_MESSAGES = 60
 
 
 class SweepError(RuntimeError):
@@ -46,7 +53,9 @@ def local(jobs: int) -> Iterator[Executor]:
 
 
 @contextmanager
-def cluster(scheduler: str) -> Iterator[Executor]:
+def cluster(
+    scheduler: str, tell: Callable[[str], object] = lambda text: sys.stderr.write(f"{text}\n")
+) -> Iterator[Executor]:
     """Run processes on the workers of a Dask cluster.
 
     A worker that dies is no loss: Dask gives its tasks to another one.
@@ -55,6 +64,8 @@ def cluster(scheduler: str) -> Iterator[Executor]:
     ----------
     scheduler
         The address of the scheduler, such as ``tcp://host:8786``.
+    tell
+        Called with a message, now and then, as long as the scheduler has no workers.
 
     Yields
     ------
@@ -81,7 +92,8 @@ def cluster(scheduler: str) -> Iterator[Executor]:
             f"--scheduler: no Dask scheduler answers at {scheduler} ({error}); start one with "
             "'dask scheduler', and workers with 'dask worker ADDRESS'"
         ) from error
-    with client:
+    done = threading.Event()
+    with _without_log("distributed.client"), client:
         here = installed_versions()
         for worker, versions in client.run(installed_versions).items():
             if versions != here:
@@ -89,7 +101,37 @@ def cluster(scheduler: str) -> Iterator[Executor]:
                     f"--scheduler: the worker {worker} has {_listed(versions)}, and this process "
                     f"{_listed(here)}: install the same versions"
                 )
-        yield cast("Executor", client.get_executor())
+        threading.Thread(
+            target=_tell_of_missing_workers, args=(client, scheduler, tell, done), daemon=True
+        ).start()
+        try:
+            yield cast("Executor", client.get_executor())
+        finally:
+            done.set()
+
+
+@contextmanager
+def _without_log(name: str) -> Iterator[None]:
+    """Keep a logger silent: of a scheduler that is lost, Dask prints tracebacks."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _tell_of_missing_workers(
+    client: Client, scheduler: str, tell: Callable[[str], object], done: threading.Event
+) -> None:
+    while not done.is_set():
+        if client.status == "running" and not client.scheduler_info()["workers"]:
+            tell(
+                f"the scheduler at {scheduler} has no workers; waiting for some "
+                f"(start them with: dask worker {scheduler})"
+            )
+        done.wait(SECONDS_BETWEEN_MESSAGES)
 
 
 def _listed(versions: dict[str, str]) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -13,7 +16,7 @@ from pathlib import Path
 from smallport.export.recipes import error_text
 from smallport.export.report import STAGES, ExportReport, StageReport, versions_used
 from smallport.sweep.limits import Ending, Limits, run_limited
-from smallport.sweep.verdicts import Verdict, conditions, first_missing_stage
+from smallport.sweep.verdicts import NoVerdict, Verdict, conditions, first_missing_stage
 
 CHILD = ("-X", "faulthandler", "-m", "smallport.sweep.worker")
 """Python's arguments for the process, before the architecture and the file."""
@@ -23,6 +26,17 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # the models are tiny, and other processes run beside them
     "TOKENIZERS_PARALLELISM": "false",
 }
+
+
+FULL_DISK = "the disk is full"
+ACCIDENTS = {
+    FULL_DISK: r"No space left on device|Disk quota exceeded|\[Errno (28|122)\]",
+    "the memory of this machine is used up": r"\bMemoryError\b|an(no|')t allocate memory|bad_alloc",
+}
+"""What an error tells about the machine and not about the architecture, and its words."""
+
+FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+"""Signals by which somebody else, or the system, ends a process."""
 
 
 class ProcessEnded(Exception):  # noqa: N818 - as a verdict calls it
@@ -52,18 +66,29 @@ class Task:
     child: tuple[str, ...] = CHILD
 
 
-def check_in_process(task: Task) -> Verdict:
+def check_in_process(task: Task) -> Verdict | NoVerdict:
     """Find out about an architecture.
 
     Where its process ended before it had reported on every stage, the stage that it was in failed,
-    and its error is what ended the process.
+    and its error is what ended the process. There is no verdict where a limit, the machine or
+    somebody else ended it, nor where it ended before the first stage.
     """
+    try:
+        return _check_in_process(task)
+    except OSError as error:  # of this process, which made no folder for the report, for instance
+        return NoVerdict(task.model_type, accident(str(error)) or str(error))
+
+
+def _check_in_process(task: Task) -> Verdict | NoVerdict:
     with tempfile.TemporaryDirectory(prefix="smallport-sweep-") as scratch:
         file = Path(scratch, "report.json")
         arguments = (task.model_type, str(file), "--until", task.until)
-        command = [sys.executable, *task.child, *arguments]
-        ending = run_limited(command, task.limits, **ENVIRONMENT)
-        report = _read(file, task)
+        child = [sys.executable, *task.child, *arguments]
+        ending = run_limited(child, task.limits, **ENVIRONMENT)
+        report = _read(file)
+    found = _no_verdict(task, report, ending)
+    if found or report is None:
+        return found or NoVerdict(task.model_type, _unbegun(ending))
     if stage := first_missing_stage(report, task.until):
         report = failed(report, stage, ending)
     return Verdict(
@@ -75,11 +100,60 @@ def check_in_process(task: Task) -> Verdict:
     )
 
 
-def _read(file: Path, task: Task) -> ExportReport:
-    """Read what a process reported; it may have reported on no stage yet."""
+def _read(file: Path) -> ExportReport | None:
+    """Read what a process reported; None before its first stage."""
     with suppress(FileNotFoundError):
         return ExportReport.from_json(json.loads(file.read_text(encoding="utf-8")))
-    return with_unreached_stages(task.model_type, [], command(task.model_type))
+    return None
+
+
+def _no_verdict(task: Task, report: ExportReport | None, ending: Ending) -> NoVerdict | None:
+    """Say what kept the process from a verdict, if something did that is not the architecture."""
+    stage, exceeded = None, ""
+    if report is not None and (failure := report.failure()):
+        stage, cause = failure.stage, accident(failure.error)
+    elif report is not None and not (stage := first_missing_stage(report, task.until)):
+        return None
+    else:
+        cause, exceeded = _what_ended(ending, task.limits), ending.exceeded
+    if not cause:
+        return None
+    limit = {exceeded: getattr(task.limits, exceeded)} if exceeded else {}
+    place = f"in {stage}" if stage else "before the first stage"
+    return NoVerdict(
+        task.model_type, f"{cause} ({place})", stage, conditions(task.model_type), **limit
+    )
+
+
+def _unbegun(ending: Ending) -> str:
+    """Say how a process ended that did not come to its first stage: that is not about a model."""
+    how = f"t{ending.cause[1:-1]}" if ending.cause else "the process reported nothing"
+    last = ending.output.strip().rpartition("\n")[2]
+    return f"{how} (before the first stage){f': {last}' if last else ''}"
+
+
+def _what_ended(ending: Ending, limits: Limits) -> str:
+    """Say what ended a process, if that was a limit, the machine, or somebody else."""
+    if ending.exceeded == "seconds":
+        return f"ran out of {limits.seconds:g} s"
+    if ending.exceeded == "megabytes":
+        return f"ran out of {limits.megabytes:g} MB of memory"
+    if ending.returncode == os.EX_CANTCREAT:
+        return FULL_DISK
+    if -ending.returncode in FROM_OUTSIDE:
+        return f"the p{ending.cause[5:-1]}"
+    return accident(ending.output)
+
+
+def accident(error: str) -> str:
+    """Say what an error tells about the machine; empty where it is about the architecture.
+
+    Examples
+    --------
+    >>> accident("OSError: [Errno 28] No space left on device"), accident("ValueError: 3")
+    ('the disk is full', '')
+    """
+    return next((what for what, words in ACCIDENTS.items() if re.search(words, error)), "")
 
 
 def with_unreached_stages(name: str, ran: Sequence[StageReport], again: str) -> ExportReport:

@@ -67,12 +67,18 @@ class Ending:
         The most memory it was seen to take; None where the system does not tell.
     output
         The end of what it printed.
+    exceeded
+        The limit that ended it, ``seconds`` or ``megabytes``; empty where none did.
+    returncode
+        As :class:`subprocess.Popen` has it.
     """
 
     cause: str
     seconds: float
     megabytes: float | None
     output: str
+    exceeded: str = ""
+    returncode: int = 0
 
 
 def run_limited(command: Sequence[str], limits: Limits, **variables: str) -> Ending:
@@ -100,13 +106,15 @@ def run_limited(command: Sequence[str], limits: Limits, **variables: str) -> End
             start_new_session=True,
         )
         try:
-            cause, seconds, megabytes = _watch(process, limits)
+            exceeded, seconds, megabytes = _watch(process, limits)
         finally:
             _kill(process)
-        return Ending(cause, seconds, megabytes, _tail(output))
+        cause = _cause(exceeded, limits, process.returncode)
+        return Ending(cause, seconds, megabytes, _tail(output), exceeded, process.returncode)
 
 
 def _watch(process: subprocess.Popen[bytes], limits: Limits) -> tuple[str, float, float | None]:
+    """Wait for a process, and name the limit that it exceeds; its time and its memory follow."""
     seconds, looked = 0.0, time.monotonic()
     peak = None
     while process.poll() is None:
@@ -116,14 +124,18 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> tuple[str, float
         seconds, looked = seconds + min(now - looked, LONGEST_POLL), now
         peak = _peak_megabytes(process.pid) or peak
         if peak is not None and peak > limits.megabytes:
-            return f"The process took more than {limits.megabytes:g} MB of memory.", seconds, peak
+            return "megabytes", seconds, peak
         if seconds > limits.seconds:
             _ask_where(process)
-            return f"The process ran for more than {limits.seconds:g} s.", seconds, peak
-    return _cause(process.returncode), seconds, peak
+            return "seconds", seconds, peak
+    return "", seconds, peak
 
 
-def _cause(returncode: int) -> str:
+def _cause(exceeded: str, limits: Limits, returncode: int) -> str:
+    if exceeded == "megabytes":
+        return f"The process took more than {limits.megabytes:g} MB of memory."
+    if exceeded == "seconds":
+        return f"The process ran for more than {limits.seconds:g} s."
     if returncode == 0:
         return ""
     if returncode > 0:

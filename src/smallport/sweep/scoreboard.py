@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from smallport import measured
@@ -27,11 +27,14 @@ class Scoreboard:
         What was found, by architecture.
     provenance
         When, where and with what.
+    no_verdict
+        Why there is no report, such as ``ran out of 300 s (in exported)``, where that is known.
     """
 
     registered: tuple[str, ...]
     reports: Mapping[str, ExportReport]
     provenance: measured.Provenance
+    no_verdict: Mapping[str, str] = field(default_factory=dict)
 
     def counts(self) -> list[StageCount]:
         """Count each stage, against all architectures that there were."""
@@ -39,7 +42,12 @@ class Scoreboard:
 
 
 def save(
-    file: Path, registered: Sequence[str], reports: Iterable[ExportReport], *, command: str
+    file: Path,
+    registered: Sequence[str],
+    reports: Iterable[ExportReport],
+    *,
+    command: str,
+    no_verdict: Mapping[str, str] | None = None,
 ) -> None:
     """Write what a sweep found to a file of results.
 
@@ -53,6 +61,8 @@ def save(
         What was found, at most a report for each architecture. Those without one are kept as that.
     command
         What to type to find it out again.
+    no_verdict
+        By architecture, why there is no report.
 
     Raises
     ------
@@ -65,6 +75,7 @@ def save(
     results = {
         "registered": list(registered),
         "reports": [found[name].to_json() for name in registered if name in found],
+        "no_verdict": dict(no_verdict or {}),
     }
     measured.write(file, results, command=command)
 
@@ -88,9 +99,11 @@ def read_scoreboard(name: Path | str = NAME) -> Scoreboard:
     try:
         reports = [ExportReport.from_json(entry) for entry in kept.results["reports"]]
         registered = tuple(kept.results["registered"])
+        no_verdict = dict(kept.results.get("no_verdict", {}))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{name} does not hold the results of a sweep: {error!r}") from error
-    return Scoreboard(registered, {report.name: report for report in reports}, kept.provenance)
+    found = {report.name: report for report in reports}
+    return Scoreboard(registered, found, kept.provenance, no_verdict)
 
 
 def comparable(live: Iterable[Verdict], kept: Scoreboard) -> list[Verdict]:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from smallport.export.report import STAGES, ExportReport
-from smallport.files import replacing
+from smallport.files import write_json
 from smallport.keys import code_key, key_of
 from smallport.measured import installed_versions
+from smallport.sweep.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,47 @@ class Verdict:
         )
 
 
+@dataclass(frozen=True)
+class NoVerdict:
+    """The reason why a sweep has no verdict on an architecture, which says nothing about it.
+
+    Parameters
+    ----------
+    model_type
+        The architecture.
+    cause
+        What happened, such as ``the disk is full``.
+    stage
+        The stage that its process was in; None before the first one.
+    conditions
+        The conditions under which it ran.
+    seconds, megabytes
+        The limit that ended it, if one did. With a higher one, it may come further.
+    """
+
+    model_type: str
+    cause: str
+    stage: str | None = None
+    conditions: Conditions | None = None
+    seconds: float | None = None
+    megabytes: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.model_type}: no verdict: {self.cause}"
+
+    def limit(self) -> str:
+        """Name the limit that ended the process: ``seconds``, ``megabytes``, or neither."""
+        limits = {"seconds": self.seconds, "megabytes": self.megabytes}
+        return next((name for name, number in limits.items() if number is not None), "")
+
+    def holds(self, until: str, limits: Limits) -> bool:
+        """Say whether a process with these limits would end before the last stage again."""
+        stage = STAGES.index(self.stage) if self.stage else 0
+        ended_by = self.seconds if self.seconds is not None else self.megabytes
+        allowed = limits.seconds if self.seconds is not None else limits.megabytes
+        return stage <= STAGES.index(until) and ended_by is not None and allowed <= ended_by
+
+
 def first_missing_stage(report: ExportReport, until: str) -> str | None:
     """Name the first stage about which a report should say something, and does not."""
     if report.failure():
@@ -156,17 +198,33 @@ class Verdicts:
 
     folder: Path
 
-    def write(self, verdict: Verdict) -> None:
+    def write(self, found: Verdict | NoVerdict) -> None:
         """Write a verdict, in place of an older one on the same architecture, whole or not at all.
+
+        If there is none because a limit ended the process, the limit is written beside what is
+        known. Other reasons are forgotten.
 
         Parameters
         ----------
-        verdict
+        found
             What to write.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with replacing(self._file(verdict.model_type)) as partial:
-            partial.write_text(json.dumps(verdict.to_json(), indent=1) + "\n", encoding="utf-8")
+        limit_file = self._limit_file(found.model_type)
+        if isinstance(found, Verdict):
+            write_json(self._file(found.model_type), found.to_json(), indent=1)
+            limit_file.unlink(missing_ok=True)
+        elif found.limit():
+            write_json(limit_file, asdict(found), indent=1)
+
+    def read_limit(self, model_type: str, until: str, limits: Limits) -> NoVerdict | None:
+        """Read which limit ended the process of an architecture, if it would do so again."""
+        try:
+            data = json.loads(self._limit_file(model_type).read_text(encoding="utf-8"))
+            ended = NoVerdict(**{**data, "conditions": Conditions(**data["conditions"])})
+            holds = ended.model_type == model_type and ended.holds(until, limits)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return ended if holds and ended.conditions == conditions(model_type) else None
 
     def read(self, model_type: str, until: str = STAGES[-1]) -> Verdict | None:
         """Read the verdict on an architecture, if there is one that holds.
@@ -187,7 +245,7 @@ class Verdicts:
         try:
             data = json.loads(self._file(model_type).read_text(encoding="utf-8"))
             verdict = Verdict.from_json(data)
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         holds = verdict.model_type == model_type and verdict.covers(until)
         return verdict if holds and verdict.conditions == conditions(model_type) else None
@@ -212,3 +270,6 @@ class Verdicts:
 
     def _file(self, model_type: str) -> Path:
         return self.folder / f"{model_type}.json"
+
+    def _limit_file(self, model_type: str) -> Path:
+        return self.folder / f"{model_type}.limit.json"

@@ -7,12 +7,17 @@ when it crashes, hangs, or takes too much memory.
 from __future__ import annotations
 
 import argparse
+import errno
 import functools
 import json
+import os
 import resource
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import smallport.export.exporters
+import smallport.export.stages  # noqa: F401 - takes seconds, which are no stage's
 from smallport.architectures.tiny import tiny_model
 from smallport.export.check import check_export
 from smallport.export.report import STAGES, ExportReport, StageReport
@@ -32,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash says by itself where it was
     again = command(options.model_type)
     ran: list[StageReport] = []
+    write(options.file, with_unreached_stages(options.model_type, ran, again))
 
     def write_so_far(stage: StageReport) -> None:
         ran.append(stage)
@@ -47,6 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write(options.file, report)
 
 
+def run() -> None:
+    """Check an architecture; where no report can be written, say so by the exit status."""
+    try:
+        main()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit(os.EX_CANTCREAT)  # what is printed may be lost, for the same reason
+
+
 def write(file: Path, report: ExportReport) -> None:
     """Write a report, in place of an earlier one, whole or not at all."""
     with replacing(file) as partial:
@@ -54,4 +70,4 @@ def write(file: Path, report: ExportReport) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run()
