@@ -119,35 +119,72 @@ def bad_call(capsys, *arguments):
 
 def test_a_name_that_does_not_exist_gets_a_hint(capsys):
     said = bad_call(capsys, "lama")
-    assert "'lama' is neither a model_type that transformers" in said
+    assert "'lama' is neither a folder nor a model_type that transformers" in said
     assert "did you mean llama" in said
 
 
 def test_a_folder_without_configuration(capsys, tmp_path):
     assert "has no config.json" in bad_call(capsys, tmp_path)
+    file = tmp_path / "model.safetensors"
+    file.touch()
+    assert f"{file} is a file; name the folder" in bad_call(capsys, file)
 
 
-def test_a_configuration_that_is_no_json(capsys, checkpoint):
-    (checkpoint / "config.json").write_text("{")
-    assert "no configuration that can be read" in bad_call(capsys, checkpoint)
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ("{", "not a valid JSON file"),
+        ("[1, 2]", "config.json should hold an object, not [1, 2]"),
+        ("null", "no configuration that can be read"),
+        ('{"model_type": ["llama"]}', "model_type should be a name"),
+        ('{"model_type": "llama", "hidden_size": "big"}', "'hidden_size' expected int, got str"),
+        ('{"model_type": "llama", "num_attention_heads": 0}', "ZeroDivisionError"),
+        ('{"model_type": "llama", "num_hidden_layers": 0}', "num_hidden_layers is 0, and should"),
+        ('{"model_type": "gemma3", "text_config": 7}', "field 'text_config'"),
+    ],
+)
+def test_a_configuration_that_is_none_is_told_in_a_line(capsys, tmp_path, config, reason):
+    (tmp_path / "config.json").write_text(config)
+    said = bad_call(capsys, tmp_path, "--until", "built")
+    assert reason in said
+    assert str(tmp_path) in said
+    assert said.count("\n") == 1
+    assert len(said) < 600
 
 
-def test_a_name_on_the_hub_that_is_not_there(capsys, monkeypatch):
+@pytest.fixture
+def asked(monkeypatch):
+    """Collect the names that the hub is asked for, and have it know none of them."""
+    names = []
+
     def refuse(name):
+        names.append(name)
         raise OSError(f"{name} is not a valid model identifier\nMore lines.")
 
     monkeypatch.setattr(transformers.PreTrainedConfig, "get_config_dict", refuse)
-    said = bad_call(capsys, "nobody/nothing")
-    assert "nobody/nothing has no configuration that can be read: nobody/nothing is not" in said
-    assert "More lines" not in said
+    return names
+
+
+@pytest.mark.parametrize("name", ["checkpoints/run3", "./run3", "/no/such/folder", "run3/", "lama"])
+def test_a_mistyped_folder_is_not_sent_to_the_hub(capsys, asked, name):
+    said = bad_call(capsys, name)
+    assert f"there is no folder {name}" in said or "neither a folder nor" in said
+    assert asked == []
+    assert ("write hub://checkpoints/run3" in said) == (name == "checkpoints/run3")
+
+
+def test_a_name_on_the_hub_that_is_not_there(capsys, asked):
+    said = bad_call(capsys, "hub://nobody/nothing")
+    assert asked == ["nobody/nothing"]
+    assert "hub://nobody/nothing has no configuration that can be read: nobody/nothing is" in said
+    assert said.count("\n") == 1
+    assert "write hub://OWNER/NAME" in bad_call(capsys, "hub://../folder")
 
 
 def test_code_of_a_checkpoint_is_not_run(capsys, checkpoint):
     (checkpoint / "own.py").write_text("raise SystemExit('it was run')")
     change(checkpoint, model_type="own", auto_map={"AutoConfig": "own.Config"})
-    assert "wants trust_remote_code=True, which this command refuses" in bad_call(
-        capsys, checkpoint
-    )
+    assert "this command never runs code of a checkpoint" in bad_call(capsys, checkpoint)
 
 
 @pytest.mark.parametrize("model_type", ["own", "vit"])
@@ -163,6 +200,48 @@ def test_a_model_too_large_for_memory(capsys, checkpoint, monkeypatch):
     said = bad_call(capsys, checkpoint)
     assert "takes about 0.0 GB of memory, and 0.0 GB are available" in said
     assert "smallport check llama" in said
+
+
+LAYERS = 10**12
+SMALL = {"hidden_size": 8, "intermediate_size": 8, "vocab_size": 9, "num_attention_heads": 2}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"model_type": "llama", "num_hidden_layers": LAYERS, **SMALL},
+        {"model_type": "qwen3", "num_hidden_layers": LAYERS},
+        {"model_type": "gpt2", "n_layer": LAYERS},
+        {"model_type": "bart", "encoder_layers": 2, "decoder_layers": LAYERS},
+        {"model_type": "gemma3", "text_config": {"num_hidden_layers": LAYERS}},
+        {"model_type": "llama", "vocab_size": LAYERS},
+    ],
+    ids=lambda entries: entries["model_type"],
+)
+def test_an_absurd_size_is_rejected_without_building_it(capsys, tmp_path, entries):
+    (tmp_path / "config.json").write_text(json.dumps(entries))
+    said = bad_call(capsys, tmp_path)
+    assert "GB of memory, and" in said
+    assert f"smallport check {entries['model_type']}" in said
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"model_type": "llama", "num_hidden_layers": 210, **SMALL},
+        {
+            "model_type": "gemma3_text",
+            "num_hidden_layers": 212,
+            "layer_types": ["sliding_attention", "full_attention"] * 106,
+            **SMALL,
+        },
+        {"model_type": "bart", "encoder_layers": 205, "decoder_layers": 220, "d_model": 16},
+    ],
+)
+def test_the_parameters_of_many_layers_are_estimated(monkeypatch, entries):
+    estimate = loading.count_parameters(entries)
+    monkeypatch.setattr(loading, "MOST_LAYERS", 300)
+    assert loading.count_parameters(entries) == estimate
 
 
 def test_memory_is_known_here():

@@ -6,7 +6,8 @@ import difflib
 import functools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,28 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from smallport.architectures.tiny import architectures, tiny_model
 
+HUB = "hub://"
+"""The prefix of repositories on the Hugging Face hub; no other name is sent there."""
+
+WORD = r"[\w-][\w.-]*"
+
 COPIES = 4
 """The copies of the weights that a check holds: model, reference, ONNX program, ONNX Runtime."""
+
+LAYER_BYTES = 100_000
+"""The memory that the modules of a layer take in the copies that are modules, weights aside."""
+
+LAYERS = re.compile(r"(num_|n_)?(hidden_|encoder_|decoder_)?layers?")
+"""The keys by which configurations say how many layers there are."""
+
+LONGEST = 300
+"""The most characters of a message of transformers."""
+
+MOST_LAYERS = 200
+"""The largest number of layers that are built to count parameters, a few milliseconds each."""
+
+FEW_LAYERS = (8, 16)
+"""The numbers of layers that a larger model is estimated from: layers differ in periods up to 8."""
 
 
 class ModelError(ValueError):
@@ -30,70 +51,160 @@ def model_builder(name: str) -> Callable[[], nn.Module]:
     """Find a model by its name; what is returned builds it in float32 and in evaluation mode.
 
     The name is a ``model_type`` that transformers registers for causal language modelling, of which
-    a tiny untrained model is built; a folder with a checkpoint; or a name on the Hugging Face hub.
-    A ModelError says why none of these can be checked.
+    a tiny untrained model is built; a folder with a checkpoint; or, after ``hub://``, a repository
+    on the Hugging Face hub. A ModelError says why none of these can be checked.
     """
     if name in architectures():
         return functools.partial(tiny_model, name)
-    if Path(name).exists():
-        if not (Path(name) / "config.json").is_file():
-            raise ModelError(
-                f"{name} has no config.json; name a folder that save_pretrained wrote a model to"
-            )
-    elif not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+    if name.startswith(HUB):
+        place = name.removeprefix(HUB)
+        if not re.fullmatch(rf"({WORD}/)?{WORD}", place):
+            raise ModelError(f"{name} is no name on the hub; write {HUB}OWNER/NAME")
+    else:
+        place = name
+        _require_folder(name)
+    entries = _entries(name, place)
+    _require_memory(name, entries)
+    return functools.partial(_load, name, place)
+
+
+def absolute_name(name: str) -> str:
+    """Write the name of a model so that it means the same in every folder."""
+    folder = name not in architectures() and not name.startswith(HUB)
+    return str(Path(name).resolve()) if folder else name
+
+
+def _require_folder(name: str) -> None:
+    """Reject what is no folder with a configuration."""
+    folder = Path(name)
+    if (folder / "config.json").is_file():
+        return
+    if folder.is_dir():
+        raise ModelError(
+            f"{name} has no config.json; name a folder that save_pretrained wrote a model to"
+        )
+    if folder.exists():
+        raise ModelError(f"{name} is a file; name the folder that save_pretrained wrote a model to")
+    if "/" not in name:
         close = difflib.get_close_matches(name, architectures())
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         raise ModelError(
-            f"{name!r} is neither a model_type that transformers {transformers.__version__} "
-            f"registers for causal language modelling, nor a folder, nor a name on the hub{hint}"
+            f"{name!r} is neither a folder nor a model_type that transformers "
+            f"{transformers.__version__} registers for causal language modelling{hint}"
         )
-    configuration = _configuration(name)
-    _require_memory(name, configuration)
-    return functools.partial(_load, name)
+    hint = f"; for a repository on the Hugging Face hub, write {HUB}{name}"
+    raise ModelError(
+        f"there is no folder {name}" + (hint if re.fullmatch(f"{WORD}/{WORD}", name) else "")
+    )
 
 
-def _configuration(name: str) -> transformers.PreTrainedConfig:
-    """Read the configuration of a checkpoint, and refuse what transformers has no class for."""
-    try:
-        entries, _ = transformers.PreTrainedConfig.get_config_dict(name)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{name} has no configuration that can be read: {str(error).splitlines()[0]}"
-        ) from error
-    model_type = entries.get("model_type", "")
+def _entries(name: str, place: str) -> dict[str, Any]:
+    """Read the configuration of a checkpoint, and reject what transformers has no class for."""
+    with _told_in_a_line(f"{name} has no configuration that can be read"):
+        entries, _ = transformers.PreTrainedConfig.get_config_dict(place)
+        if not isinstance(entries, dict):
+            raise TypeError(f"config.json should hold an object, not {entries!r:.60}")
+        model_type = entries.get("model_type", "")
+        if not isinstance(model_type, str):
+            raise TypeError(f"model_type should be a name, not {model_type!r:.60}")
     if model_type not in CONFIG_MAPPING and "auto_map" in entries:
         raise ModelError(
-            f"{name} brings code of its own and wants trust_remote_code=True, which this command "
-            "refuses; load it in a script of yours, and call smallport.check_export"
+            f"{name} contains code and wants trust_remote_code=True, and this command never runs "
+            "code of a checkpoint; load it in a script of yours, and call smallport.check_export"
         )
     if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise ModelError(
             f"{name} is of the model_type {model_type!r}, which transformers "
             f"{transformers.__version__} does not register for causal language modelling"
         )
-    configuration: transformers.PreTrainedConfig = transformers.AutoConfig.from_pretrained(
-        name, trust_remote_code=False
-    )
-    return configuration
+    return entries
 
 
-def _require_memory(name: str, configuration: transformers.PreTrainedConfig) -> None:
-    """Refuse a model that memory does not suffice for, where the system says how much there is."""
+@contextmanager
+def _told_in_a_line(problem: str) -> Iterator[None]:
+    """Raise whatever goes wrong with a configuration as a ModelError of one line."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        if not isinstance(error, OSError):
+            reason = f"{type(error).__name__}: {reason}"
+        cut = f"{reason[:LONGEST]} ..." if len(reason) > LONGEST else reason
+        raise ModelError(f"{problem}: {cut}") from error
+
+
+def _require_memory(name: str, entries: dict[str, Any]) -> None:
+    """Reject a model that memory does not suffice for, where the system says how much there is."""
+    with _told_in_a_line(f"no model can be built from the configuration of {name}"):
+        number = count_parameters(entries)
+    layers = sum(number for _, number in _layers(entries))
+    needed = COPIES * number * torch.float32.itemsize + layers * LAYER_BYTES
     available = available_memory()
-    if available is None:
-        return
+    if available is not None and needed > available:
+        raise ModelError(
+            f"{name} has {number:,} parameters in {layers:,} layers; to check it in float32 takes "
+            f"about {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are available. "
+            f"Check its architecture instead: smallport check {entries['model_type']}"
+        )
+
+
+def count_parameters(entries: dict[str, Any]) -> int:
+    """Count the parameters of the model that a configuration describes, which is not built.
+
+    Where it has more layers than ``MOST_LAYERS``, this is an estimate from models of a few layers.
+    """
+    many = {path: number for path, number in _layers(entries) if number > MOST_LAYERS}
+    if not many:
+        return _parameters_on_meta(entries)
+    few, more = FEW_LAYERS
+
+    def parameters(numbers: dict[Any, int]) -> int:
+        reduced = entries
+        for path, number in numbers.items():
+            reduced = _with_layers(reduced, path, number)
+        return _parameters_on_meta(reduced)
+
+    fewest = dict.fromkeys(many, few)
+    total = least = parameters(fewest)
+    for path, number in many.items():
+        added = parameters(fewest | {path: more}) - least
+        total += added * (number - few) // (more - few)
+    return total
+
+
+def _layers(entries: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[Any, int]]:
+    """List the numbers of layers in a configuration and those inside it, by the path of keys."""
+    for key, value in entries.items():
+        if isinstance(value, dict):
+            yield from _layers(value, (*path, key))
+        elif LAYERS.fullmatch(key) and isinstance(value, int):
+            if value < 1:
+                raise ValueError(f"{key} is {value}, and should be at least 1")
+            yield (*path, key), value
+
+
+def _with_layers(entries: dict[str, Any], path: tuple[str, ...], number: int) -> dict[str, Any]:
+    """Change one number of layers, and cut the lists that have an entry for each layer."""
+    key, *rest = path
+    if rest:
+        return entries | {key: _with_layers(entries[key], tuple(rest), number)}
+    before = entries[key]
+    lists = {
+        name: value[:number]
+        for name, value in entries.items()
+        if isinstance(value, list) and len(value) == before
+    }
+    return entries | lists | {key: number}
+
+
+def _parameters_on_meta(entries: dict[str, Any]) -> int:
+    """Count the parameters of a model that is built without memory for them."""
+    configuration = CONFIG_MAPPING[entries["model_type"]].from_dict(dict(entries))
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
             configuration, trust_remote_code=False
         )
-    number = sum(one.numel() for one in model.parameters())
-    needed = COPIES * number * torch.float32.itemsize
-    if needed > available:
-        raise ModelError(
-            f"{name} has {number:,} parameters; to check it in float32 takes about "
-            f"{needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are available. "
-            f"Check its architecture instead: smallport check {configuration.model_type}"
-        )
+    return sum(one.numel() for one in model.parameters())
 
 
 def available_memory() -> int | None:
@@ -111,10 +222,10 @@ def available_memory() -> int | None:
     return None
 
 
-def _load(name: str) -> nn.Module:
+def _load(name: str, place: str) -> nn.Module:
     """Load a checkpoint; a ModelError names weights that would be random or do not fit."""
     loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
-        name,
+        place,
         dtype=torch.float32,
         trust_remote_code=False,
         ignore_mismatched_sizes=True,  # they are told below, with both shapes
