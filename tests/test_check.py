@@ -351,6 +351,13 @@ def test_a_cache_of_another_kind_is_named():
         )
 
 
+def test_a_size_of_one_in_the_inputs_is_rejected_before_anything_runs():
+    ids = torch.zeros(1, 8, dtype=torch.long)
+    for inputs in ({"input_ids": ids}, {"input_ids": ids.T, "attention_mask": ids}):
+        with pytest.raises(ValueError, match=r"should not be 1.*: input_ids is \((1, 8|8, 1)\)"):
+            check_export(TinyModel(), inputs)
+
+
 def test_bad_calls():
     with pytest.raises(ValueError, match="not \\['cahce'\\]"):
         check_export(TinyModel(), require=["cahce"])

@@ -1,6 +1,7 @@
 """Tests of :mod:`smallport.commands.main` and of ``smallport check``."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from smallport.architectures import by_name as loading
 from smallport.commands import main as cli
 from smallport.export import STAGES, ExportReport
-from smallport.export.report import StageReport
+from smallport.export.report import PACKAGES, StageReport
 from smallport.tiny_llm import tiny_llm_config
 
 
@@ -46,8 +47,18 @@ def test_a_checkpoint_is_checked(checkpoint, capsys):
     report = ExportReport.from_json(json.loads(capsys.readouterr().out))
     assert report["ran"].status == "passed"
     assert report["exported"].status == "not reached"
-    assert report.command == f"smallport check {checkpoint} --until ran"
+    assert report.command == f"smallport check {checkpoint} --until ran --json"
     assert report.until == "ran"
+
+
+def test_the_command_that_repeats_a_check_works_in_every_folder(checkpoint, capsys, monkeypatch):
+    spaced = checkpoint.rename(checkpoint.with_name("my model"))
+    monkeypatch.chdir(spaced.parent)
+    assert cli.main(["check", "my model", "--until", "built"]) == 0
+    again = capsys.readouterr().out.splitlines()[-1].removeprefix("again: ")
+    assert shlex.split(again) == ["smallport", "check", str(spaced), "--until", "built"]
+    assert loading.absolute_name("llama") == "llama"
+    assert loading.absolute_name("hub://a/b") == "hub://a/b"
 
 
 def rewrite_weights(checkpoint, folder, change):
@@ -250,10 +261,9 @@ def test_memory_is_known_here():
 
 
 def test_a_stage_that_does_not_exist(capsys):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["check", "llama", "--until", "optimized"])
-    assert ended.value.code == 2
-    assert "invalid choice: 'optimized'" in capsys.readouterr().err
+    said = bad_call(capsys, "llama", "--until", "optimized")
+    assert said.startswith("smallport check: argument --until: invalid choice: 'optimized'")
+    assert "usage: smallport check" in said
 
 
 def test_a_failure_is_printed_in_full_with_its_recipe():
@@ -271,7 +281,7 @@ def test_a_failure_is_printed_in_full_with_its_recipe():
     assert lines[0].startswith("matches              FAILED   1.0 s  it fails at 1 of 7 shapes")
     assert "largest relative difference 0.25: logits[0, 0, 1] is 1 instead of 2" in lines[1]
     assert lines[-2].strip() == "second line"
-    assert lines[-1].endswith("recipe-guard-refuses")
+    assert lines[-1].strip() == "explained by: smallport explain guard-refuses"
 
 
 def test_all_stages_passed_is_said(capsys, monkeypatch):
@@ -288,6 +298,13 @@ def test_what_is_not_installed_is_named(capsys, monkeypatch):
     said = capsys.readouterr().err
     assert "needs onnx, which cannot be found" in said
     assert "pip install onnx\n" in said
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["check", "--help"], ["explain"]])
+def test_what_needs_no_extra_works_without(arguments):
+    lacking = f"import sys; sys.modules |= dict.fromkeys({PACKAGES[:-1]})"
+    code = f"{lacking}; from smallport.commands.main import main; sys.exit(main({arguments}))"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_the_package_can_be_run():

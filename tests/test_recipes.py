@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
-from smallport.export.recipes import RECIPES, error_text, recipe_for
+from smallport.export.recipes import LONGEST, RECIPES, error_text, recipe_for
 
 COOKBOOK = Path(__file__).parents[1] / "examples" / "export" / "plot_20_export_error_cookbook.py"
 
@@ -53,6 +54,25 @@ def test_what_changes_from_run_to_run_is_left_out_of_an_error():
     here = Path(__file__).parents[1]
     error = RuntimeError(f"at {here}/src/file.py, <object at 0x7f00deadbeef>")
     assert error_text(error) == "RuntimeError: at file.py, <object at 0x...>"
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (40, 40), (2, 3, 4), (0,)])
+@pytest.mark.parametrize("kind", [torch.float32, torch.int64, torch.bool, torch.float64])
+def test_the_numbers_of_tensors_are_left_out_of_an_error(shape, kind):
+    given = (torch.randn(shape) * 1e6).to(kind).requires_grad_(kind == torch.float32)
+    text = error_text(ValueError(f"returned ({given!r}, {given * 1}) instead"))
+    assert text.startswith("ValueError: returned (tensor(")
+    assert text.endswith(" instead")
+    if shape:
+        assert text == "ValueError: returned (tensor(...), tensor(...)) instead"
+
+
+def test_the_middle_of_a_long_error_is_left_out():
+    text = error_text(ValueError("begin" + "x" * 10_000 + "Guard failed"))
+    assert len(text) < LONGEST + 100
+    assert text.startswith("ValueError: begin")
+    assert "characters are left out here]" in text
+    assert recipe_for(text) == "guard-refuses"
 
 
 def test_colours_are_left_out_of_an_error():

@@ -137,6 +137,27 @@ def test_json_keeps_a_difference_that_is_no_number():
     assert math.isnan(difference)
 
 
+def test_json_of_a_later_schema_is_refused():
+    data = report_with("passed").to_json()
+    assert data["schema"] == 1
+    with pytest.raises(ValueError, match="the schema is 2, and this release reads 1"):
+        ExportReport.from_json(data | {"schema": 2})
+
+
+def test_lines_are_as_long_as_they_may_be():
+    stage = StageReport("built", "passed", "found " * 60, 1.0, 0.5, "there " * 40)
+    report = dataclasses.replace(
+        report_with("passed"),
+        versions=dict.fromkeys("abcdefghij", "1.2.3.4"),
+        coverage=Coverage({"lengths": list(range(99))}, {"cache": "the cache " * 30}),
+        command="smallport check " + "long" * 50,
+    )
+    for width in (60, 100, 140):
+        *lines, again = f"{stage.text(width)}\n{report.verdict(width)}".splitlines()
+        assert width - 10 < max(map(len, lines)) <= width
+        assert again == f"again: {report.command}"
+
+
 def test_json_of_a_report_with_a_stage_missing_is_refused():
     data = report_with("passed").to_json()
     data["stages"].pop()

@@ -52,6 +52,7 @@ def test_every_public_name_can_be_imported_and_no_other(module):
 def test_the_keys_of_a_report_as_json():
     report = check_export(torch.nn.Identity, until="built").to_json()
     assert list(report) == [
+        "schema",
         "name",
         "stages",
         "versions",
@@ -80,10 +81,17 @@ def test_the_command_prints_this_json_and_ends_with_these_statuses(capsys, tmp_p
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert main(["check", str(tmp_path), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["stages"][0]["status"] == "failed"
-    assert main(["check", "no-such-model", "--json"]) == 2
+    assert main(["check", "no-such-model", "--json", "--until", "ran"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert list(told) == ["schema", "name", "until", "passed", "error"]
+    assert list(told.values())[:4] == [1, "no-such-model", "ran", False]
+    assert main(["check", "llama", "--json", "--until", "nothing"]) == 2
+    assert "invalid choice: 'nothing'" in json.loads(capsys.readouterr().out)["error"]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["sweep", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check", "--help"], ["sweep", "--help"], ["explain"]]
+)
 def test_help_imports_nothing_slow(arguments):
     code = "from smallport.commands.main import main\ntry:\n    main({})\nexcept SystemExit: pass"
     assert loaded_after(code.format(arguments)) == []

@@ -1,7 +1,7 @@
 """Name the version of the package after the commit that last changed it.
 
 The same version always means the same wheel: package managers keep a wheel that they know by name.
-A commit that changes pages or texts only does not change it.
+A commit that changes other pages or texts only does not change it.
 
 Nothing but the standard library is imported: hatchling runs this where nothing else is installed.
 It does not run it on an sdist, whose PKG-INFO has the version.
@@ -13,7 +13,14 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-MADE_FROM = ("src/smallport", "pyproject.toml", "LICENSE", "tools/metadata.py", "tools/version.py")
+MADE_FROM = (
+    "src/smallport",
+    "examples/export/plot_20_export_error_cookbook.py",  # smallport explain reads it
+    "pyproject.toml",
+    "LICENSE",
+    "tools/metadata.py",
+    "tools/version.py",
+)
 """What decides over the wheel's content."""
 
 

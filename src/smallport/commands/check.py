@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import shlex
-import sys
 from typing import TYPE_CHECKING
 
-from smallport.export.report import STAGES
+from smallport.commands.shell import BadCall, Clock, line_width
+from smallport.export.report import STAGES, StageReport
 
 if TYPE_CHECKING:  # what argparse calls its own
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+
+DESCRIPTION = """\
+Build a causal language model, export it, translate it to ONNX, and compare all results with those
+of the model, in float32 and on the CPU."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -20,15 +23,16 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "check",
         help="check that a model can be exported, and that what comes out is right",
-        description="Build a causal language model, export it, translate it to ONNX, and compare "
-        "all that comes out with the model. Exit status: 0, 1 (a stage failed), 2 (bad call).",
+        description=DESCRIPTION,
+        epilog="exit status: 0 when no stage failed, 1 when one did, 2 for a bad call; "
+        "smallport --help lists the others",
     )
     parser.add_argument(
         "model",
         metavar="MODEL",
         help="a model_type of transformers, such as llama, which is checked by a tiny untrained "
-        "model; a folder with a checkpoint (./llama, if it is called like one); or a name on the "
-        "Hugging Face hub",
+        "model; a folder with a checkpoint (./llama, if it is called like one); or "
+        "hub://OWNER/NAME, which is downloaded from the Hugging Face hub",
     )
     parser.add_argument(
         "--until", choices=STAGES, metavar="STAGE", help=f"stop after one of: {', '.join(STAGES)}"
@@ -39,24 +43,31 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the model that was named, print the report, and return the exit status."""
-    from smallport.architectures.by_name import ModelError, model_builder
-    from smallport.export.check import check_export
+    with Clock("importing transformers") as clock:
+        from smallport.architectures.by_name import ModelError, absolute_name, model_builder
+        from smallport.export.check import check_export
 
-    try:
-        builder = model_builder(options.model)
-    except ModelError as error:
-        print(f"smallport check: {error}", file=sys.stderr)
-        return 2
-    until = ["--until", options.until] if options.until else []
-    report = check_export(
-        builder,
-        name=options.model,
-        command=shlex.join(["smallport", "check", options.model, *until]),
-        until=options.until,
-        progress=None if options.json else functools.partial(print, flush=True),
-    )
-    if options.json:
-        print(json.dumps(report.to_json(), indent=2, allow_nan=False))
-    else:
-        print(report.verdict())
+        try:
+            builder = model_builder(options.model)
+        except ModelError as error:
+            raise BadCall(str(error), "smallport check") from error
+        given = ["--until", options.until] if options.until else []
+        given += ["--json"] if options.json else []
+        width = line_width()
+
+        def show(stage: StageReport) -> None:
+            following = STAGES[STAGES.index(stage.stage) + 1 :]
+            with clock.paused(following[0] if following else "reporting"):
+                if not options.json:
+                    print(stage.text(width), flush=True)
+
+        clock.restart(STAGES[0])
+        report = check_export(
+            builder,
+            name=options.model,
+            command=shlex.join(["smallport", "check", absolute_name(options.model), *given]),
+            until=options.until,
+            progress=show,
+        )
+    print(json.dumps(report.to_json(), indent=2) if options.json else report.verdict(width))
     return 1 if report.failure() else 0

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from smallport.export.coverage import Coverage
 from smallport.export.logs import caught_logs
-from smallport.export.report import STAGES, ExportReport, StageReport
+from smallport.export.report import STAGES, ExportReport, Stage, StageReport
 
 if TYPE_CHECKING:
     from smallport.export.check import check_export
@@ -16,6 +16,7 @@ __all__ = [
     "STAGES",
     "Coverage",
     "ExportReport",
+    "Stage",
     "StageReport",
     "caught_logs",
     "check_export",

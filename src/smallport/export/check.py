@@ -14,7 +14,8 @@ from torch import nn
 from smallport.export.comparisons import Finding, StageFailure
 from smallport.export.coverage import PARTS
 from smallport.export.recipes import error_text, recipe_for
-from smallport.export.report import STAGES, ExportReport, StageReport, versions_used
+from smallport.export.report import STAGES, ExportReport, Stage, StageReport, versions_used
+from smallport.export.under_test import TOKEN_INPUTS
 from smallport.parity.names import Inputs
 
 
@@ -24,7 +25,7 @@ def check_export(
     *,
     name: str = "",
     command: str = "",
-    until: str | None = None,
+    until: Stage | None = None,
     require: Collection[str] | None = None,
     progress: Callable[[StageReport], object] | None = None,
 ) -> ExportReport:
@@ -74,7 +75,8 @@ def check_export(
     TypeError
         When the model is neither a module nor a function, or the inputs are no mapping.
     ValueError
-        When there is no stage of the name, or ``require`` names no part that may be left out.
+        When a size of the inputs is 1, there is no stage of the name, or ``require`` names no part
+        that may be left out.
 
     Examples
     --------
@@ -92,6 +94,10 @@ def check_export(
         raise TypeError(
             "check_export: inputs are keyword arguments, such as {'input_ids': ...}, not a "
             f"{type(inputs).__name__}"
+        )
+    if ones := _sizes_of_one(inputs or {}):
+        raise ValueError(
+            f"check_export: sizes of inputs should not be 1, which exporters treat apart: {ones}"
         )
     if until is not None and until not in STAGES:
         raise ValueError(f"check_export: there is no stage {until!r}; until is one of {STAGES}")
@@ -128,7 +134,13 @@ def check_export(
     return ExportReport(name, tuple(reports), versions_used(), command, asked, check.coverage)
 
 
-def _end(last: StageReport, until: str | None) -> str:
+def _sizes_of_one(inputs: Inputs) -> str:
+    """Name the inputs with an entry for each token that have a size of 1, and their shapes."""
+    shapes = {name: tuple(getattr(inputs.get(name), "shape", ())) for name in TOKEN_INPUTS}
+    return ", ".join(f"{name} is {shape}" for name, shape in shapes.items() if 1 in shape)
+
+
+def _end(last: StageReport, until: Stage | None) -> str:
     """Say why no stage runs after the last one; empty where one does."""
     if last.status == "not reached":
         return last.found
@@ -137,7 +149,7 @@ def _end(last: StageReport, until: str | None) -> str:
     return f"only stages up to this one were asked for: {until}" if last.stage == until else ""
 
 
-def _report(stage: str, run: Callable[[], Finding]) -> StageReport:
+def _report(stage: Stage, run: Callable[[], Finding]) -> StageReport:
     """Run a stage, and report what it found or how it failed."""
     begin = time.perf_counter()
     try:

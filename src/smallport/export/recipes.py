@@ -32,6 +32,13 @@ RECIPES = (
 """Anchors of recipes, each with what the error's text holds; the first that fits counts."""
 
 
+LONGEST = 4000
+"""The most characters of an error that are kept."""
+
+TENSOR = re.compile(r"\btensor\(\s*\[[^()]*\)")
+"""The numbers of a tensor, as PyTorch prints them."""
+
+
 def recipe_for(error: str) -> str:
     """Name the anchor of the recipe that explains an error; empty where there is none.
 
@@ -49,7 +56,8 @@ def error_text(error: BaseException) -> str:
     """Write an error down, type and message, without what changes from one machine to the next.
 
     Folders in front of installed packages and addresses in memory say nothing about the error, and
-    would make the same error look like another. Colours are for a terminal.
+    would make the same error look like another. Colours are for a terminal. The numbers of a tensor
+    hide the sentence around them, and so does the middle of a very long message.
 
     Examples
     --------
@@ -62,4 +70,8 @@ def error_text(error: BaseException) -> str:
     for folder in sorted(folders, key=len, reverse=True):
         text = text.replace(folder.rstrip("/") + "/", "")
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    return re.sub(r"\b0x[0-9a-f]{6,}", "0x...", text)
+    text = TENSOR.sub("tensor(...)", re.sub(r"\b0x[0-9a-f]{6,}", "0x...", text))
+    if len(text) <= LONGEST:
+        return text
+    half = LONGEST // 2
+    return f"{text[:half]}\n[{len(text) - 2 * half:,} characters are left out here]\n{text[-half:]}"

@@ -6,12 +6,12 @@ import importlib.metadata
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from smallport import __version__
 from smallport.export.coverage import NOTHING, Coverage
 
-STAGES = (
+Stage = Literal[
     "built",
     "ran",
     "exported",
@@ -20,11 +20,17 @@ STAGES = (
     "decodes",
     "ONNX",
     "ONNX Runtime matches",
-)
+]
+"""The name of a stage, by which type checkers find a mistyped one."""
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
 """The stages of a check, in order; the first one that fails is the last to run."""
 
+SCHEMA = 1
+"""The version of the JSON of a report; it changes when a key goes or means something else."""
+
 WIDTH = 100
-"""The longest line of a report."""
+"""The longest line of a report, where no terminal has another."""
 
 MARKS = {"passed": "passed", "failed": "FAILED", "not reached": "-"}
 INDENT = " " * 21
@@ -89,7 +95,15 @@ class StageReport:
             )
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, width: int = WIDTH) -> str:
         """Write what the stage found, as the command prints it.
+
+        Parameters
+        ----------
+        width
+            The longest line, errors aside.
 
         Examples
         --------
@@ -97,7 +111,9 @@ class StageReport:
         exported             passed   2.5 s  a program of 206 operations
         """
         head = f"{self.stage:<20} {MARKS[self.status]:<6} {self.seconds:>5.1f} s  "
-        wrap = textwrap.TextWrapper(WIDTH, initial_indent=head, subsequent_indent=INDENT)
+        wrap = textwrap.TextWrapper(
+            width, initial_indent=head, subsequent_indent=INDENT, break_long_words=False
+        )
         lines = [wrap.fill(self.found)]
         wrap.initial_indent = INDENT
         if self.largest_difference is not None:
@@ -108,9 +124,7 @@ class StageReport:
         if self.error:
             lines.append(textwrap.indent(self.error, INDENT))
         if self.recipe:
-            lines.append(
-                wrap.fill(f'explained in "What the exporter\'s errors mean", recipe-{self.recipe}')
-            )
+            lines.append(f"{INDENT}explained by: smallport explain {self.recipe}")
         return "\n".join(lines)
 
 
@@ -155,7 +169,7 @@ class ExportReport:
     stages: tuple[StageReport, ...]
     versions: Mapping[str, str]
     command: str
-    until: str = STAGES[-1]
+    until: Stage = STAGES[-1]
     coverage: Coverage = NOTHING
 
     def __post_init__(self) -> None:
@@ -172,7 +186,7 @@ class ExportReport:
                 f"are not reached, not {', '.join(statuses[last + 1 :])}"
             )
 
-    def __getitem__(self, stage: str) -> StageReport:
+    def __getitem__(self, stage: Stage) -> StageReport:
         if stage not in STAGES:
             raise KeyError(f"there is no stage {stage!r}, only {', '.join(STAGES)}")
         return self.stages[STAGES.index(stage)]
@@ -192,11 +206,17 @@ class ExportReport:
         ran = [str(stage) for stage in self.stages if stage.status != "not reached"]
         return "\n".join([*ran, self.verdict()])
 
-    def verdict(self) -> str:
+    def verdict(self, width: int = WIDTH) -> str:
         """Write the stages that were not reached, whether the others passed, and how to repeat it.
 
         This is what the command prints after the stages.
+
+        Parameters
+        ----------
+        width
+            The longest line, except that of the command, which stays in one line to be copied.
         """
+        wrap = textwrap.TextWrapper(width, subsequent_indent="    ", break_long_words=False)
         missed = [stage.stage for stage in self.stages if stage.status == "not reached"]
         lines = [f"not reached: {', '.join(missed)}"] if missed else []
         if failure := self.failure():
@@ -212,7 +232,9 @@ class ExportReport:
         if str(self.coverage):
             lines.append(str(self.coverage))
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        return "\n".join([*lines, "", verdict, f"with {versions}", f"again: {self.command}"])
+        lines += ["", verdict, f"with {versions}"]
+        wrapped = [wrap.fill(line) for text in lines for line in text.split("\n")]
+        return "\n".join([*wrapped, f"again: {self.command}"])
 
     def failure(self) -> StageReport | None:
         """Find the stage that failed; None where none did."""
@@ -229,6 +251,7 @@ class ExportReport:
             if difference is not None and not -float("inf") < difference < float("inf"):
                 stage["largest_difference"] = str(difference)
         return {
+            "schema": SCHEMA,
             "name": self.name,
             "stages": stages,
             "versions": dict(self.versions),
@@ -250,8 +273,12 @@ class ExportReport:
         Raises
         ------
         KeyError, TypeError, ValueError
-            When it is not the report of a check.
+            When it is not the report of a check, or one of a later schema.
         """
+        if (schema := data.get("schema", SCHEMA)) != SCHEMA:  # reports of before have none
+            raise ValueError(
+                f"ExportReport: the schema is {schema}, and this release reads {SCHEMA}"
+            )
         stages = []
         for entry in data["stages"]:
             difference = entry.get("largest_difference")
