@@ -1,7 +1,8 @@
-"""The line that installs a page brings all that the page imports."""
+"""The line that installs a page brings all that the page imports, and comes from the site."""
 
 import ast
 import re
+import subprocess
 import tomllib
 
 import pytest
@@ -92,3 +93,58 @@ def test_the_first_cell_of_a_notebook_installs_without_cuda_where_the_site_has_a
     command = install.notebook_cell("import torch", PUBLISHED).splitlines()[-1]
     assert f"--extra-index-url {install.CPU_INDEX}" in command
     assert f'"smallport[quantization] @ https://example.org/{PUBLISHED.name}"' in command
+
+
+INSTALLS = re.compile(
+    r"\b(?:pip3? install|pipx (?:install|run|inject)|uv (?:add|tool install|run --with)|uvx"
+    r"|poetry add|conda install)\b([^\n;&|`]*)"
+)
+BY_NAME = re.compile(r"(?<![\w./@{-])smallport(?:\[[^\]]*\])?(?!\s*@|[\w/\[-]|\.\w)")
+"""The name of the package as an index has it: no path, no wheel, and no address after it."""
+
+
+def from_the_index(text):
+    """Name what a text installs under the name of this package from an index."""
+    joined = re.sub(r"""["'] *\n\s*[frb]*["']""", "", text)  # strings that Python joins
+    return [name for command in INSTALLS.findall(joined) for name in BY_NAME.findall(command)]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("python -m pip install 'smallport[export]'", True),
+        ("pip install -q smallport", True),
+        (
+            '"what is missing with: python -m pip "\n    "install \'smallport[cluster]\', here"',
+            True,
+        ),
+        ("uvx smallport check llama", True),
+        ("pip install torch smallport==0.1.0", True),
+        ("pip install 'smallport[onnx] @ https://site/smallport-1.0-py3-none-any.whl'", False),
+        ("pip install './smallport-1.0-py3-none-any.whl[export]'", False),
+        ("pip install '.[export]'", False),
+        ("pip install distributed\n    smallport sweep", False),
+    ],
+)
+def test_a_line_that_installs_from_an_index_is_told_from_others(line, found):
+    assert bool(from_the_index(line)) == found
+
+
+def test_nothing_says_to_install_the_package_from_an_index_where_its_name_is_not_ours():
+    """Whoever registers the name would reach the machines of those who follow the advice."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=project.ROOT,
+    )
+    found, number = [], 0
+    for name in listed.stdout.split("\0"):
+        file = project.ROOT / name
+        if file.is_file() and not name.startswith("tests/"):
+            text = file.read_text(encoding="utf-8", errors="replace")
+            found += [f"{name}: {line}" for line in from_the_index(text)]
+            number += 1
+    assert found == []
+    assert number > 200

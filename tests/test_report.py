@@ -146,7 +146,7 @@ def test_json_of_a_later_schema_is_refused():
 
 def test_lines_are_as_long_as_they_may_be():
     stage = StageReport("built", "passed", "found " * 60, 1.0, 0.5, "there " * 40)
-    report = dataclasses.replace(
+    report = replace(
         report_with("passed"),
         versions=dict.fromkeys("abcdefghij", "1.2.3.4"),
         coverage=Coverage({"lengths": list(range(99))}, {"cache": "the cache " * 30}),
