@@ -186,7 +186,7 @@ class ExportReport:
                 f"are not reached, not {', '.join(statuses[last + 1 :])}"
             )
 
-    def __getitem__(self, stage: Stage) -> StageReport:
+    def __getitem__(self, stage: str) -> StageReport:
         if stage not in STAGES:
             raise KeyError(f"there is no stage {stage!r}, only {', '.join(STAGES)}")
         return self.stages[STAGES.index(stage)]
