@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from smallport.parity import (
     Discrepancy,
     InputShape,
+    closeness,
     compare,
     discrepancies_table,
     discrepancy,
@@ -103,13 +104,145 @@ def test_a_group_that_was_not_compared():
 
 
 @pytest.mark.parametrize("name", ["logits", "present.0.key"])
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_nan_and_infinity_are_never_equal(name, value):
-    tensor = result()[name].clone()
-    tensor[0, 0] = value
-    found = discrepancy(result(**{name: tensor}), result(**{name: tensor}))
-    assert math.isnan(found.largest())
-    assert found.worst() == name
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        (math.nan, math.nan, math.nan),
+        (math.nan, 0.0, math.nan),
+        (-math.inf, math.nan, math.nan),
+        (-math.inf, -math.inf, 0),
+        (-math.inf, math.inf, math.inf),
+        (-math.inf, -1e9, math.inf),
+        (1.0, math.inf, math.inf),
+    ],
+)
+def test_infinities_are_equal_where_they_are_the_same_and_nan_never_is(name, one, other, apart):
+    left, right = result(), result()
+    for tensors, value in ((left, one), (right, other)):
+        tensors[name] = torch.tensor([[1.0, 2.0, 3.0], [4.0, value, 6.0]])
+    for found in (discrepancy(left, right), discrepancy(right, left)):
+        assert str(found.largest()) == str(float(apart))
+        assert found.tolerable == (apart == 0)
+        assert found.where.startswith(f"{name}[1, 1]" if apart else "")
+        assert apart == 0 or found.worst() == name
+
+
+FORBIDDEN = [0.0, -1e4, -65504.0, -1e9, torch.finfo(torch.float32).min, -math.inf]
+
+
+def rows(seed, sizes=(2, 3, 40)):
+    """Draw numbers as logits and caches hold them."""
+    return torch.randn(sizes, generator=torch.Generator().manual_seed(seed))
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    value=st.sampled_from(FORBIDDEN),
+    forbidden=st.sampled_from([1, 20, 38]),
+    added=st.booleans(),
+    place=st.tuples(st.integers(0, 1), st.integers(0, 2), st.integers(38, 39)),
+)
+def test_an_error_beside_forbidden_tokens_is_found(seed, value, forbidden, added, place):
+    """Whether a token is given the number or has it added, and whether one is or nearly all."""
+    logits = rows(seed)
+    kept = logits.clone() if added and abs(value) < 1e30 and forbidden < 38 else 0 * logits
+    logits[..., :forbidden] = kept[..., :forbidden] + value
+    wrong = logits.clone()
+    wrong[place] += 0.01 * (1 + abs(float(logits[place])))
+    found = discrepancy({"logits": logits, "key": rows(0)}, {"logits": wrong, "key": rows(0)})
+    assert not found.tolerable
+    assert found.where.startswith(f"logits{list(place)} is ")
+    assert discrepancy({"logits": logits}, {"logits": logits.clone()}).largest() == 0
+
+
+@given(seed=st.integers(0, 2**31), times=st.sampled_from([1, 100, 1000]), data=st.data())
+def test_a_channel_that_is_a_thousand_times_larger_neither_hides_nor_alarms(seed, times, data):
+    keys = rows(seed, (2, 2, 5, 8))
+    keys[..., 3] = times * keys[..., 3].sign()
+    spacing = torch.finfo(torch.float32).eps * keys.abs().amax(dim=-1, keepdim=True)
+    rounded = keys + 2 * spacing * (2 * torch.rand(keys.shape) - 1)
+    found = discrepancy({"present.0.key": keys}, {"present.0.key": rounded})
+    assert found.tolerable, found.where
+    place = tuple(data.draw(st.integers(0, size - 1)) for size in keys.shape)
+    rounded[place] += 0.02 * (1 + keys[place].abs())
+    found = discrepancy({"present.0.key": keys}, {"present.0.key": rounded})
+    assert not found.tolerable
+    assert found.where.startswith(f"present.0.key{list(place)} is ")
+
+
+def test_rows_that_cancel_are_measured_by_the_others():
+    values = rows(0, (8, 4))
+    values[2] *= 1e-6
+    assert discrepancy({"value": values}, {"value": values + 1e-6}).tolerable
+    single = rows(0, (8, 1))
+    single[2] = 1e-9
+    assert discrepancy({"value": single}, {"value": single + 1e-6}).tolerable
+
+
+def test_integers_that_differ_are_never_tolerated():
+    for one, other in [([50_000, 1], [50_001, 1]), ([2**60, 1], [2**60 + 1, 1])]:
+        found = discrepancy({"ids": torch.tensor(one)}, {"ids": torch.tensor(other)})
+        assert (found.relative, found.tolerable) == (1, False)
+        assert found.where.startswith("ids[0] is ")
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        rows(0).transpose(0, 1),
+        rows(0, (2, 1, 40)).expand(2, 3, 40),
+        torch.where(torch.arange(40) == 3, -1e9, rows(0)),
+        torch.where(torch.arange(40) == 3, -math.inf, rows(0)),
+        torch.where(torch.arange(40) == 3, 1000 * rows(0), rows(0)),
+        rows(0).bfloat16(),
+        torch.zeros(3),
+        torch.tensor(2.0),
+        torch.zeros(2, 0),
+        torch.arange(5),
+        torch.tensor([True, False]),
+        torch.full((3,), -math.inf),
+    ],
+)
+def test_the_self_test_changes_a_typical_element_of_any_tensor(monkeypatch, tensor):
+    expected = {"logits": rows(1), "other": tensor}
+    kept = tensor.clone()
+    closeness.self_test(expected)
+    assert torch.equal(tensor, kept)
+    if not bool((tensor.abs() < math.inf).any() if tensor.is_floating_point() else True):
+        return
+
+    def forgetful(one, other, inputs=""):
+        return discrepancy(one, other | {"other": tensor}, inputs)
+
+    if tensor.numel():
+        monkeypatch.setattr(closeness, "discrepancy", forgetful)
+        with pytest.raises(RuntimeError, match="does not notice a changed element of other"):
+            closeness.self_test(expected)
+
+
+@given(data=st.data())
+def test_an_error_is_found_at_its_shape_tensor_and_element(data):
+    shapes = {1: (2, 3), 2: (1, 7), 3: (4, 1)}
+
+    def outputs(shape):
+        return {"logits": rows(shape, (*shapes[shape], 30)), "key": rows(-shape % 9, (2, 5, 4))}
+
+    at = data.draw(st.sampled_from(list(shapes)))
+    name = data.draw(st.sampled_from(["logits", "key"]))
+    place = tuple(data.draw(st.integers(0, size - 1)) for size in outputs(at)[name].shape)
+
+    def run(inputs):
+        found = outputs(inputs["shape"])
+        if inputs["shape"] == at:
+            found[name][place] += 0.01 * (1 + found[name][place].abs())
+        return found
+
+    found = compare(outputs, run, shapes, make_inputs=lambda n: {"shape": n})
+    assert [shape for shape, one in found.items() if not one.tolerable] == [at]
+    worst = worst_of(found.values())
+    assert [one for one, share in worst.shares.items() if share] == [name]
+    assert worst.where.startswith(f"{name}{list(place)} is ")
+    assert worst.where.endswith(f" at {at}")
 
 
 def test_nan_is_the_worst_of_all():

@@ -15,16 +15,20 @@ TOLERANCE = 1e-4
 """The largest relative difference that is put down to rounding.
 
 Numbers of 32 bits are spaced by 1.2e-7 of their size, so this is the room of some eight hundred
-roundings. Kernels that add the same numbers up in another order stay below a hundredth of it in
-models of two layers, and the rest is left to deep ones. A mistake, such as an ignored mask or a
-shifted position, changes the first or the second digit.
+roundings, relative to the element or to the typical elements beside it; see :func:`scale`. Kernels
+that add the same numbers up in another order stay below a tenth of it in models of two layers, and
+the rest is left to deep ones. A mistake, such as an ignored mask or a shifted position, changes the
+first or the second digit.
 """
 
 NOTICEABLE = 1e-3
 """A relative difference that is a mistake, and that a comparison has to notice."""
 
-NEVER = 1e30
-"""Numbers of this size stand for minus infinity: "never this token". They are no measure."""
+ROUNDING = 4 * torch.finfo(torch.float32).eps
+"""How far rounding may change an element, relative to the largest element of its row."""
+
+OUTLYING = 1e4
+"""How many times as large as the small elements of a row those are that say nothing about it."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,10 @@ class Discrepancy:
         For each tensor, by its name, the largest absolute difference between two elements; NaN
         where either holds one. Zero means equal in every element.
     shares
-        The same as a share of the largest element of the tensor.
+        The largest relative difference of each tensor: as a share of the element, or of the typical
+        elements beside it, if these are larger. Of integers and truth values, the difference.
     places
-        Where each of these differences is: the element, the two numbers, and the inputs.
+        Where the largest relative differences are: the element, the two numbers, and the inputs.
 
     Examples
     --------
@@ -117,7 +122,8 @@ def discrepancy(expected: NamedTensors, actual: NamedTensors, inputs: str = "") 
     Returns
     -------
     Discrepancy
-        Zero means bit-equal, up to the sign of zero.
+        Zero means bit-equal, up to the sign of zero. Equal infinities do not differ; NaN differs
+        from everything.
 
     Raises
     ------
@@ -132,7 +138,7 @@ def discrepancy(expected: NamedTensors, actual: NamedTensors, inputs: str = "") 
     >>> found.by_tensor
     {'logits': 0.5, 'present.0.key': 0.0}
     >>> found.relative, found.where
-    (0.125, 'logits[0] is 1.5 instead of 1 at batch 1')
+    (0.5, 'logits[0] is 1.5 instead of 1 at batch 1')
     """
     if not expected or expected.keys() != actual.keys():
         raise ValueError(
@@ -148,18 +154,38 @@ def discrepancy(expected: NamedTensors, actual: NamedTensors, inputs: str = "") 
                 "a size was probably burnt into the program"
             )
     by_tensor, shares, places = {}, {}, {}
-    for name, tensor in expected.items():
-        apart = (tensor.double() - actual[name].double()).abs()  # NaN for infinity at once, too
-        largest = by_tensor[name] = float(apart.max()) if apart.numel() else 0.0
-        shares[name] = largest / scale(tensor) if largest else 0.0
-        places[name] = ""
-        if largest:
-            place = torch.unravel_index(apart.argmax(), apart.shape)
-            wanted, got = float(tensor[place]), float(actual[name][place])
+    for name in expected:
+        wanted, found = _with_row(expected[name]), _with_row(actual[name])
+        apart = _apart(wanted, found)
+        by_tensor[name] = float(apart.max()) if apart.numel() else 0.0
+        shares[name], places[name] = 0.0, ""
+        if by_tensor[name]:
+            relative = apart / scale(wanted)
+            place = torch.unravel_index(relative.argmax(), relative.shape)  # NaN is the largest
+            shares[name] = float(relative[place])
             element = [int(index) for index in place]
-            places[name] = f"{name}{element} is {got:.6g} instead of {wanted:.6g}"
-            places[name] += f" at {inputs}" if inputs else ""
+            numbers = f"{found[place].item():.6g} instead of {wanted[place].item():.6g}"
+            places[name] = f"{name}{element} is {numbers}" + (f" at {inputs}" if inputs else "")
     return Discrepancy(by_tensor, shares, places)
+
+
+def _apart(one: Tensor, other: Tensor) -> Tensor:
+    """Subtract element by element, where they are not equal, as infinities can be."""
+    wide = torch.promote_types(one.dtype, torch.float64)
+    apart = (one.to(wide) - other.to(wide)).abs()
+    if _is_exact(one):
+        apart = apart.clamp(min=1)  # integers beyond 53 bits, too
+    return apart.masked_fill(one == other, 0)
+
+
+def _with_row(tensor: Tensor) -> Tensor:
+    """Give a single number an axis, as all other tensors have one."""
+    return tensor.reshape(tensor.shape or (1,))
+
+
+def _is_exact(tensor: Tensor) -> bool:
+    """Say whether a tensor holds integers or truth values, which no rounding changes."""
+    return not (tensor.is_floating_point() or tensor.is_complex())
 
 
 def group_of(name: str) -> str:
@@ -167,17 +193,64 @@ def group_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def scale(tensor: Tensor) -> float:
-    """Find the largest magnitude in a tensor; 1 where there is nothing to measure by.
+def scale(tensor: Tensor) -> Tensor:
+    """Find the size by which a difference of each element is measured.
+
+    It is the element's own size, or that of typical elements if this is larger: of its row, which
+    is the last axis, and of the rows of the tensor. An element far larger than these, such as the
+    -1e9 of a forbidden token, changes nothing for the others but the rounding of what it was summed
+    with, and of that only what is no mistake. Integers are measured by 1.
 
     Examples
     --------
-    >>> scale(torch.tensor([0.5, -2.0, torch.finfo(torch.float32).min])), scale(torch.zeros(3))
-    (2.0, 1.0)
+    >>> scale(torch.tensor([0.5, -2.0, 1.0, -1e9])).tolist()
+    [10.0, 10.0, 10.0, 1000000000.0]
+    >>> scale(torch.tensor([0.5, -2.0, 1.0, -torch.inf])).tolist(), scale(torch.zeros(1)).tolist()
+    ([1.0, 2.0, 1.0, 1.0], [1.0])
     """
-    sizes = tensor.double().abs().flatten()
-    sizes = sizes[(sizes > 0) & (sizes < NEVER)]
-    return float(sizes.max()) if sizes.numel() else 1.0
+    if _is_exact(tensor):
+        return torch.ones(tensor.shape, dtype=torch.float64)
+    sizes = tensor.abs().double().nan_to_num(0, 0)
+    usual = _usual(tensor)
+    rounded = sizes.amax(dim=-1, keepdim=True) * (ROUNDING / TOLERANCE)
+    return sizes.maximum(usual).maximum(rounded.minimum(usual * (NOTICEABLE / TOLERANCE)))
+
+
+def _usual(tensor: Tensor) -> Tensor:
+    """Find the typical size in each row or in the rows of the tensor, whichever is larger.
+
+    A row can be small by cancellation, and then holds rounding of the size of the others.
+    """
+    rows = typical(tensor)
+    filled = rows[rows > 0]
+    return rows.clamp(min=float(filled.median()) if filled.numel() else 1.0)
+
+
+def typical(tensor: Tensor) -> Tensor:
+    """Find the typical magnitude in each row, which is the last axis: the median without outliers.
+
+    Each number counts once, whether one token is forbidden or most of them are; zeros, infinities
+    and NaN do not count, nor does what is ``OUTLYING`` times larger than a tenth of the row is.
+
+    Examples
+    --------
+    >>> typical(torch.tensor([[1.0, -2.0, 3.0, 0.0], [2.0, -1e9, -1e9, -1e9]])).tolist()
+    [[2.0], [2.0]]
+    """
+    rows = tensor.abs().double().sort(dim=-1).values
+    counted = rows.isfinite() & (rows > 0)
+    counted[..., 1:] &= rows[..., 1:] != rows[..., :-1]
+    small = _quantile(rows, counted, 0.1)
+    return _quantile(rows, counted & (rows <= OUTLYING * small), 0.5)
+
+
+def _quantile(rows: Tensor, counted: Tensor, share: float) -> Tensor:
+    """Take the element below which a share of those that count are; 0 where none does."""
+    ranks = counted.cumsum(dim=-1)
+    last = ranks[..., -1:]
+    places = torch.searchsorted(ranks, 1 + ((last - 1).clamp(min=0) * share).long())
+    found = rows.gather(-1, places.clamp(max=rows.shape[-1] - 1))
+    return found.masked_fill(last == 0, 0)
 
 
 def _nan_last(difference: float) -> float:
@@ -218,20 +291,40 @@ def worst_of(discrepancies: Iterable[Discrepancy]) -> Discrepancy:
 
 
 def self_test(expected: NamedTensors) -> None:
-    """Change one element of each tensor, and look whether the comparison finds it intolerable.
+    """Change a typical element of each tensor, and look whether the comparison names them all.
 
     A comparison that finds nothing has to show that it can find something. Where a changed element
     goes unnoticed, or is tolerated, this raises a RuntimeError.
     """
+    generator = torch.Generator().manual_seed(0)
+    changed, places = dict(expected), {}
     for name, tensor in expected.items():
-        if not tensor.is_floating_point() or not tensor.numel():
-            continue
-        changed = tensor.clone()
-        changed.view(-1)[-1] += 2 * NOTICEABLE * scale(tensor)
-        found = discrepancy(expected, expected | {name: changed})
-        if found.tolerable or not found.where.startswith(name):
+        copied = _with_row(tensor.clone(memory_format=torch.contiguous_format))
+        changes = _changes(copied)
+        typical_ones = (changes > 0).nonzero()
+        if len(typical_ones):
+            drawn = typical_ones[int(torch.randint(len(typical_ones), (), generator=generator))]
+            place = tuple(drawn.tolist())
+            value = copied[place]
+            copied[place] = ~value if value.dtype == torch.bool else value + changes[place]
+            changed[name] = copied.reshape(tensor.shape)
+            places[name] = f"{name}{list(place)} is "
+    found = discrepancy(expected, changed)
+    for name, changed_place in places.items():
+        noticed = found.places[name].startswith(changed_place)
+        if not noticed or found.shares[name] <= TOLERANCE:
             raise RuntimeError(
-                f"the comparison does not notice a changed element of {name}: it found {found} "
-                f"({found.where or 'nowhere'}), and tolerates {TOLERANCE:g}. Nothing that it "
-                "compares counts; is smallport.parity.closeness changed?"
+                f"the comparison does not notice a changed element of {name}: it found "
+                f"{found.by_tensor[name]:.3g} ({found.places[name] or 'nowhere'}), where "
+                f"{changed_place.removesuffix(' is ')} was changed, and tolerates {TOLERANCE:g}. "
+                "Nothing that it compares counts; is smallport.parity.closeness changed?"
             )
+
+
+def _changes(tensor: Tensor) -> Tensor:
+    """Find by how much a typical element has to change to be noticed; 0 for the other elements."""
+    if _is_exact(tensor):
+        return torch.ones_like(tensor, dtype=torch.int64)
+    least = max(NOTICEABLE, torch.finfo(tensor.dtype).eps)  # of a coarse type, the next number
+    usual = _usual(tensor)
+    return torch.where(tensor.abs() <= usual, 2 * least * usual, 0.0)

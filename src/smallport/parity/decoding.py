@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smallport.parity.closeness import TOLERANCE, Discrepancy, discrepancy, scale
+from smallport.parity.closeness import TOLERANCE, Discrepancy, discrepancy, typical
 from smallport.parity.compare import without_padding
 from smallport.parity.names import Inputs, NamedTensors, find_cache, listed, name_outputs
 
@@ -53,7 +53,8 @@ class Decoding:
     @property
     def ties(self) -> Tensor:
         """Where rounding may decide which token is chosen, of shape ``(batch, steps)``."""
-        return self.margins <= 2 * TOLERANCE * scale(self.logits)
+        size = typical(self.logits).maximum(self.logits.amax(dim=-1, keepdim=True).abs())
+        return self.margins <= 2 * TOLERANCE * size[..., 0]
 
 
 def greedy_decode(
