@@ -69,6 +69,33 @@ class PositionsShifted(TinyModel):
         return super().forward(input_ids, attention_mask, position_ids, past_key_values)
 
 
+class ForbidsAToken(TinyModel):
+    """A model that never writes token 3, and mixes up all others where it is exported."""
+
+    def __init__(self, forbidden, *, mixed_up=True):
+        super().__init__()
+        self.forbidden, self.mixed_up = forbidden, mixed_up
+
+    def forward(self, input_ids, attention_mask, position_ids, past_key_values=None):
+        """Shift the vocabulary by one, in the export, then forbid a token."""
+        outputs = super().forward(input_ids, attention_mask, position_ids, past_key_values)
+        logits = outputs["logits"]
+        if self.mixed_up and torch.compiler.is_exporting():
+            logits = logits.roll(1, dims=-1)
+        allowed = torch.arange(VOCABULARY) != 3
+        return outputs | {"logits": torch.where(allowed, logits, torch.tensor(self.forbidden))}
+
+
+class NotContiguous(TinyModel):
+    """A model whose logits are not contiguous in memory."""
+
+    def forward(self, input_ids, attention_mask, position_ids, past_key_values=None):
+        """Lay out the logits with the texts side by side."""
+        outputs = super().forward(input_ids, attention_mask, position_ids, past_key_values)
+        logits = outputs["logits"].transpose(0, 1).contiguous().transpose(0, 1)
+        return outputs | {"logits": logits}
+
+
 class BatchBurntIn(TinyModel):
     """A model with a case of its own for two texts."""
 
@@ -231,6 +258,19 @@ def test_a_mask_that_is_ignored_shows_only_where_something_is_padded():
     report = check_export(MaskIgnored())
     assert "at 1 of 7 shapes" in report["matches"].found
     assert "batch 3, 12 + 2 tokens, 5 padded" in report["matches"].where
+
+
+@pytest.mark.parametrize("forbidden", [0.0, -1e4, -65504.0, -1e9, torch.finfo().min])
+def test_a_forbidden_token_hides_no_shifted_vocabulary(forbidden):
+    report = check_export(ForbidsAToken(forbidden))
+    assert statuses(report) == failing_at("matches")
+    assert "logits[" in report["matches"].where
+
+
+@pytest.mark.parametrize("model", [ForbidsAToken(-1e9, mixed_up=False), NotContiguous()])
+def test_a_model_that_forbids_a_token_or_is_not_contiguous_passes(model):
+    report = check_export(model)
+    assert report.passed(), report
 
 
 def test_a_size_that_is_burnt_in_is_named_and_has_a_recipe():

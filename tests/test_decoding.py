@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from transformers import DynamicCache
 
 from smallport.parity import (
@@ -142,6 +144,22 @@ def test_a_margin_is_the_lead_over_the_second_best():
     assert level.ties.tolist() == [[True]]
 
 
+@pytest.mark.parametrize("forbidden", [-1e4, -65504.0, -1e9, torch.finfo().min, -torch.inf])
+def test_tokens_are_level_by_the_size_of_typical_logits(forbidden):
+    """Each text and step by its own: the second text has logits a thousand times larger."""
+    logits = torch.randn(2, 4, 50, generator=torch.Generator().manual_seed(0))
+    logits[..., 3] = forbidden
+    best = logits.amax(dim=-1)
+    logits[..., 7], logits[..., 8] = best + 1, best + 1.01
+    logits[0, 2, 7] = logits[0, 2, 8] - 1e-5
+    allowed = torch.arange(50) != 3
+    logits[1] = torch.where(allowed, 1000 * logits[1], logits[1])
+    logits[1, 1, 7] = logits[1, 1, 8] - 0.01
+    steps = tuple({"logits": one[:, None]} for one in logits.unbind(1))
+    ties = Decoding(logits.argmax(-1), torch.ones(2, 4), steps).ties
+    assert ties.nonzero().tolist() == [[0, 2], [1, 1]]
+
+
 def test_the_cache_that_is_passed_in_is_left_alone(untrained):
     cache = DynamicCache()
     greedy_decode(lambda inputs: untrained.model(**inputs), PROMPT, cache, new_tokens=2)
@@ -274,6 +292,27 @@ def test_each_element_counts(decode, number, name, place, value):
     assert found[number].worst() == name
     assert found[number].where.startswith(name)
     assert found[number].where.endswith(f" at step {number}")
+
+
+@given(data=st.data(), forbidden=st.sampled_from([-65504.0, -1e9, -torch.inf]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_error_is_found_at_its_step_tensor_and_element(decode, data, forbidden):
+    steps = [{name: tensor.clone() for name, tensor in one.items()} for one in decode().steps]
+    for step in steps:
+        step["logits"][..., 3] = forbidden
+    mask = torch.ones_like(decode().attention_mask)
+    decoding = Decoding(decode().tokens, mask, tuple(steps))
+    number = data.draw(st.integers(0, 7))
+    name = data.draw(st.sampled_from(sorted(steps[number])))
+    tensor = steps[number][name]
+    place = tuple(data.draw(st.integers(0, size - 1)) for size in tensor.shape)
+    assume(name != "logits" or place[-1] != 3)
+    value = float(tensor[place]) + 0.01 * (1 + float(tensor.abs().nan_to_num(0, 0, 0).median()))
+    value += 0.01 * abs(float(tensor[place]))
+    found = compare_decodings(decoding, changed(decoding, number, name, place, value))
+    assert [step.tolerable for step in found] == [step != number for step in range(8)]
+    assert [tensor for tensor, share in found[number].shares.items() if share] == [name]
+    assert found[number].where.startswith(f"{name}{list(place)} is ")
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ class StageReport:
     seconds
         How long it took.
     largest_difference
-        The largest difference that was found, if the stage compares, as a share of the largest
-        element of its tensor; it may be NaN.
+        The largest difference that was found, if the stage compares, as a share of its element or
+        of typical elements beside it, whichever are larger; it may be NaN.
     where
         The tensor, the element and the shape of the inputs that it belongs to.
     error

@@ -52,7 +52,11 @@ class Decoding:
 
     @property
     def ties(self) -> Tensor:
-        """Where rounding may decide which token is chosen, of shape ``(batch, steps)``."""
+        """Where rounding may decide which token is chosen, of shape ``(batch, steps)``.
+
+        A margin is measured by typical logits of its text and step, or by the largest of them if
+        that is larger; how low the logits of forbidden tokens are does not count.
+        """
         size = typical(self.logits).maximum(self.logits.amax(dim=-1, keepdim=True).abs())
         return self.margins <= 2 * TOLERANCE * size[..., 0]
 
