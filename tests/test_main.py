@@ -1,6 +1,7 @@
 """Tests of :mod:`smallport.commands.main` and of ``smallport check``."""
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -38,7 +39,7 @@ def test_an_architecture_is_checked(capsys):
     assert printed.startswith("built                passed")
     assert "LlamaForCausalLM" in printed
     assert "not reached: exported, matches" in printed
-    assert "llama passes up to the stage that was asked for" in printed
+    assert printed.endswith("llama passes until ran; nothing was compared\n")
     assert "again: smallport check llama --until" in printed
 
 
@@ -55,7 +56,7 @@ def test_the_command_that_repeats_a_check_works_in_every_folder(checkpoint, caps
     spaced = checkpoint.rename(checkpoint.with_name("my model"))
     monkeypatch.chdir(spaced.parent)
     assert cli.main(["check", "my model", "--until", "built"]) == 0
-    again = capsys.readouterr().out.splitlines()[-1].removeprefix("again: ")
+    (again,) = re.findall("^again: (.*)$", capsys.readouterr().out, re.MULTILINE)
     assert shlex.split(again) == ["smallport", "check", str(spaced), "--until", "built"]
     assert loading.absolute_name("llama") == "llama"
     assert loading.absolute_name("hub://a/b") == "hub://a/b"
@@ -289,7 +290,32 @@ def test_all_stages_passed_is_said(capsys, monkeypatch):
     report = ExportReport("llama", stages, {"torch": "2"}, "smallport check llama")
     monkeypatch.setattr("smallport.export.check.check_export", lambda *_, **__: report)
     assert cli.main(["check", "llama"]) == 0
-    assert "llama passes every stage" in capsys.readouterr().out
+    assert (
+        "llama passes every stage; nothing was compared" in capsys.readouterr().out.splitlines()[-1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "required"),
+    [
+        ([], None),
+        (["--require", "other inputs"], {"other inputs"}),
+        (["--require", "nothing"], set()),
+    ],
+)
+def test_what_has_to_be_compared_is_handed_on(options, required, capsys, monkeypatch):
+    asked = {}
+
+    def check(*_, require, command, **__):
+        asked.update(require=require, command=command)
+        stages = tuple(StageReport(stage, "passed", "found") for stage in STAGES)
+        return ExportReport("llama", stages, {}, command)
+
+    monkeypatch.setattr("smallport.export.check.check_export", check)
+    assert cli.main(["check", "llama", *options]) == 0
+    assert asked["require"] == required
+    assert shlex.split(asked["command"]) == ["smallport", "check", "llama", *options]
+    capsys.readouterr()
 
 
 def test_what_is_not_installed_is_named(capsys, monkeypatch):

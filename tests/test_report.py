@@ -64,7 +64,7 @@ def test_the_text_of_a_report_is_what_the_command_prints():
     assert lines[0].startswith("built                passed")
     assert lines[1].startswith("ran                  FAILED")
     assert lines[2].startswith("not reached: exported, matches")
-    assert lines[-3:] == ["llama fails: ran", "with torch 2", "again: smallport check llama"]
+    assert lines[-4:] == ["with torch 2", "again: smallport check llama", "", "llama fails: ran"]
 
 
 @pytest.mark.parametrize("later", ["passed", "failed"])
@@ -153,9 +153,22 @@ def test_lines_are_as_long_as_they_may_be():
         command="smallport check " + "long" * 50,
     )
     for width in (60, 100, 140):
-        *lines, again = f"{stage.text(width)}\n{report.verdict(width)}".splitlines()
+        lines = f"{stage.text(width)}\n{report.verdict(width)}".splitlines()
+        lines.remove(f"again: {report.command}")
         assert width - 10 < max(map(len, lines)) <= width
-        assert again == f"again: {report.command}"
+
+
+def test_the_last_line_says_within_what_a_model_passes():
+    compared = {"number of tensors": [5], "lengths": [4, 9, 140], "batch sizes": [1, 4]}
+    report = replace(
+        report_with(*["passed"] * len(STAGES)),
+        coverage=Coverage(compared, {"cache": "the cache, so and so"}),
+    )
+    assert report.verdict(200).splitlines()[-1] == (
+        "llama passes every stage within 5 tensors, texts of 4 to 140 tokens, batches of 1 to 4; "
+        "not compared: cache"
+    )
+    assert str(report_with("passed", "failed")).splitlines()[-1] == "llama fails: ran"
 
 
 def test_json_of_a_report_with_a_stage_missing_is_refused():

@@ -8,6 +8,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from smallport.commands.shell import BadCall, Clock, line_width
+from smallport.export.coverage import PARTS
 from smallport.export.report import STAGES, StageReport
 
 if TYPE_CHECKING:  # what argparse calls its own
@@ -16,6 +17,9 @@ if TYPE_CHECKING:  # what argparse calls its own
 DESCRIPTION = """\
 Build a causal language model, export it, translate it to ONNX, and compare all results with those
 of the model, in float32 and on the CPU."""
+
+NO_PART = "nothing"
+"""What ``--require`` takes instead of a part, so that none is required."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -37,6 +41,14 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--until", choices=STAGES, metavar="STAGE", help=f"stop after one of: {', '.join(STAGES)}"
     )
+    parser.add_argument(
+        "--require",
+        action="append",
+        choices=[*PARTS, NO_PART],
+        metavar="PART",
+        help=f"fail if this part of the model is not compared: {', '.join(PARTS)}; may be given "
+        f"again. Left out, a cache of keys and values is required; {NO_PART} requires nothing",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)
 
@@ -52,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
         except ModelError as error:
             raise BadCall(str(error), "smallport check") from error
         given = ["--until", options.until] if options.until else []
+        given += [part for one in options.require or () for part in ("--require", one)]
         given += ["--json"] if options.json else []
         width = line_width()
 
@@ -67,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
             name=options.model,
             command=shlex.join(["smallport", "check", absolute_name(options.model), *given]),
             until=options.until,
+            require=None if options.require is None else {*options.require} - {NO_PART},
             progress=show,
         )
     print(json.dumps(report.to_json(), indent=2) if options.json else report.verdict(width))

@@ -42,6 +42,28 @@ class Coverage:
         lines += [f"not compared: {sentence}" for sentence in self.not_compared.values()]
         return "\n".join(lines)
 
+    def within(self) -> str:
+        """Say in a few words within which limits a model was compared; nothing where it was not.
+
+        Examples
+        --------
+        >>> Coverage({"number of tensors": [5], "lengths": [4, 9], "batch sizes": [2]}, {}).within()
+        '5 tensors, texts of 4 to 9 tokens, batches of 2'
+        """
+        words = {
+            "number of tensors": "{} tensors",
+            "lengths": "texts of {} tokens",
+            "batch sizes": "batches of {}",
+            "dtype": "{}",
+            "device": "{}",
+        }
+        parts = [
+            text.format(_span(values))
+            for name, text in words.items()
+            if (values := self.compared.get(name))
+        ]
+        return ", ".join(parts)
+
     def to_json(self) -> dict[str, Any]:
         """Make what :func:`json.dump` writes."""
         return asdict(self)
@@ -50,6 +72,11 @@ class Coverage:
     def from_json(cls, data: Mapping[str, Any]) -> Coverage:
         """Read back what :meth:`to_json` made; reports of earlier releases have none."""
         return cls(dict(data.get("compared", {})), dict(data.get("not_compared", {})))
+
+
+def _span(values: Sequence[Any]) -> str:
+    """Write the only value, or the first and the last."""
+    return str(values[0]) if len(values) == 1 else f"{values[0]} to {values[-1]}"
 
 
 NOTHING = Coverage({}, {})

@@ -207,7 +207,7 @@ class ExportReport:
         return "\n".join([*ran, self.verdict()])
 
     def verdict(self, width: int = WIDTH) -> str:
-        """Write the stages that were not reached, whether the others passed, and how to repeat it.
+        """Write what was compared, how to repeat it, and in the last line what passed within what.
 
         This is what the command prints after the stages.
 
@@ -219,22 +219,22 @@ class ExportReport:
         wrap = textwrap.TextWrapper(width, subsequent_indent="    ", break_long_words=False)
         missed = [stage.stage for stage in self.stages if stage.status == "not reached"]
         lines = [f"not reached: {', '.join(missed)}"] if missed else []
-        if failure := self.failure():
-            verdict = f"{self.name} fails: {failure.stage}"
-        elif self.until != STAGES[-1]:
-            verdict = f"{self.name} passes up to the stage that was asked for: {self.until}"
-        else:
-            verdict = f"{self.name} passes every stage"
-        if self.coverage.not_compared and not self.failure():
-            verdict += (
-                f", within what was compared: without {', '.join(self.coverage.not_compared)}"
-            )
-        if str(self.coverage):
-            lines.append(str(self.coverage))
+        lines += str(self.coverage).splitlines()
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        lines += ["", verdict, f"with {versions}"]
-        wrapped = [wrap.fill(line) for text in lines for line in text.split("\n")]
-        return "\n".join([*wrapped, f"again: {self.command}"])
+        lines.append(f"with {versions}")
+        wrapped = [wrap.fill(line) for line in lines]
+        return "\n".join([*wrapped, f"again: {self.command}", "", wrap.fill(self._last_line())])
+
+    def _last_line(self) -> str:
+        """Say which stage failed, or what has passed and within which limits."""
+        if failure := self.failure():
+            return f"{self.name} fails: {failure.stage}"
+        asked_for = "every stage" if self.until == STAGES[-1] else f"until {self.until}"
+        within = self.coverage.within()
+        limits = f" within {within}" if within else "; nothing was compared"
+        left_out = ", ".join(self.coverage.not_compared)
+        beyond = f"; not compared: {left_out}" if left_out else ""
+        return f"{self.name} passes {asked_for}{limits}{beyond}"
 
     def failure(self) -> StageReport | None:
         """Find the stage that failed; None where none did."""

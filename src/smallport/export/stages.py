@@ -104,8 +104,8 @@ class ExportCheck:
             (required if self._require is None else set(self._require)) & {*left_out}
         ):
             raise StageFailure(
-                f"not compared: {'; '.join(left_out[name] for name in missing)}. Pass "
-                "require=() to check the rest of the model without it"
+                f"not compared: {'; '.join(left_out[name] for name in missing)}. To check the rest "
+                "of the model without it, pass require=(), or --require nothing to the command"
             )
 
     def exported(self) -> Finding:
