@@ -6,7 +6,9 @@ import pytest
 import torch
 import transformers
 from torch import nn
+from torch.export import ExportedProgram
 from transformers import Cache, DynamicCache
+from transformers.cache_utils import LinearAttentionLayer
 
 from smallport.architectures.tiny import tiny_model
 from smallport.export import STAGES, check_export, stages
@@ -170,7 +172,7 @@ def test_a_model_without_cache_is_compared_in_full_and_named():
 def test_a_model_that_does_not_go_on_from_its_cache_fails_unless_that_is_asked_for():
     report = check_export(BeginsAnew(), until="matches")
     assert statuses(report) == failing_at("ran")
-    assert "does not go on from them (RuntimeError: the cache is full)" in report["ran"].found
+    assert "does not go on from it (RuntimeError: the cache is full)" in report["ran"].found
     report = check_export(BeginsAnew(), until="matches", require=())
     assert report["matches"].status == "passed"
     assert "the cache is full" in report.coverage.not_compared["cache"]
@@ -223,9 +225,46 @@ def test_a_cache_that_a_wrapper_hides_fails_unless_that_is_asked_for():
     assert "forward of CacheUnnamed names no argument for it" in report["ran"].found
     report = check_export(CacheUnnamed(), until="matches", require=())
     assert report["matches"].status == "passed"
-    assert "DynamicLayer" in report.coverage.not_compared["cache"]
+    assert "keys and values" in report.coverage.not_compared["cache"]
     report = check_export(Forgetful(), until="ran", require=["cache"])
     assert report["ran"].status == "passed"  # it has none
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kept", "step"),
+    [
+        ("lfm3", "DynamicLayer, DynamicSlidingWindowLayer, LinearAttentionLayer", ""),
+        ("falcon_mamba", "LinearAttentionLayer", ", token by token"),
+        ("megatron-bert", "EncoderDecoderCache", ""),
+    ],
+)
+def test_states_beside_keys_and_values_are_compared(architecture, kept, step):
+    report = check_export(tiny_model(architecture), until="decodes")
+    assert report.passed(), report
+    assert f"it keeps a cache of {kept}; with its cache it computes" in report["ran"].found
+    assert f"what it computes without{step};" in report["ran"].found
+    assert report.coverage.compared["outputs"] == ["logits", "present"]
+    assert not report.coverage.not_compared
+
+
+def test_a_state_that_a_program_does_not_carry_on_differs(monkeypatch):
+    class Forgets(nn.Module):
+        def __init__(self, program):
+            super().__init__()
+            self.program = program
+
+        def forward(self, **inputs):
+            """Forget what the text began with."""
+            for layer in inputs["past_key_values"].layers:
+                if isinstance(layer, LinearAttentionLayer):
+                    layer.conv_states[0].zero_()
+            return self.program(**inputs)
+
+    module = ExportedProgram.module
+    monkeypatch.setattr(ExportedProgram, "module", lambda self: Forgets(module(self)))
+    report = check_export(tiny_model("lfm2"), until="matches")
+    assert statuses(report) == failing_at("matches")
+    assert "differs from the model at 7 of 7 shapes" in report["matches"].found
 
 
 def test_the_shapes_are_what_they_are_said_to_be():

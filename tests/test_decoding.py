@@ -121,6 +121,24 @@ def test_the_tokens_are_those_of_transformers_own_generation(untrained, decode):
     assert torch.equal(written[:, 5:], decode().tokens)
 
 
+def test_a_cache_that_holds_the_beginning_is_continued(untrained, decode):
+    whole, past = decode(), 3
+    positions = (MASK.cumsum(dim=-1) - 1).clamp(min=0)
+    with torch.no_grad():
+        begun = untrained.model(
+            PROMPT[:, :past], attention_mask=MASK[:, :past], position_ids=positions[:, :past]
+        )
+    continued = greedy_decode(
+        lambda inputs: untrained.model(**inputs),
+        PROMPT[:, past:],
+        begun.past_key_values,
+        attention_mask=MASK,
+        new_tokens=whole.tokens.shape[1],
+    )
+    assert torch.equal(continued.tokens, whole.tokens)
+    assert torch.equal(continued.attention_mask, whole.attention_mask)
+
+
 def test_a_padded_text_decodes_as_it_does_alone(untrained, decode):
     alone = greedy_decode(
         lambda inputs: untrained.model(**inputs),
@@ -354,7 +372,7 @@ def test_a_tensor_without_an_axis_of_tokens_counts_as_a_whole():
     ("options", "message"),
     [
         ({"new_tokens": 0}, "new_tokens must be at least 1, not 0"),
-        ({"attention_mask": MASK[:, 1:]}, r"have \(2, 5\) and \(2, 4\)"),
+        ({"attention_mask": MASK[:, 1:]}, r"have the shapes \(2, 5\) and \(2, 4\)"),
         ({"attention_mask": MASK.flip(-1)}, "pad texts on the left"),
         ({"attention_mask": torch.zeros_like(MASK)}, "pad texts on the left"),
         ({"attention_mask": MASK - torch.tensor([0, 0, 0, 1, 0])}, "pad texts on the left"),

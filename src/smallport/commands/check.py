@@ -47,7 +47,7 @@ def add_parser(subparsers: Subparsers) -> None:
         choices=[*PARTS, NO_PART],
         metavar="PART",
         help=f"fail if this part of the model is not compared: {', '.join(PARTS)}; may be given "
-        f"again. Left out, a cache of keys and values is required; {NO_PART} requires nothing",
+        f"again. Left out, a cache is required; {NO_PART} requires nothing",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)

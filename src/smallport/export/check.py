@@ -37,9 +37,10 @@ def check_export(
     the last to run; the others are *not reached*, which is no pass.
 
     A model of transformers is exported by transformers' own exporters, any other module by
-    :func:`torch.export.export` and :func:`torch.onnx.export`. A model that keeps something else
-    than keys and values between calls, as recurrent ones do, is exported without a cache, which the
-    report lists under *not compared*.
+    :func:`torch.export.export` and :func:`torch.onnx.export`. Recurrent states are compared as keys
+    and values are, if they are in a cache of transformers; such a cache cannot be empty, so what
+    the model computed of the first token is in it. A model that goes on from its cache by single
+    tokens only is exported for one new token.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def check_export(
         The last of ``smallport.export.STAGES`` to run; all of them if left out.
     require
         What has to be compared, by the names of ``Coverage.not_compared``; where a model has it and
-        it is not, the stage ``ran`` fails. Left out, a cache of keys and values, unless ``inputs``
+        it is not, the stage ``ran`` fails. Left out, a cache of transformers, unless ``inputs``
         hold none; ``()`` requires nothing.
     progress
         Called with the report of each stage that ran, as soon as it has.

@@ -109,8 +109,9 @@ def _tolerable(differences: Sequence[Discrepancy], places: str) -> Discrepancy:
 
 def _decode(under_test: ModelUnderTest, run: Run, model: Decoding | None = None) -> Decoding:
     """Decode with a program, from the beginning of a text; continue the model's text, if given."""
-    prompt = random_text(under_test.vocab_size, PROMPT)
-    ids, mask = prompt["input_ids"], prompt["attention_mask"]
+    shape = under_test.clamp(PROMPT)
+    prompt = random_text(under_test.vocab_size, shape)
+    ids, mask = prompt["input_ids"][:, shape.cache_length :], prompt["attention_mask"]
 
     def step(inputs: Inputs) -> Any:
         """Give the program what it takes."""
@@ -126,7 +127,8 @@ def _decode(under_test: ModelUnderTest, run: Run, model: Decoding | None = None)
         return {"logits": new, CACHE: {"text": text}}
 
     if under_test.cache:
-        stepper, cache = step, under_test.inputs_of(prompt)[under_test.cache]
+        begun = under_test.inputs_of(prompt, past=shape.cache_length)
+        stepper, cache = step, begun[under_test.cache]
     else:
         stepper, cache = step_without_cache, {"text": ids[:, :0]}
     return greedy_decode(

@@ -25,11 +25,11 @@ from smallport.export.comparisons import (
 from smallport.export.coverage import NOTHING, Coverage, compared_at
 from smallport.export.recipes import error_text
 from smallport.export.under_test import (
-    EXPORT_SHAPE,
     MINIMAL_SHAPES,
     PADDED,
     TEST_SHAPES,
     ModelUnderTest,
+    continuation,
     examine_model,
 )
 from smallport.parity.closeness import discrepancy, self_test, worst_of
@@ -132,13 +132,17 @@ class ExportCheck:
             if isinstance(sizes[name][axis], int):
                 raise StageFailure(f"axis {axis} of {name} is burnt in as {sizes[name][axis]}")
             symbols.add(str(sizes[name][axis]))
-        wanted = ("batch", "new tokens", "cache length")[: 3 if self.under_test.cache else 2]
+        wanted = ["batch"]
+        wanted += [] if self.under_test.one_by_one else ["new tokens"]
+        wanted += ["cache length"] if self.under_test.cache else []
         if len(symbols) < len(wanted):
             raise StageFailure(
                 f"{', '.join(wanted)} should be independent of each other, and the program has "
                 f"only {', '.join(sorted(symbols))}"
             )
-        answers = [self._smallest(shape) for shape in map(self.under_test.clamp, MINIMAL_SHAPES)]
+        least = self.under_test.least_cached
+        shapes = map(self.under_test.clamp, MINIMAL_SHAPES)
+        answers = [self._smallest(shape) for shape in shapes if shape.cache_length >= least]
         return Finding(f"{', '.join(wanted)} are free; it {', and '.join(answers)}")
 
     def decodes(self) -> Finding:
@@ -220,13 +224,10 @@ def _about_cache(under_test: ModelUnderTest) -> str:
     """Say whether the model itself continues a text from its cache as it reads it in one go."""
     if not under_test.cache:
         return "it is exported without, so each call reads the whole text"
-    shape = under_test.clamp(EXPORT_SHAPE)
-    text = random_text(under_test.vocab_size, shape)
-    whole = under_test.run(under_test.inputs_of(text))["logits"][:, shape.cache_length :]
-    continued = under_test.run(under_test.inputs_of(text, past=shape.cache_length))["logits"]
-    apart = discrepancy({"logits": whole}, {"logits": continued})
+    apart = continuation(under_test)
     if apart.tolerable:
-        return "with its cache it computes what it computes without"
+        step = ", token by token" if under_test.one_by_one else ""
+        return f"with its cache it computes what it computes without{step}"
     return f"with its cache its logits change by {apart.relative:.2g}, which is the model's doing"
 
 
@@ -234,9 +235,12 @@ def _about_mask(under_test: ModelUnderTest) -> str:
     """Say whether the mask changes anything: two that ignore it agree with each other."""
     if "attention_mask" not in under_test.token_inputs:
         return "it takes no attention mask"
-    padded = under_test.make_inputs(under_test.clamp(PADDED))
+    shape = under_test.clamp(PADDED)
+    padded = random_text(under_test.vocab_size, shape)
     full = padded | {"attention_mask": torch.ones_like(padded["attention_mask"])}
     heeding, ignoring = (
-        {"logits": under_test.run(inputs)["logits"][:, -1]} for inputs in (padded, full)
+        {"logits": under_test.run(inputs)["logits"][:, -1]}
+        for text in (padded, full)
+        for inputs in [under_test.inputs_of(text, past=shape.cache_length)]
     )
     return f"it {'ignores' if discrepancy(heeding, ignoring).tolerable else 'heeds'} its mask"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from smallport.export.recipes import error_text
+from smallport.parity.closeness import Discrepancy, discrepancy
 from smallport.parity.inputs import (
     DynamicShapes,
     InputShape,
@@ -31,6 +34,13 @@ CACHES = (CACHE, "cache", "cache_params")
 
 OTHER_STATES = (*CACHES, "state", "mems")
 """Names of outputs in which recurrent models return their state."""
+
+WITHOUT_WINDOW = {
+    "sliding_attention": "full_attention",
+    "chunked_attention": "full_attention",
+    "hybrid_sliding": "hybrid",
+}
+"""Layers of a cache that drop what is older than a window, and those that keep it."""
 
 EXPORT_SHAPE = InputShape(batch_size=2, cache_length=30, new_tokens=3)
 """The inputs that a program is exported with. No size is 1, which exporters treat apart."""
@@ -75,13 +85,19 @@ class ModelUnderTest:
     max_length
         How many tokens a text may have; None where there is no limit.
     cache
-        The argument that takes its cache of keys and values; empty where the program has none.
+        The argument that takes its cache; empty where the program has none.
+    new_cache
+        Makes an empty cache; None where only the model itself makes one that it goes on from.
+    least_cached
+        How many tokens are in its cache at least: a recurrent state has no empty one.
+    one_by_one
+        Whether it goes on from its cache by a single token only.
     state
         What it keeps from one call to the next, in words.
     not_compared
         What the model has although the check leaves it out, each with a sentence.
     cache_is_required
-        Whether the cache that is left out is one of keys and values, which a program could take.
+        Whether what is left out is a cache of transformers, which programs can take.
     """
 
     model: Callable[..., Any]
@@ -91,13 +107,16 @@ class ModelUnderTest:
     max_length: int | None
     cache: str
     state: str
+    new_cache: Callable[[], Any] | None = transformers.DynamicCache
+    least_cached: int = 0
+    one_by_one: bool = False
     not_compared: Mapping[str, str] = field(default_factory=dict)
     cache_is_required: bool = False
 
     @property
     def export_shape(self) -> InputShape:
         """The shape of the inputs that a program is exported with."""
-        return EXPORT_SHAPE if self.cache else EXPORT_SHAPE_WITHOUT_CACHE
+        return self.clamp(EXPORT_SHAPE) if self.cache else EXPORT_SHAPE_WITHOUT_CACHE
 
     def run(self, inputs: Inputs) -> NamedTensors:
         """Run the model on a copy of some inputs, and name what it returns."""
@@ -112,10 +131,14 @@ class ModelUnderTest:
         """Shorten a shape to what the model takes; without a cache, all tokens are new."""
         room = (self.max_length or shape.cache_length + shape.new_tokens) - shape.new_tokens
         shape = replace(shape, cache_length=max(min(shape.cache_length, room), 0))
-        if self.cache:
-            return shape
         length = shape.cache_length + shape.new_tokens
-        return replace(shape, cache_length=0, new_tokens=length)
+        if not self.cache:
+            cached = 0
+        elif self.one_by_one:
+            cached = length - 1
+        else:
+            cached = max(shape.cache_length, min(self.least_cached, length - 1))
+        return replace(shape, cache_length=cached, new_tokens=length - cached)
 
     def make_inputs(self, shape: InputShape, *, seed: int = 0) -> Inputs:
         """Make random inputs of a shape; the model computes what is in their cache."""
@@ -129,8 +152,9 @@ class ModelUnderTest:
             return text
         # To fill a cache takes a token; an empty one has it cut off again.
         beginning = {name: value[:, : max(past, 1)].contiguous() for name, value in text.items()}
-        cache = transformers.DynamicCache()
-        self.call(**beginning, **{self.cache: cache})
+        given = {self.cache: self.new_cache()} if self.new_cache else {}
+        outputs = self.call(**beginning, **given)
+        cache = given.get(self.cache, outputs[find_cache(outputs)])
         if past == 0:
             cache.crop(-1)
         return after_cache(text, past) | {self.cache: cache}
@@ -144,7 +168,13 @@ class ModelUnderTest:
     def shape_of(self, inputs: Inputs) -> InputShape:
         """Read the sizes of some inputs, padding aside."""
         batch_size, new_tokens = inputs["input_ids"].shape
-        past = inputs[self.cache].get_seq_length() if self.cache else 0
+        mask = inputs.get("attention_mask")
+        if not self.cache:
+            past = 0
+        elif mask is not None:  # a recurrent state cannot tell how many tokens it has seen
+            past = mask.shape[1] - new_tokens
+        else:
+            past = inputs[self.cache].get_seq_length()
         return InputShape(batch_size, past, new_tokens)
 
 
@@ -187,9 +217,6 @@ def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderT
     under_test = replace(under_test, vocab_size=_vocab_size(model, logits))
     unseen = _inputs_never_given(signature, known)
     name, state = _state(outputs)
-    kinds = {type(layer) for layer in getattr(state, "layers", [])}
-    plain = bool(kinds) and kinds <= {DynamicLayer, DynamicSlidingWindowLayer}
-    held = ", ".join(sorted(kind.__name__ for kind in kinds)) or type(state).__name__
     if not name:
         return replace(
             under_test,
@@ -197,27 +224,75 @@ def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderT
             state="it keeps nothing between calls",
             not_compared=unseen,
         )
-    if inputs is not None and argument not in given:
-        why, required = "your inputs hold none", False
+    kinds = {type(layer) for layer in getattr(state, "layers", [])}
+    is_dynamic = type(state) is transformers.DynamicCache
+    plain = is_dynamic and kinds <= {DynamicLayer, DynamicSlidingWindowLayer}
+    window = ", some for a sliding window" if DynamicSlidingWindowLayer in kinds else ""
+    listed_kinds = ", ".join(sorted(kind.__name__ for kind in kinds)) or type(state).__name__
+    held = f"keys and values{window}" if plain else f"a cache of {listed_kinds}"
+    left_out = inputs is not None and argument not in given
+    if left_out:
+        why = "your inputs hold none"
     elif not argument:
-        why, required = f"forward of {type(model).__name__} names no argument for it", True
-    elif plain:
-        window = DynamicSlidingWindowLayer in kinds
-        words = "it keeps keys and values" + (", some for a sliding window" if window else "")
-        cached = replace(under_test, cache=argument, state=words, not_compared=unseen)
-        if not (refusal := _refusal(cached)):
-            return cached
-        held = "keys and values"
-        why, required = f"it does not go on from them ({refusal})", True
+        why = f"forward of {type(model).__name__} names no argument for it"
+    elif not isinstance(state, transformers.Cache):
+        why = "the check compares no states but caches of transformers"
     else:
-        why, required = "the check compares no such layers", False
+        cached = replace(
+            under_test,
+            cache=argument,
+            state=f"it keeps {held}",
+            new_cache=transformers.DynamicCache if plain else _maker(model, state),
+            not_compared=unseen,
+        )
+        cached = replace(cached, least_cached=_least_cached(cached, state))
+        continuing, why = _going_on(cached)
+        if continuing:
+            return continuing
     return replace(
         under_test,
         flags=dict.fromkeys(flags, False),
         state=f"it keeps {held} in {name}, which are not compared: {why}",
         not_compared={"cache": f"the cache, {held} in {name} ({why})"} | unseen,
-        cache_is_required=required and plain,
+        cache_is_required=isinstance(state, transformers.Cache) and not left_out,
     )
+
+
+def _going_on(cached: ModelUnderTest) -> tuple[ModelUnderTest | None, str]:
+    """Find out whether a model goes on from its cache by several tokens or one; or why by none."""
+    try:
+        if continuation(cached).tolerable:
+            return cached, ""
+        refusal = ""
+    except Exception as error:  # noqa: BLE001 - whatever it refuses it by, it is told
+        refusal = f"it does not go on from it ({error_text(error).splitlines()[0]})"
+    by_single_tokens = replace(cached, one_by_one=True)
+    try:
+        if continuation(by_single_tokens).tolerable:
+            return by_single_tokens, ""
+    except Exception:  # noqa: BLE001, S110 - what several tokens were refused by is told
+        pass
+    return (None, refusal) if refusal else (cached, "")
+
+
+def _least_cached(cached: ModelUnderTest, state: Any) -> int:
+    """Count the tokens that a cache holds at least: one where its first cannot be cut off again."""
+    try:
+        cached.make_inputs(InputShape(batch_size=2, cache_length=0, new_tokens=3))
+    except Exception:  # noqa: BLE001 - layers differ in what they raise
+        return 1
+    return 0 if state.is_croppable else 1
+
+
+def _maker(model: nn.Module, made: Any) -> Callable[[], Any] | None:
+    """Find what makes a cache such as a model made, without windows; None where only it does."""
+    configuration = copy.deepcopy(_text_configuration(model))
+    if type(made) is not transformers.DynamicCache or configuration is None:
+        return None
+    types = getattr(configuration, "layer_types", None) or []
+    if {*types} & {*WITHOUT_WINDOW}:
+        configuration.layer_types = [WITHOUT_WINDOW.get(one, one) for one in types]
+    return functools.partial(transformers.DynamicCache, config=configuration)
 
 
 def _cache_argument(signature: Mapping[str, inspect.Parameter], inputs: Inputs | None) -> str:
@@ -259,13 +334,14 @@ def _logits(model: nn.Module, outputs: Any, ids: Tensor) -> Tensor:
     return logits
 
 
-def _refusal(under_test: ModelUnderTest) -> str:
-    """Say why a model does not go on from its cache; empty where it does."""
-    try:
-        under_test.run(under_test.make_inputs(under_test.clamp(EXPORT_SHAPE)))
-    except Exception as error:  # noqa: BLE001 - whatever it refuses it by, it is told
-        return error_text(error).splitlines()[0]
-    return ""
+def continuation(under_test: ModelUnderTest) -> Discrepancy:
+    """Compare the logits after a cache with those of the same text that is read in one go."""
+    shape = under_test.export_shape
+    text = random_text(under_test.vocab_size, shape)
+    whole = replace(under_test, cache="").inputs_of(text)
+    continued = under_test.inputs_of(text, past=shape.cache_length)
+    logits = [under_test.run(inputs)["logits"] for inputs in (whole, continued)]
+    return discrepancy({"logits": logits[0][:, shape.cache_length :]}, {"logits": logits[1]})
 
 
 def _state(outputs: Any) -> tuple[str, Any]:

@@ -90,8 +90,8 @@ def greedy_decode(
         The cache of the first step, as :func:`smallport.tiny_llm.empty_cache` makes it; it is
         copied.
     attention_mask
-        Zero where the prompt is padding, which has to be on the left; ones if left out. Positions
-        count from the first real token.
+        Zero where there is padding, which has to be on the left; ones if left out. It begins with
+        the tokens of the cache, if there are any. Positions count from the first real token.
     new_tokens
         How many tokens to decode.
     feed
@@ -149,11 +149,12 @@ def greedy_decode(
 def _require_fitting(prompt: Tensor, mask: Tensor, new_tokens: int, feed: Tensor | None) -> None:
     if new_tokens < 1:
         raise ValueError(f"greedy_decode: new_tokens must be at least 1, not {new_tokens}")
-    is_batch = prompt.dim() == 2 and prompt.numel() > 0  # noqa: PLR2004 - batch and length
-    if not is_batch or mask.shape != prompt.shape:
+    are_batches = prompt.dim() == mask.dim() == 2 and prompt.numel() > 0  # noqa: PLR2004 - batch and length
+    if not are_batches or len(mask) != len(prompt) or mask.shape[1] < prompt.shape[1]:
         raise ValueError(
-            "greedy_decode: prompt and attention_mask should both have the shape (batch, length), "
-            f"and have {tuple(prompt.shape)} and {tuple(mask.shape)}"
+            "greedy_decode: prompt and attention_mask should have the shape (batch, length), the "
+            "mask with a place for each token of the cache before, and have the shapes "
+            f"{tuple(prompt.shape)} and {tuple(mask.shape)}"
         )
     if not bool((mask[:, -1] == 1).all()) or not bool((mask.diff(dim=-1) >= 0).all()):
         raise ValueError(
