@@ -324,7 +324,7 @@ def test_a_size_that_is_burnt_in_is_named_and_has_a_recipe():
 def test_results_that_are_no_numbers_are_no_reference():
     report = check_export(NotANumber())
     assert statuses(report) == failing_at("ran")
-    assert "not finite" in report["ran"].found
+    assert "the model itself returns NaN or infinity in logits" in report["ran"].found
 
 
 def test_a_model_that_cannot_be_built_is_a_verdict():

@@ -23,8 +23,10 @@ from smallport.export.comparisons import (
     compare_shapes,
 )
 from smallport.export.coverage import NOTHING, Coverage, compared_at
+from smallport.export.model_kinds import half_precision, quantized_parts, unwrapped
 from smallport.export.recipes import error_text
 from smallport.export.under_test import (
+    EXPORT_SHAPE_WITHOUT_CACHE,
     MINIMAL_SHAPES,
     PADDED,
     TEST_SHAPES,
@@ -34,7 +36,7 @@ from smallport.export.under_test import (
 )
 from smallport.parity.closeness import discrepancy, self_test, worst_of
 from smallport.parity.inputs import InputShape, random_text
-from smallport.parity.names import Inputs, name_inputs
+from smallport.parity.names import Inputs, NamedTensors, name_inputs
 from smallport.parity.session import Session, run_session
 
 
@@ -66,18 +68,25 @@ class ExportCheck:
     def built(self) -> Finding:
         """Build the model, in evaluation mode."""
         model = self._model
-        self.model = model if isinstance(model, nn.Module) else model()
+        given = model if isinstance(model, nn.Module) else model()
+        self.model = unwrapped(given)
+        if quantized := quantized_parts(self.model):
+            raise StageFailure(
+                f"it is quantized already ({', '.join(quantized)}), and such parts cannot leave "
+                "PyTorch; check the float model, and quantize the ONNX file that is made of it"
+            )
         number = sum(one.numel() for one in self.model.parameters())
         types = {one.dtype for one in self.model.parameters() if one.is_floating_point()}
         if types != {torch.float32}:
             held = ", ".join(sorted(map(str, types))) or "none"
             raise StageFailure(
-                f"its weights should all be torch.float32, and are {held}: where rounding is "
-                "coarse, it hides mistakes; check model.float()"
+                f"its weights should all be torch.float32, in which it is exported and compared, "
+                f"and are {held}; check model.float()"
             )
         if self.model.training:
             raise StageFailure("the model is in training mode; call model.eval() first")
-        return Finding(f"{type(self.model).__name__} of {number:,} parameters")
+        inside = "" if self.model is given else f", inside {type(given).__name__}"
+        return Finding(f"{type(self.model).__name__} of {number:,} parameters{inside}")
 
     def ran(self) -> Finding:
         """Run a copy of the model that shares no weight with it, and see what it heeds."""
@@ -86,15 +95,34 @@ class ExportCheck:
         self.example = under_test.make_inputs(under_test.export_shape)
         if self._inputs is not None:
             self.example = {name: self._inputs[name] for name in self.example}
-        result = under_test.run(self.example)
-        if not all(bool(tensor.isfinite().all()) for tensor in result.values()):
-            raise StageFailure("what it returns is not finite, so there is nothing to compare with")
+        result = self._reference_at("the inputs of the export", self.example)
+        if half := half_precision(lambda: under_test.run(self.example)):
+            types = ", ".join(f"{number} in {dtype}" for dtype, number in half.items())
+            raise StageFailure(
+                f"its weights are torch.float32, and it computes in half precision: {types} "
+                "operations. Coarse rounding hides mistakes; check it without autocast"
+            )
+        for shape in self._unseen():
+            self._reference_at(shape, under_test.make_inputs(shape))
         again = discrepancy(result, under_test.run(self.example), "the second of two equal calls")
         if not again.tolerable:
             raise StageFailure("two calls with the same inputs return different results", again)
         self_test(result)
         self._require_coverage()
-        return Finding(f"{under_test.state}; {_about_cache(under_test)}; {_about_mask(under_test)}")
+        said = _about_cache(under_test), _about_mask(under_test), _about_order(under_test)
+        return Finding("; ".join([under_test.state, *filter(None, said)]))
+
+    def _reference_at(self, where: object, inputs: Inputs) -> NamedTensors:
+        """Run the copy of the model; its own errors and NaN are no fault of a program."""
+        try:
+            result = self.under_test.run(inputs)
+        except Exception as error:
+            raise StageFailure(f"the model itself fails at {where}", error=error) from error
+        for name, tensor in result.items():
+            forbidden = tensor.isneginf() if name == "logits" else torch.zeros(())
+            if not bool((tensor.isfinite() | forbidden.bool()).all()):
+                raise StageFailure(f"the model itself returns NaN or infinity in {name} at {where}")
+        return result
 
     def _require_coverage(self) -> None:
         """Fail where something is left out that has to be compared."""
@@ -244,3 +272,18 @@ def _about_mask(under_test: ModelUnderTest) -> str:
         for inputs in [under_test.inputs_of(text, past=shape.cache_length)]
     )
     return f"it {'ignores' if discrepancy(heeding, ignoring).tolerable else 'heeds'} its mask"
+
+
+def _about_order(under_test: ModelUnderTest) -> str:
+    """Say where a token changes what comes before it, as in models that read in both directions."""
+    whole = replace(under_test, cache="")
+    text = random_text(under_test.vocab_size, under_test.clamp(EXPORT_SHAPE_WITHOUT_CACHE))
+    changed = text["input_ids"].clone()
+    changed[:, -1] = (changed[:, -1] + 1) % under_test.vocab_size
+    earlier, others = (
+        {"logits": under_test.run(whole.inputs_of(one))["logits"][:, :-1]}
+        for one in (text, text | {"input_ids": changed})
+    )
+    if discrepancy(earlier, others).tolerable:
+        return ""
+    return "a token changes the logits before it, which is the model's doing"

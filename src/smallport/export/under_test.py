@@ -14,6 +14,7 @@ import transformers  # whose classes are loaded where they are used, which takes
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from smallport.export.model_kinds import arguments_of
 from smallport.export.recipes import error_text
 from smallport.parity.closeness import Discrepancy, discrepancy
 from smallport.parity.inputs import (
@@ -129,8 +130,11 @@ class ModelUnderTest:
 
     def clamp(self, shape: InputShape) -> InputShape:
         """Shorten a shape to what the model takes; without a cache, all tokens are new."""
-        room = (self.max_length or shape.cache_length + shape.new_tokens) - shape.new_tokens
-        shape = replace(shape, cache_length=max(min(shape.cache_length, room), 0))
+        most = self.max_length or shape.cache_length + shape.new_tokens
+        new = min(shape.new_tokens, most)
+        past = min(shape.cache_length, most - new)
+        padding = min(shape.padding, (past + new) // 2)
+        shape = replace(shape, cache_length=past, new_tokens=new, padding=padding)
         length = shape.cache_length + shape.new_tokens
         if not self.cache:
             cached = 0
@@ -185,28 +189,12 @@ def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderT
     keeps more than keys and values between calls, or nothing, is taken to have no cache. A
     ValueError says why a model cannot be checked.
     """
-    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
-        raise ValueError(
-            f"{type(model).__name__} reads with an encoder and writes with a decoder; only models "
-            "that do both in one are checked"
-        )
-    signature = inspect.signature(model.forward).parameters
+    signature = arguments_of(model)
     argument = _cache_argument(signature, inputs)
     known = {*TOKEN_INPUTS, argument or CACHE}
     given = set(signature) if inputs is None else set(inputs)
-    if "input_ids" not in given:
-        raise ValueError(f"a causal language model takes input_ids; this one has {listed(given)}")
-    if inputs is not None and given - known:
-        raise ValueError(
-            f"the inputs hold {listed(given - known)}, and only {listed(known)} can be made at "
-            "other shapes; wrap the model in a module that takes only these"
-        )
-    cache = None if inputs is None else inputs.get(argument)
-    if cache is not None and type(cache) is not transformers.DynamicCache:
-        raise ValueError(
-            f"{argument} should be a transformers.DynamicCache, with which checks are made, and is "
-            f"a {type(cache).__name__}"
-        )
+    _require_language_model(model, signature, given)
+    _require_inputs(inputs or {}, known, argument)
     flags = {"use_cache": True} if "use_cache" in signature else {}
     names = tuple(name for name in TOKEN_INPUTS if name in given)
     under_test = ModelUnderTest(model, names, flags, 2, _max_length(model), cache="", state="")
@@ -217,6 +205,7 @@ def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderT
     under_test = replace(under_test, vocab_size=_vocab_size(model, logits))
     unseen = _inputs_never_given(signature, known)
     name, state = _state(outputs)
+    left_out = inputs is not None and argument not in given
     if not name:
         return replace(
             under_test,
@@ -224,26 +213,76 @@ def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderT
             state="it keeps nothing between calls",
             not_compared=unseen,
         )
+    why = "your inputs hold none" if left_out else ""
+    return _with_cache(replace(under_test, not_compared=unseen), argument, name, state, why)
+
+
+def _require_language_model(
+    model: nn.Module, signature: Mapping[str, inspect.Parameter], given: set[str]
+) -> None:
+    """Raise a ValueError where a model cannot be called as a language model is, and say why."""
+    name = type(model).__name__
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        raise ValueError(
+            f"{name} reads with an encoder and writes with a decoder; only models that do both in "
+            "one are checked"
+        )
+    if "input_ids" not in given:
+        raise ValueError(
+            f"a causal language model takes input_ids, and forward of {name} names "
+            f"{listed(given)}; pass inputs= with what it takes, or wrap it in a module whose "
+            "forward method takes input_ids and returns logits"
+        )
+    without = [
+        name
+        for name, one in signature.items()
+        if one.default is one.empty
+        and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+        and name not in TOKEN_INPUTS
+    ]
+    if without:
+        raise ValueError(
+            f"forward of {name} cannot be called without {listed(without)}, of which a text that "
+            "begins has none; give it a default of None"
+        )
+
+
+def _require_inputs(inputs: Inputs, known: set[str], argument: str) -> None:
+    """Raise a ValueError where some inputs cannot be made at other shapes."""
+    if unknown := {*inputs} - known:
+        raise ValueError(
+            f"the inputs hold {listed(unknown)}, and only {listed(known)} can be made at other "
+            "shapes; wrap the model in a module that takes only these"
+        )
+    cache = inputs.get(argument)
+    if cache is not None and type(cache) is not transformers.DynamicCache:
+        raise ValueError(
+            f"{argument} should be a transformers.DynamicCache, with which checks are made, and is "
+            f"a {type(cache).__name__}"
+        )
+
+
+def _with_cache(
+    under_test: ModelUnderTest, argument: str, name: str, state: Any, why: str
+) -> ModelUnderTest:
+    """Have a model tested with what it keeps, or say ``why`` not."""
+    required = isinstance(state, transformers.Cache) and not why
     kinds = {type(layer) for layer in getattr(state, "layers", [])}
     is_dynamic = type(state) is transformers.DynamicCache
     plain = is_dynamic and kinds <= {DynamicLayer, DynamicSlidingWindowLayer}
     window = ", some for a sliding window" if DynamicSlidingWindowLayer in kinds else ""
     listed_kinds = ", ".join(sorted(kind.__name__ for kind in kinds)) or type(state).__name__
     held = f"keys and values{window}" if plain else f"a cache of {listed_kinds}"
-    left_out = inputs is not None and argument not in given
-    if left_out:
-        why = "your inputs hold none"
-    elif not argument:
-        why = f"forward of {type(model).__name__} names no argument for it"
-    elif not isinstance(state, transformers.Cache):
+    if not why and not argument:
+        why = f"forward of {type(under_test.model).__name__} names no argument for it"
+    if not why and not isinstance(state, transformers.Cache):
         why = "the check compares no states but caches of transformers"
-    else:
+    if not why:
         cached = replace(
             under_test,
             cache=argument,
             state=f"it keeps {held}",
-            new_cache=transformers.DynamicCache if plain else _maker(model, state),
-            not_compared=unseen,
+            new_cache=transformers.DynamicCache if plain else _maker(under_test.model, state),
         )
         cached = replace(cached, least_cached=_least_cached(cached, state))
         continuing, why = _going_on(cached)
@@ -251,10 +290,11 @@ def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderT
             return continuing
     return replace(
         under_test,
-        flags=dict.fromkeys(flags, False),
+        flags=dict.fromkeys(under_test.flags, False),
         state=f"it keeps {held} in {name}, which are not compared: {why}",
-        not_compared={"cache": f"the cache, {held} in {name} ({why})"} | unseen,
-        cache_is_required=isinstance(state, transformers.Cache) and not left_out,
+        not_compared={"cache": f"the cache, {held} in {name} ({why})"}
+        | {**under_test.not_compared},
+        cache_is_required=required,
     )
 
 
@@ -284,7 +324,7 @@ def _least_cached(cached: ModelUnderTest, state: Any) -> int:
     return 0 if state.is_croppable else 1
 
 
-def _maker(model: nn.Module, made: Any) -> Callable[[], Any] | None:
+def _maker(model: Any, made: Any) -> Callable[[], Any] | None:
     """Find what makes a cache such as a model made, without windows; None where only it does."""
     configuration = copy.deepcopy(_text_configuration(model))
     if type(made) is not transformers.DynamicCache or configuration is None:
@@ -372,7 +412,7 @@ def _vocab_size(model: nn.Module, logits: Tensor) -> int:
     return known
 
 
-def _text_configuration(model: nn.Module) -> Any:
+def _text_configuration(model: Any) -> Any:
     configuration = getattr(model, "config", None)
     if isinstance(configuration, transformers.PreTrainedConfig):
         return configuration.get_text_config(decoder=True)

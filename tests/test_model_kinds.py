@@ -1,0 +1,197 @@
+"""Tests of :mod:`smallport.export.model_kinds`, and of the check of such models."""
+
+import copy
+
+import pytest
+import torch
+import transformers
+from torch import nn
+
+from smallport import check_export
+from smallport.architectures.tiny import tiny_model
+from smallport.export.model_kinds import arguments_of, half_precision, quantized_parts, unwrapped
+from smallport.lstm import LSTMConfig, WordLanguageModel
+from smallport.quantize.eager import quantize_model
+
+
+@pytest.fixture(scope="module")
+def llama():
+    return tiny_model("llama")
+
+
+class Logged(nn.Module):
+    """A wrapper that takes anything, as adapters do."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.eval()
+
+    def forward(self, *args, **kwargs):
+        """Pass everything on."""
+        return self.model(*args, **kwargs)
+
+
+def test_a_wrapper_that_takes_anything_is_checked_with_the_cache(llama):
+    report = check_export(Logged(llama), until="ran")
+    assert report.passed(), report
+    assert "it keeps keys and values; with its cache" in report["ran"].found
+
+
+@pytest.mark.parametrize(
+    "wrap", [nn.DataParallel, lambda model: torch.compile(model, backend="eager")]
+)
+def test_parallel_and_compiled_models_are_checked_inside(llama, wrap):
+    wrapped = wrap(llama).eval()
+    assert unwrapped(wrapped) is llama
+    report = check_export(wrapped, until="ran")
+    assert report.passed(), report
+    assert f"inside {type(wrapped).__name__}" in report["built"].found
+    assert "it keeps keys and values" in report["ran"].found
+
+
+def test_arguments_are_not_guessed_where_two_parts_take_tokens(llama):
+    two = Logged(llama)
+    two.other = copy.deepcopy(llama)
+    assert set(arguments_of(two)) == {"args", "kwargs"}
+    report = check_export(two, until="ran")
+    assert "pass inputs= with what it takes" in report["ran"].error
+    ids = torch.randint(0, 100, (2, 8))
+    assert check_export(two, {"input_ids": ids}, until="ran").passed()
+
+
+def test_a_model_that_is_quantized_already_is_named(llama):
+    quantized = quantize_model(llama)
+    assert "Linear" in quantized_parts(quantized)[0]
+    assert not quantized_parts(llama)
+    report = check_export(quantized)
+    assert report.failure().stage == "built"
+    assert "quantized already (" in report["built"].found
+    assert "quantize the ONNX file" in report["built"].found
+    assert "parameters" not in report["built"].found
+
+
+class Autocast(Logged):
+    """A model that computes in half precision inside, although its weights are floats."""
+
+    def forward(self, input_ids, attention_mask=None):
+        """Compute in half precision, and return floats."""
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+        return {"logits": logits.float()}
+
+
+def test_half_precision_inside_is_told(llama):
+    assert not half_precision(lambda: llama(torch.zeros(1, 2, dtype=torch.int64)))
+    report = check_export(Autocast(llama))
+    assert report.failure().stage == "ran"
+    assert "computes in half precision" in report["ran"].found
+    assert "in torch.bfloat16 operations" in report["ran"].found
+
+
+def test_doubles_are_not_called_coarse(llama):
+    found = check_export(copy.deepcopy(llama).double())["built"].found
+    assert "should all be torch.float32" in found
+    assert "torch.float64" in found
+    assert "coarse" not in found
+
+
+class Limited(nn.Module):
+    """A model that has trouble of its own beyond some tokens."""
+
+    def __init__(self, trouble, most=32, **configuration):
+        super().__init__()
+        self.table, self.head = nn.Embedding(50, 8), nn.Linear(8, 50)
+        self.places = nn.Embedding(most, 8)
+        self.trouble = trouble
+        if configuration:
+            self.config = transformers.PreTrainedConfig(vocab_size=50, **configuration)
+        self.eval()
+
+    def forward(self, input_ids):
+        """Return NaN, or fail, where a text is long."""
+        places = torch.arange(input_ids.shape[1])
+        if self.trouble == "fails":
+            return {"logits": self.head(self.table(input_ids) + self.places(places))}
+        hidden = self.table(input_ids)
+        return {"logits": self.head(hidden.where(places[:, None] < 64, torch.nan))}
+
+
+def test_the_troubles_of_the_model_itself_are_told_as_its_own():
+    report = check_export(Limited("returns NaN"))
+    assert report.failure().stage == "ran"
+    assert report["ran"].found.startswith("the model itself returns NaN or infinity in logits at ")
+    report = check_export(Limited("fails"))
+    assert report.failure().stage == "ran"
+    assert report["ran"].found.startswith("the model itself fails at batch")
+    assert "IndexError" in report["ran"].error
+
+
+@pytest.mark.parametrize("most", [20])
+def test_a_short_context_is_no_trouble_where_the_configuration_tells_it(most):
+    report = check_export(Limited("fails", most, max_position_embeddings=most), until="decodes")
+    assert report.passed(), report
+    assert max(report.coverage.compared["lengths"]) == most
+
+
+class Both(nn.Module):
+    """A language model that reads in both directions, as no causal one does."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = nn.Embedding(50, 8), nn.Linear(8, 50)
+        self.rnn = nn.GRU(8, 4, batch_first=True, bidirectional=True)
+        self.eval()
+
+    def forward(self, input_ids):
+        """Score the words."""
+        return {"logits": self.head(self.rnn(self.table(input_ids))[0])}
+
+
+def test_a_model_that_reads_later_tokens_is_told():
+    found = check_export(Both(), until="ran")["ran"].found
+    assert "a token changes the logits before it, which is the model's doing" in found
+
+
+class ForText(nn.Module):
+    """What the README says to wrap the word language model in."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids):
+        """Score every word as the successor of each token, from an empty state on."""
+        state = self.model.initial_state(len(input_ids))
+        logits, _ = self.model(input_ids.T, state)
+        return {"logits": logits.transpose(0, 1)}
+
+
+def test_the_word_language_model_is_checked_in_an_adapter():
+    model = WordLanguageModel(50, LSTMConfig(8, 6, layers=1))
+    bare = check_export(model.eval(), until="ran")
+    assert "wrap it in a module whose forward method takes input_ids" in bare["ran"].error
+    report = check_export(ForText(model).eval())
+    assert report["ran"].status == "passed"
+    assert report.failure().stage == "exported"
+    assert "specialized it to be a constant (10)" in report["exported"].error
+    assert report["exported"].recipe == "dimension-specialized"
+
+
+class Required(nn.Module):
+    """A wrapper that always wants a cache."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.eval()
+
+    def forward(self, input_ids, attention_mask, past_key_values):
+        """Pass them on."""
+        return self.model(input_ids, attention_mask, past_key_values=past_key_values)
+
+
+def test_an_argument_without_a_default_is_named(llama):
+    error = check_export(Required(llama), until="ran")["ran"].error
+    assert "cannot be called without past_key_values" in error
+    assert "give it a default of None" in error
