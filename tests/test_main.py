@@ -199,12 +199,30 @@ def test_code_of_a_checkpoint_is_not_run(capsys, checkpoint):
     assert "this command never runs code of a checkpoint" in bad_call(capsys, checkpoint)
 
 
-@pytest.mark.parametrize("model_type", ["own", "vit"])
-def test_what_is_no_causal_language_model(capsys, checkpoint, model_type):
+def test_code_of_a_checkpoint_that_is_not_needed_is_told(capsys, checkpoint):
+    change(checkpoint, auto_map={"AutoModelForCausalLM": "own.Own"})
+    assert cli.main(["check", str(checkpoint), "--until", "ran"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "code of the checkpoint (own.Own) that was not run: LlamaForCausalLM" in printed
+    assert printed.endswith("not compared: custom code")
+
+
+@pytest.mark.parametrize(
+    ("model_type", "kind"),
+    [
+        ("own", "a kind of model"),
+        ("vit", "an image model"),
+        ("t5", "a sequence-to-sequence model"),
+        ("wav2vec2", "an audio model"),
+        ("distilbert", "an encoder"),
+    ],
+)
+def test_what_is_no_causal_language_model(capsys, checkpoint, model_type, kind):
     change(checkpoint, model_type=model_type)
     said = bad_call(capsys, checkpoint)
-    assert f"is of the model_type {model_type!r}" in said
+    assert f"is of the model_type {model_type!r}, {kind} that transformers" in said
     assert "does not register for causal language modelling" in said
+    assert "smallport.parity.compare" in said
 
 
 def test_a_model_too_large_for_memory(capsys, checkpoint, monkeypatch):

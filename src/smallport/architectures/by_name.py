@@ -6,7 +6,7 @@ import difflib
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,22 @@ from typing import Any
 import torch
 import transformers  # whose classes are loaded where they are used, which takes seconds
 from torch import nn
+from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from smallport.architectures.tiny import architectures, tiny_model
+
+KINDS = {
+    "SEQ_TO_SEQ_CAUSAL_LM": "a sequence-to-sequence model",
+    "SPEECH_SEQ_2_SEQ": "a speech model",
+    "AUDIO_CLASSIFICATION": "an audio model",
+    "CTC": "an audio model",
+    "MASKED_LM": "an encoder",
+    "TEXT_ENCODING": "an encoder",
+    "IMAGE": "an image model",
+    "IMAGE_CLASSIFICATION": "an image model",
+}
+"""What models are that transformers registers for something else, the first that fits."""
 
 HUB = "hub://"
 """The prefix of repositories on the Hugging Face hub; no other name is sent there."""
@@ -112,12 +124,21 @@ def _entries(name: str, place: str) -> dict[str, Any]:
             f"{name} contains code and wants trust_remote_code=True, and this command never runs "
             "code of a checkpoint; load it in a script of yours, and call smallport.check_export"
         )
-    if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    if model_type not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        kinds = (kind for task, kind in KINDS.items() if model_type in _registered(task))
         raise ModelError(
-            f"{name} is of the model_type {model_type!r}, which transformers "
-            f"{transformers.__version__} does not register for causal language modelling"
+            f"{name} is of the model_type {model_type!r}, {next(kinds, 'a kind of model')} that "
+            f"transformers {transformers.__version__} does not register for causal language "
+            "modelling. This command checks models that continue a text; for others, "
+            "smallport.parity.compare compares a model with what was exported from it"
         )
     return entries
+
+
+def _registered(task: str) -> Mapping[str, Any]:
+    """List the model_types that transformers registers for a task, which a release may rename."""
+    registered: Mapping[str, Any] = getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES", {})
+    return registered
 
 
 @contextmanager

@@ -82,6 +82,18 @@ def quantized_parts(model: nn.Module) -> list[str]:
     )
 
 
+def custom_code(model: nn.Module) -> dict[str, str]:
+    """Say that a checkpoint has code of its own where transformers' class was built instead."""
+    classes = getattr(getattr(model, "config", None), "auto_map", None)
+    if not classes or type(model).__module__.startswith("transformers_modules"):
+        return {}
+    names = ", ".join(sorted({str(one) for one in dict(classes).values()}))
+    return {
+        "custom code": f"code of the checkpoint ({names}) that was not run: "
+        f"{type(model).__name__} of transformers is checked"
+    }
+
+
 def half_precision(call: Callable[[], Any]) -> dict[torch.dtype, int]:
     """Count the operations of a call that compute in half precision, by dtype.
 

@@ -23,7 +23,7 @@ from smallport.export.comparisons import (
     compare_shapes,
 )
 from smallport.export.coverage import NOTHING, Coverage, compared_at
-from smallport.export.model_kinds import half_precision, quantized_parts, unwrapped
+from smallport.export.model_kinds import custom_code, half_precision, quantized_parts, unwrapped
 from smallport.export.recipes import error_text
 from smallport.export.under_test import (
     EXPORT_SHAPE_WITHOUT_CACHE,
@@ -91,7 +91,7 @@ class ExportCheck:
     def ran(self) -> Finding:
         """Run a copy of the model that shares no weight with it, and see what it heeds."""
         self.under_test = under_test = examine_model(copy.deepcopy(self.model), self._inputs)
-        self.coverage = Coverage({}, under_test.not_compared)
+        self.coverage = Coverage({}, {**under_test.not_compared, **custom_code(self.model)})
         self.example = under_test.make_inputs(under_test.export_shape)
         if self._inputs is not None:
             self.example = {name: self._inputs[name] for name in self.example}
@@ -126,7 +126,7 @@ class ExportCheck:
 
     def _require_coverage(self) -> None:
         """Fail where something is left out that has to be compared."""
-        left_out = self.under_test.not_compared
+        left_out = self.coverage.not_compared
         required = {"cache"} if self.under_test.cache_is_required else set()
         if missing := sorted(
             (required if self._require is None else set(self._require)) & {*left_out}
