@@ -1,6 +1,8 @@
 """Tests of :mod:`smallport.export.check` and of the stages that it goes through."""
 
 import functools
+import gc
+import weakref
 
 import pytest
 import torch
@@ -265,6 +267,32 @@ def test_a_state_that_a_program_does_not_carry_on_differs(monkeypatch):
     report = check_export(tiny_model("lfm2"), until="matches")
     assert statuses(report) == failing_at("matches")
     assert "differs from the model at 7 of 7 shapes" in report["matches"].found
+
+
+def test_model_and_program_are_let_go_before_onnx_runtime_takes_memory(monkeypatch):
+    living = []
+
+    def build():
+        model = TinyModel()
+        living.append(weakref.ref(model))
+        return model
+
+    def export_program(model, *given):
+        program = export(model, *given)
+        living.append(weakref.ref(program))
+        return program
+
+    def open_session(file):
+        gc.collect()
+        assert [one() for one in living] == [None, None]
+        return opening(file)
+
+    export, opening = programs.export_program, programs.open_session
+    monkeypatch.setattr(programs, "export_program", export_program)
+    monkeypatch.setattr(programs, "open_session", open_session)
+    report = check_export(build)
+    assert report.passed(), report
+    assert len(living) == 2
 
 
 def test_the_shapes_are_what_they_are_said_to_be():

@@ -196,11 +196,17 @@ class ExportCheck:
 
     def onnx_runtime_matches(self) -> Finding:
         """Compare what ONNX Runtime makes of the file: at all shapes, and decoding."""
+        self._release()
         run = functools.partial(run_session, self._open())
         compared = compare_shapes(self.under_test, run, self._unseen())
         decoded = compare_decoding(self.under_test, run)
         differences = [one.difference for one in (compared, decoded) if one.difference]
         return Finding(f"{compared.found}; {decoded.found}", worst_of(differences))
+
+    def _release(self) -> None:
+        """Let go of the model and its program: ONNX Runtime needs the memory of their weights."""
+        for name in ("model", "program", "_module", "example"):
+            self.__dict__.pop(name, None)
 
     def _open(self) -> Session:
         return programs.open_session(self._file)
@@ -214,9 +220,13 @@ class ExportCheck:
         with torch.no_grad():
             return self._module(**inputs)
 
+    @functools.cached_property
+    def _seen(self) -> InputShape:
+        return self.under_test.shape_of(self.example)
+
     def _unseen(self) -> list[InputShape]:
         """List the shapes to compare at, without that of the example."""
-        seen = self.under_test.shape_of(self.example)
+        seen = self._seen
         shapes = dict.fromkeys(map(self.under_test.clamp, TEST_SHAPES))
         return [shape for shape in shapes if replace(shape, padding=0) != seen]
 
