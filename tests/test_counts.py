@@ -1,5 +1,7 @@
 """Tests of :mod:`smallport.sweep.counts`."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +66,25 @@ def test_there_cannot_be_more_reports_than_architectures():
 def test_a_table_has_a_row_for_each_stage():
     table = counts_table(count_stages([report_with("passed", "failed")], 2))
     assert list(table["stage"]) == list(STAGES)
-    assert list(table.iloc[1]) == ["ran", 0, 1, 0, 1, 2]
+    assert list(table.iloc[1]) == ["ran", 0, 0, 0, 1, 0, 1, 2]
+
+
+def test_rejections_and_differences_are_counted_apart():
+    def failing(name, **what):
+        report = report_with(*["passed"] * 3, "failed", name=name)
+        stages = [*report.stages]
+        stages[3] = replace(stages[3], **what)
+        return replace(report, stages=tuple(stages))
+
+    reports = [
+        failing("rejects", rejected=("batch 2, 0 + 300 tokens (Guard failed)",)),
+        failing("agrees elsewhere", rejected=("batch 1",), largest_difference=1e-7),
+        failing("differs", largest_difference=0.5),
+        failing("breaks"),
+    ]
+    matches = count_stages(reports, 5)[3]
+    assert (matches.failed, matches.rejecting, matches.differing) == (4, 2, 1)
+    assert list(counts_table([matches]).iloc[0]) == ["matches", 0, 1, 2, 1, 0, 1, 5]
 
 
 def failing(name, error, place=2):

@@ -70,6 +70,7 @@ def test_the_keys_of_a_report_as_json():
         "where",
         "error",
         "recipe",
+        "rejected",
     ]
 
 

@@ -156,15 +156,15 @@ def _report(stage: Stage, run: Callable[[], Finding]) -> StageReport:
     try:
         finding = run()
         found, status, error = finding.found, "passed", ""
-        largest = finding.difference
+        largest, rejected = finding.difference, finding.rejected
     except StageFailure as failure:
         found, status, error = failure.found, "failed", ""
-        largest = failure.difference
+        largest, rejected = failure.difference, failure.rejected
         if failure.error:
             error = error_text(failure.error)
     except Exception as failure:  # noqa: BLE001 - what a model fails with is what is asked for
         found, status, error = f"it raises {type(failure).__name__}", "failed", error_text(failure)
-        largest = None
+        largest, rejected = None, ()
     return StageReport(
         stage,
         status,
@@ -174,4 +174,5 @@ def _report(stage: Stage, run: Callable[[], Finding]) -> StageReport:
         where=largest.where if largest else "",
         error=error,
         recipe=recipe_for(error or found) if status == "failed" else "",
+        rejected=rejected,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from smallport.export.recipes import error_text
 from smallport.export.under_test import ModelUnderTest
 from smallport.parity.closeness import Discrepancy, worst_of
 from smallport.parity.compare import compare
@@ -21,16 +23,20 @@ PROMPT = InputShape(batch_size=2, cache_length=0, new_tokens=7, padding=3)
 STEPS = 8
 """The number of tokens that are decoded."""
 
+LONGEST_SAID = 160
+"""The most characters of what a program says of inputs that it rejects."""
+
 Run = Callable[[Inputs], Any]
 """Runs a program on inputs, and returns what the model returns or its tensors by name."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A stage's result in a sentence, and the largest difference, if it compares."""
+    """A stage's result in a sentence, the largest difference, if it compares, and rejections."""
 
     found: str
     difference: Discrepancy | None = None
+    rejected: tuple[str, ...] = ()
 
 
 class StageFailure(Exception):  # noqa: N818 - it is a verdict
@@ -41,31 +47,83 @@ class StageFailure(Exception):  # noqa: N818 - it is a verdict
         found: str,
         difference: Discrepancy | None = None,
         error: BaseException | None = None,
+        rejected: Sequence[str] = (),
     ) -> None:
         super().__init__(found)
         self.found = found
         self.difference = difference
         self.error = error
+        self.rejected = tuple(rejected)
+
+
+class Rejection(Exception):  # noqa: N818 - it is a verdict
+    """A program raised an error, which is the cause, on inputs that its model takes."""
+
+
+def rejecting(run: Run) -> Run:
+    """Tell the errors of a program from those of the comparison with it."""
+
+    def run_or_reject(inputs: Inputs) -> Any:
+        try:
+            return run(inputs)
+        except Exception as error:
+            raise Rejection from error
+
+    return run_or_reject
+
+
+def rejection(inputs: object, error: BaseException) -> str:
+    """Write which inputs are rejected, and the first line of what the program says."""
+    said = error_text(error).splitlines()[0].removeprefix("AssertionError: ")
+    cut = said if len(said) <= LONGEST_SAID else f"{said[: LONGEST_SAID - 1]}…"
+    return f"{inputs} ({cut})"
+
+
+def own_result(under_test: ModelUnderTest, inputs: Inputs) -> Any:
+    """Call the model that others are compared with; what goes wrong there is the model's own.
+
+    Minus infinity is what some models give a token that they forbid.
+    """
+    shape = under_test.shape_of(inputs)
+    try:
+        outputs = under_test.call(**inputs)
+    except Exception as error:
+        raise StageFailure(f"the model itself fails at {shape}", error=error) from error
+    for name, tensor in name_outputs(outputs).items():
+        usual = tensor.isfinite() | (tensor.isneginf() if name == "logits" else False)
+        if not bool(usual.all()):
+            raise StageFailure(f"the model itself returns NaN or infinity in {name} at {shape}")
+    return outputs
 
 
 def compare_shapes(under_test: ModelUnderTest, run: Run, shapes: Sequence[InputShape]) -> Finding:
-    """Run at some shapes, and compare every element of every tensor with the model's."""
+    """Run at some shapes, and compare every element of every tensor with the model's.
+
+    Results that cannot be subtracted, such as those of another shape, differ infinitely.
+    """
     errors: dict[InputShape, Exception] = {}
     found = compare(
-        under_test.call,
-        run,
+        lambda **inputs: own_result(under_test, inputs),
+        rejecting(run),
         shapes,
         make_inputs=lambda shape: under_test.make_inputs(shape, seed=1 + shapes.index(shape)),
         errors=errors,
     )
-    if errors:
-        listed = "; ".join(map(str, errors))
-        raise StageFailure(
-            f"it fails at {len(errors)} of {len(shapes)} shapes: {listed}",
-            worst_of(found.values()) if found else None,
-            next(iter(errors.values())),
-        )
-    worst = _tolerable(list(found.values()), "shapes")
+    rejected = {}
+    for shape, error in errors.items():
+        if isinstance(error, Rejection) and error.__cause__:
+            rejected[shape] = error.__cause__
+        else:
+            place = f"{error_text(error)} (at {shape})"
+            found[shape] = Discrepancy({"": math.inf}, {"": math.inf}, {"": place})
+    told = [rejection(shape, error) for shape, error in rejected.items()]
+    first = next(iter(rejected.values()), None)
+    number = f"it rejects {len(rejected)} of {len(shapes)} shapes"
+    if not found:
+        raise StageFailure(number, None, first, told)
+    worst = _tolerable(list(found.values()), "shapes", f"; {number}" if told else "", told)
+    if told:
+        raise StageFailure(f"{number}, and agrees at the others", worst, first, told)
     return Finding(
         f"{len(worst.by_tensor)} tensors agree in every element at {len(shapes)} shapes that the "
         "export never saw",
@@ -95,14 +153,17 @@ def compare_decoding(under_test: ModelUnderTest, run: Run) -> Finding:
     )
 
 
-def _tolerable(differences: Sequence[Discrepancy], places: str) -> Discrepancy:
+def _tolerable(
+    differences: Sequence[Discrepancy], places: str, note: str = "", rejected: Sequence[str] = ()
+) -> Discrepancy:
     """Collect the largest differences, where rounding explains all of them."""
     worst = worst_of(differences)
     if wrong := [one for one in differences if not one.tolerable]:
         raise StageFailure(
             f"it differs from the model at {len(wrong)} of {len(differences)} {places}, by more "
-            "than rounding explains",
+            f"than rounding explains{note}",
             worst,
+            rejected=rejected,
         )
     return worst
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # which imports PyTorch, and a report is read without
 
     from smallport.parity.inputs import InputShape
 
-PARTS = ("cache", "other inputs", "custom code")
+PARTS = ("cache", "other inputs", "custom code", "bounds")
 """What may be left out of a comparison, by the names of ``Coverage.not_compared``."""
 
 

@@ -63,6 +63,8 @@ class StageReport:
         The error in full, type first; empty where there was none.
     recipe
         The anchor of the recipe that explains the error, without its ``recipe-``; or empty.
+    rejected
+        The inputs that the program rejects although the model takes them, each with what it says.
 
     Raises
     ------
@@ -79,6 +81,7 @@ class StageReport:
     where: str = ""
     error: str = ""
     recipe: str = ""
+    rejected: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
@@ -121,6 +124,7 @@ class StageReport:
             lines.append(
                 wrap.fill(f"largest relative difference {self.largest_difference:.2g}{place}")
             )
+        lines += [wrap.fill(f"rejects {one}") for one in self.rejected]
         if self.error:
             lines.append(textwrap.indent(self.error, INDENT))
         if self.recipe:
@@ -283,7 +287,10 @@ class ExportReport:
         for entry in data["stages"]:
             difference = entry.get("largest_difference")
             number = None if difference is None else float(difference)
-            stages.append(StageReport(**{**entry, "largest_difference": number}))
+            rejected = tuple(entry.get("rejected", ()))  # reports of before have none
+            stages.append(
+                StageReport(**{**entry, "largest_difference": number, "rejected": rejected})
+            )
         until = data.get("until", STAGES[-1])  # reports of earlier releases have none
         coverage = Coverage.from_json(data.get("coverage", {}))
         versions = dict(data["versions"])

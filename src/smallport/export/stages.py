@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from smallport.export.comparisons import (
     StageFailure,
     compare_decoding,
     compare_shapes,
+    own_result,
+    rejection,
 )
 from smallport.export.coverage import NOTHING, Coverage, compared_at
+from smallport.export.guards import Sizes, read_guards, upper_bounds
 from smallport.export.model_kinds import custom_code, half_precision, quantized_parts, unwrapped
-from smallport.export.recipes import error_text
 from smallport.export.under_test import (
     EXPORT_SHAPE_WITHOUT_CACHE,
     MINIMAL_SHAPES,
@@ -35,9 +37,15 @@ from smallport.export.under_test import (
     examine_model,
 )
 from smallport.parity.closeness import discrepancy, self_test, worst_of
-from smallport.parity.inputs import InputShape, random_text
-from smallport.parity.names import Inputs, NamedTensors, name_inputs
+from smallport.parity.inputs import InputShape, copy_inputs, random_text
+from smallport.parity.names import Inputs, name_inputs, name_outputs, name_tensors
 from smallport.parity.session import Session, run_session
+
+LONGEST_TRIED = 600
+"""The most tokens of a text that is tried beyond a bound of the program."""
+
+LARGEST_BATCH = 64
+"""The largest batch that is tried beyond a bound of the program."""
 
 
 class ExportCheck:
@@ -95,15 +103,13 @@ class ExportCheck:
         self.example = under_test.make_inputs(under_test.export_shape)
         if self._inputs is not None:
             self.example = {name: self._inputs[name] for name in self.example}
-        result = self._reference_at("the inputs of the export", self.example)
+        result = name_outputs(own_result(under_test, copy_inputs(self.example)))
         if half := half_precision(lambda: under_test.run(self.example)):
             types = ", ".join(f"{number} in {dtype}" for dtype, number in half.items())
             raise StageFailure(
                 f"its weights are torch.float32, and it computes in half precision: {types} "
                 "operations. Coarse rounding hides mistakes; check it without autocast"
             )
-        for shape in self._unseen():
-            self._reference_at(shape, under_test.make_inputs(shape))
         again = discrepancy(result, under_test.run(self.example), "the second of two equal calls")
         if not again.tolerable:
             raise StageFailure("two calls with the same inputs return different results", again)
@@ -111,18 +117,6 @@ class ExportCheck:
         self._require_coverage()
         said = _about_cache(under_test), _about_mask(under_test), _about_order(under_test)
         return Finding("; ".join([under_test.state, *filter(None, said)]))
-
-    def _reference_at(self, where: object, inputs: Inputs) -> NamedTensors:
-        """Run the copy of the model; its own errors and NaN are no fault of a program."""
-        try:
-            result = self.under_test.run(inputs)
-        except Exception as error:
-            raise StageFailure(f"the model itself fails at {where}", error=error) from error
-        for name, tensor in result.items():
-            forbidden = tensor.isneginf() if name == "logits" else torch.zeros(())
-            if not bool((tensor.isfinite() | forbidden.bool()).all()):
-                raise StageFailure(f"the model itself returns NaN or infinity in {name} at {where}")
-        return result
 
     def _require_coverage(self) -> None:
         """Fail where something is left out that has to be compared."""
@@ -168,10 +162,84 @@ class ExportCheck:
                 f"{', '.join(wanted)} should be independent of each other, and the program has "
                 f"only {', '.join(sorted(symbols))}"
             )
+        self._require_no_bounds(wanted, sizes)
+        rejected = self._rejected_beginnings()
+        free = f"{', '.join(wanted)} are free"
+        said = f"; it rejects {len(rejected)} beginnings of a text" if rejected else ""
+        return Finding(free + said, rejected=rejected)
+
+    def _require_no_bounds(self, wanted: Sequence[str], symbols: Mapping[str, torch.Size]) -> None:
+        """Fail where the guards of the program reject sizes that the model takes."""
+        seen, under_test = self._seen, self.under_test
+        tensors = name_tensors(self.example)
+        symbols = dict(zip(tensors, symbols.values(), strict=True))
+        sizes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        other = under_test.make_inputs(under_test.clamp(seen.grown()))
+        grown = under_test.shape_of(other)
+        growth = {
+            grown.batch_size - seen.batch_size: "batch_size",
+            grown.cache_length - seen.cache_length: "cache_length",
+            grown.new_tokens - seen.new_tokens: "new_tokens",
+        }
+        others = {name: tensor.shape for name, tensor in name_tensors(other).items()}
+
+        def sizes_at(shape: InputShape) -> Sizes:
+            """Work out the sizes of all inputs at a shape."""
+            more = {
+                field: getattr(shape, field) - getattr(seen, field) for field in growth.values()
+            }
+            more[""] = more["cache_length"] + more["new_tokens"]  # of the mask
+            return {
+                name: tuple(
+                    size + (more[growth.get(there - size, "")] if there != size else 0)
+                    for size, there in zip(here, others[name], strict=True)
+                )
+                for name, here in sizes.items()
+            }
+
+        guards = read_guards(self.program, sizes, symbols)
+        untried = [f"a guard that cannot be read, {one}" for one in guards.unread[:1]]
+        for bound in upper_bounds(guards, sizes_at, seen, wanted):
+            length = bound.beyond.cache_length + bound.beyond.new_tokens
+            if under_test.max_length and length > under_test.max_length:
+                continue  # which is the bound of the model
+            if length > LONGEST_TRIED or bound.beyond.batch_size > LARGEST_BATCH:
+                untried.append(f"a bound that no call went beyond, {bound}")
+            elif self._is_bound(bound.beyond):
+                raise StageFailure(
+                    f"it takes {bound}, and the model takes more",
+                    rejected=[f"{bound.beyond} ({bound.says})"],
+                )
+        if untried:
+            left_out = {**self.coverage.not_compared, "bounds": "; ".join(untried)}
+            self.coverage = replace(self.coverage, not_compared=left_out)
+            self._require_coverage()
+
+    def _is_bound(self, beyond: InputShape) -> bool:
+        """Say whether the program rejects a shape that the model takes."""
+        inputs = self.under_test.make_inputs(beyond)
+        try:
+            self.under_test.run(inputs)
+        except Exception:  # noqa: BLE001 - then the bound is the model's own
+            return False
+        try:
+            self._run_program(inputs)
+        except Exception:  # noqa: BLE001 - the guard says why
+            return True
+        return False
+
+    def _rejected_beginnings(self) -> tuple[str, ...]:
+        """List the beginnings of a text that the program rejects, and what it says of them."""
         least = self.under_test.least_cached
-        shapes = map(self.under_test.clamp, MINIMAL_SHAPES)
-        answers = [self._smallest(shape) for shape in shapes if shape.cache_length >= least]
-        return Finding(f"{', '.join(wanted)} are free; it {', and '.join(answers)}")
+        rejected = []
+        for shape in map(self.under_test.clamp, MINIMAL_SHAPES):
+            if shape.cache_length >= least:
+                inputs = self.under_test.make_inputs(shape)
+                try:
+                    self._run_program(inputs)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+                    rejected.append(rejection(shape, error))
+        return tuple(rejected)
 
     def decodes(self) -> Finding:
         """Decode greedily from an empty cache, each step on what the one before it returned."""
@@ -239,14 +307,6 @@ class ExportCheck:
         ]
         names = name_inputs(self.example)
         return [(name, axis) for name, axes in zip(names, flat, strict=True) for axis in axes]
-
-    def _smallest(self, shape: InputShape) -> str:
-        """Say whether the program takes a text that has just begun."""
-        try:
-            self._run_program(self.under_test.make_inputs(shape))
-        except Exception as error:  # noqa: BLE001 - whatever it refuses it by, it is told
-            return f"refuses {shape} ({error_text(error).splitlines()[0]})"
-        return f"takes {shape}"
 
 
 def _input_sizes(program: ExportedProgram, names: list[str]) -> dict[str, torch.Size]:

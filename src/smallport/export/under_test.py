@@ -165,8 +165,7 @@ class ModelUnderTest:
 
     def dynamic_shapes(self, example: Inputs) -> DynamicShapes:
         """Find the axes in which the inputs that a program is exported with may change."""
-        seen = self.shape_of(example)
-        other = InputShape(seen.batch_size + 1, seen.cache_length + 7, seen.new_tokens + 2)
+        other = self.shape_of(example).grown()
         return dynamic_shapes(example, self.make_inputs(self.clamp(other)))
 
     def shape_of(self, inputs: Inputs) -> InputShape:

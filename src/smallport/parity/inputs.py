@@ -36,6 +36,10 @@ class InputShape:
     new_tokens: int = 3
     padding: int = 0
 
+    def grown(self) -> InputShape:
+        """Make each size larger, and each by another number, so that axes can be told apart."""
+        return InputShape(self.batch_size + 1, self.cache_length + 7, self.new_tokens + 2)
+
     def __str__(self) -> str:
         sizes = f"batch {self.batch_size}, {self.cache_length} + {self.new_tokens} tokens"
         return f"{sizes}, {self.padding} padded" if self.padding else sizes

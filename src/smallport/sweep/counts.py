@@ -37,6 +37,9 @@ class StageCount:
         One of ``smallport.export.report.STAGES``.
     passed, failed, not_reached
         How many passed it, failed in it, and never came to it.
+    differing, rejecting
+        How many of those that failed computed other numbers than the model, and how many only
+        rejected inputs that the model takes.
     unknown
         How many have no verdict.
     """
@@ -46,6 +49,8 @@ class StageCount:
     failed: int
     not_reached: int
     unknown: int
+    differing: int = 0
+    rejecting: int = 0
 
     @property
     def total(self) -> int:
@@ -104,15 +109,28 @@ def count_stages(reports: Iterable[ExportReport], registered: int) -> list[Stage
     for stage in STAGES:
         statuses = [report[stage].status for report in reports]
         passed, failed, not_reached = map(statuses.count, ("passed", "failed", "not reached"))
-        counts.append(StageCount(stage, passed, failed, not_reached, registered - len(reports)))
+        failures = [report[stage] for report in reports if report[stage].status == "failed"]
+        rejecting = sum(bool(one.rejected) for one in failures)
+        differing = sum(one.largest_difference is not None and not one.rejected for one in failures)
+        unknown = registered - len(reports)
+        counts.append(StageCount(stage, passed, failed, not_reached, unknown, differing, rejecting))
     return counts
 
 
 def counts_table(counts: Iterable[StageCount]) -> pd.DataFrame:
     """Put counts into a table, a row for each stage."""
-    columns = ["stage", "passed", "failed", "not reached", "no verdict", "of"]
+    columns = ["stage", "passed", "differ", "reject", "fail", "not reached", "no verdict", "of"]
     rows = [
-        (one.stage, one.passed, one.failed, one.not_reached, one.unknown, one.total)
+        (
+            one.stage,
+            one.passed,
+            one.differing,
+            one.rejecting,
+            one.failed - one.differing - one.rejecting,
+            one.not_reached,
+            one.unknown,
+            one.total,
+        )
         for one in counts
     ]
     return pd.DataFrame(rows, columns=columns)
