@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 from smallport.parity.inputs import (
     DynamicShapes,
     InputShape,
+    Vocabulary,
     after_cache,
     dynamic_shapes,
     random_text,
@@ -262,9 +263,10 @@ def _inputs(
     with_cache: bool,  # noqa: FBT001 - as make_inputs has it
     seed: int,
 ) -> Inputs:
+    vocabulary = Vocabulary(configuration.vocab_size)
     if not with_cache:
-        return random_text(configuration.vocab_size, replace(shape, cache_length=0), seed=seed)
-    text = random_text(configuration.vocab_size, shape, seed=seed)
+        return random_text(vocabulary, replace(shape, cache_length=0), seed=seed)
+    text = random_text(vocabulary, shape, seed=seed)
     cache = _random_cache(configuration, shape.batch_size, shape.cache_length, seed)
     return after_cache(text, shape.cache_length) | {"past_key_values": cache}
 

@@ -57,6 +57,7 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "blt": {"num_hidden_layers": LAYERS},  # which its cache asks for and its default lacks
         "cohere_compass_text": _SLIDING_AND_FULL
         | {"rope_parameters": {"sliding_attention": _PLAIN_ROPE, "full_attention": None}},
+        "cpmant": {"position_bias_num_buckets": 32, "position_bias_max_distance": 64},
         "dbrx": {  # clip_qkv and rope_theta are those of the published model
             "attn_config": {
                 "clip_qkv": 8.0,
@@ -118,6 +119,15 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "mamba2": {"num_heads": STATE_HEADS},
         "mellum": _SLIDING_AND_FULL,
         "mimo_v2_flash": {"head_dim": 24},  # wider than the values' 16, as in the original
+        "ministral3": {  # its queries are scaled by how often a text is longer than the original
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 10_000.0,
+                "factor": 16.0,
+                "original_max_position_embeddings": 2 * WINDOW,
+                "llama_4_scaling_beta": 0.1,
+            },
+        },
         "minimax_m3_vl_text": {
             "layer_types": ["full_attention", "minimax_m3_sparse"],
             "mlp_layer_types": ["dense", "sparse"],

@@ -7,8 +7,9 @@ The sizes are small, and no two that should be told apart are equal: two layers,
 of keys and values, a window that a text of twenty tokens outgrows, fewer tokens to select than even
 a short text has. Weights are drawn wider than for training: with the usual 0.02 the attention of so
 narrow a model is all but uniform, and a wrong mask or position would change next to nothing. The
-chunks in which state space layers work through a text keep their size, which no text of a check
-reaches: a program is exported either for one chunk or for several.
+chunks in which state space layers work through a text keep their size, as a program is exported for
+one chunk and may reject several: the check compares longer texts, too, so there are positions for
+them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 WIDTH, FEED_FORWARD, EXPERT, RANK = 64, 96, 32, 32
 LAYERS, HEADS, KEY_VALUE_HEADS, HEAD_SIZE, ROTARY_SIZE = 2, 4, 2, 16, 8
-VOCABULARY, POSITIONS, WINDOW, SELECTED = 512, 256, 16, 4
+VOCABULARY, POSITIONS, WINDOW, SELECTED = 512, 640, 16, 4
 STATE_HEADS = 2 * WIDTH // HEAD_SIZE  # a state space layer is twice as wide as the model
 EXPERTS, EXPERTS_PER_TOKEN = 8, 2
 
@@ -116,8 +117,9 @@ _SIZES: tuple[tuple[int, str], ...] = (
     (
         WINDOW,
         """
-        attention_chunk_size attention_window_size
-        local_attention_window_len rel_extent sliding_window sliding_window_size window_size
+        attention_chunk_size attention_window_size floor_scale
+        local_attention_window_len log_scaling_n_floor rel_extent sliding_window
+        sliding_window_size window_size
         """,
     ),
     (SELECTED, "index_topk"),

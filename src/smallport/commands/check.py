@@ -49,6 +49,18 @@ def add_parser(subparsers: Subparsers) -> None:
         help=f"fail if this part of the model is not compared: {', '.join(PARTS)}; may be given "
         f"again. Left out, a cache is required; {NO_PART} requires nothing",
     )
+    parser.add_argument(
+        "--max-tokens",
+        type=int,
+        metavar="N",
+        help="the longest text to compare, in tokens; 600 if left out",
+    )
+    parser.add_argument(
+        "--thorough",
+        action="store_true",
+        help="compare beyond every window, chunk and the like that the configuration names, as far "
+        "as the model has positions",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)
 
@@ -65,6 +77,8 @@ def run(options: argparse.Namespace) -> int:
             raise BadCall(str(error), "smallport check") from error
         given = ["--until", options.until] if options.until else []
         given += [part for one in options.require or () for part in ("--require", one)]
+        given += ["--max-tokens", str(options.max_tokens)] if options.max_tokens else []
+        given += ["--thorough"] if options.thorough else []
         given += ["--json"] if options.json else []
         width = line_width()
 
@@ -81,6 +95,8 @@ def run(options: argparse.Namespace) -> int:
             command=shlex.join(["smallport", "check", absolute_name(options.model), *given]),
             until=options.until,
             require=None if options.require is None else {*options.require} - {NO_PART},
+            max_tokens=options.max_tokens,
+            thorough=options.thorough,
             progress=show,
         )
     print(json.dumps(report.to_json(), indent=2) if options.json else report.verdict(width))

@@ -15,8 +15,11 @@ from smallport.export.comparisons import Finding, StageFailure
 from smallport.export.coverage import PARTS
 from smallport.export.recipes import error_text, recipe_for
 from smallport.export.report import STAGES, ExportReport, Stage, StageReport, versions_used
-from smallport.export.under_test import TOKEN_INPUTS
+from smallport.export.under_test import MAX_TOKENS, TOKEN_INPUTS
 from smallport.parity.names import Inputs
+
+FEWEST_TOKENS = 16
+"""The least that a check can be told to take as the longest text."""
 
 
 def check_export(
@@ -27,14 +30,18 @@ def check_export(
     command: str = "",
     until: Stage | None = None,
     require: Collection[str] | None = None,
+    max_tokens: int | None = None,
+    thorough: bool = False,
     progress: Callable[[StageReport], object] | None = None,
 ) -> ExportReport:
     """Check that a causal language model can be exported, and that what comes out is right.
 
     The model is run, exported, translated to ONNX and decoded with, and all that comes out is
     compared with a copy of the model that shares no weight with it: logits and every tensor of the
-    cache, every element, at seven shapes that the export never saw. The first stage that fails is
-    the last to run; the others are *not reached*, which is no pass.
+    cache, every element, at shapes that the export never saw: seven short ones, one of 600 tokens,
+    and some around each length at which the configuration says that the model computes something
+    else. The first stage that fails is the last to run; the others are *not reached*, which is no
+    pass.
 
     A model of transformers is exported by transformers' own exporters, any other module by
     :func:`torch.export.export` and :func:`torch.onnx.export`. Recurrent states are compared as keys
@@ -63,6 +70,12 @@ def check_export(
         What has to be compared, by the names of ``Coverage.not_compared``; where a model has it and
         it is not, the stage ``ran`` fails. Left out, a cache of transformers, unless ``inputs``
         hold none; ``()`` requires nothing.
+    max_tokens
+        The longest text that is compared, if the model takes it; 600 if left out. Windows and the
+        like that no text is longer than are listed under *not compared*.
+    thorough
+        Whether texts may be longer where the configuration names a longer window or the like. Each
+        is compared, as far as the model has positions.
     progress
         Called with the report of each stage that ran, as soon as it has.
 
@@ -76,8 +89,8 @@ def check_export(
     TypeError
         When the model is neither a module nor a function, or the inputs are no mapping.
     ValueError
-        When a size of the inputs is 1, there is no stage of the name, or ``require`` names no part
-        that may be left out.
+        When a size of the inputs is 1, there is no stage of the name, ``require`` names no part
+        that may be left out, or ``max_tokens`` leaves no room for a text.
 
     Examples
     --------
@@ -104,6 +117,7 @@ def check_export(
         raise ValueError(f"check_export: there is no stage {until!r}; until is one of {STAGES}")
     if unknown := {*(require or ())} - {*PARTS}:
         raise ValueError(f"check_export: require names parts of {PARTS}, not {sorted(unknown)}")
+    max_tokens = _length(max_tokens)
     # transformers' exporters take seconds to import, and only a check needs them.
     from smallport.export.exporters import quiet_exporters  # noqa: PLC0415
     from smallport.export.stages import ExportCheck  # noqa: PLC0415
@@ -111,7 +125,9 @@ def check_export(
     reports: list[StageReport] = []
     output, errors = sys.stdout, sys.stderr
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, quiet_exporters():
-        check = ExportCheck(model, inputs, Path(folder), require)
+        check = ExportCheck(
+            model, inputs, Path(folder), require, max_tokens=max_tokens, thorough=thorough
+        )
         runs = (
             check.built,
             check.ran,
@@ -133,6 +149,15 @@ def check_export(
     name = name or (type(model).__name__ if isinstance(model, nn.Module) else "model")
     asked = until or STAGES[-1]
     return ExportReport(name, tuple(reports), versions_used(), command, asked, check.coverage)
+
+
+def _length(max_tokens: int | None) -> int:
+    """Find how long a text may be, where it is left out or makes sense."""
+    if max_tokens is not None and max_tokens < FEWEST_TOKENS:
+        raise ValueError(
+            f"check_export: max_tokens should be {FEWEST_TOKENS} or more, not {max_tokens}"
+        )
+    return max_tokens or MAX_TOKENS
 
 
 def _sizes_of_one(inputs: Inputs) -> str:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # which imports PyTorch, and a report is read without
     from torch import Tensor
 
+    from smallport.export.under_test import ModelUnderTest
     from smallport.parity.inputs import InputShape
 
-PARTS = ("cache", "other inputs", "custom code", "bounds")
+PARTS = ("cache", "long texts", "other inputs", "custom code", "bounds")
 """What may be left out of a comparison, by the names of ``Coverage.not_compared``."""
 
 
@@ -84,15 +85,22 @@ NOTHING = Coverage({}, {})
 
 
 def compared_at(
-    shapes: Sequence[InputShape], tensors: Sequence[str], weight: Tensor
+    under_test: ModelUnderTest, shapes: Sequence[InputShape], tensors: Sequence[str], weight: Tensor
 ) -> dict[str, list[Any]]:
     """List the values at which some tensors of a model with such a weight were compared."""
+    texts = [under_test.make_text(shape, seed=1 + number) for number, shape in enumerate(shapes)]
+    ids = {token for text in texts for token in text["input_ids"].unique().tolist()}
+    vocabulary = under_test.vocabulary
     return {
         "outputs": sorted({name.partition(".")[0] for name in tensors}),
         "number of tensors": [len(tensors)],
+        "caches": ["plain"] if under_test.cache else [],
         "lengths": sorted({one.cache_length + one.new_tokens for one in shapes}),
+        "windows and chunks": [str(one) for one in under_test.crossed],
         "batch sizes": sorted({one.batch_size for one in shapes}),
         "padding": sorted({one.padding for one in shapes}),
+        "first tokens": ["any"] if vocabulary.first is None else [vocabulary.first, "others"],
+        "special tokens": sorted(ids & {*vocabulary.special}),
         "dtype": [str(weight.dtype).removeprefix("torch.")],
         "device": [str(weight.device)],
     }

@@ -17,6 +17,7 @@ from torch.export import ExportedProgram
 from smallport.export import exporters as programs
 from smallport.export.comparisons import (
     STEPS,
+    WINDOWED,
     Finding,
     StageFailure,
     compare_decoding,
@@ -29,15 +30,15 @@ from smallport.export.guards import Sizes, read_guards, upper_bounds
 from smallport.export.model_kinds import custom_code, half_precision, quantized_parts, unwrapped
 from smallport.export.under_test import (
     EXPORT_SHAPE_WITHOUT_CACHE,
+    MAX_TOKENS,
     MINIMAL_SHAPES,
     PADDED,
-    TEST_SHAPES,
     ModelUnderTest,
     continuation,
     examine_model,
 )
 from smallport.parity.closeness import discrepancy, self_test, worst_of
-from smallport.parity.inputs import InputShape, copy_inputs, random_text
+from smallport.parity.inputs import InputShape, copy_inputs
 from smallport.parity.names import Inputs, name_inputs, name_outputs, name_tensors
 from smallport.parity.session import Session, run_session
 
@@ -66,10 +67,15 @@ class ExportCheck:
         inputs: Inputs | None,
         folder: Path,
         require: Collection[str] | None = None,
+        *,
+        max_tokens: int = MAX_TOKENS,
+        thorough: bool = False,
     ) -> None:
         self._model = model
         self._inputs = inputs
         self._require = require
+        self._max_tokens = max_tokens
+        self._thorough = thorough
         self.coverage = NOTHING
         self._file = folder / "model.onnx"
 
@@ -98,7 +104,12 @@ class ExportCheck:
 
     def ran(self) -> Finding:
         """Run a copy of the model that shares no weight with it, and see what it heeds."""
-        self.under_test = under_test = examine_model(copy.deepcopy(self.model), self._inputs)
+        self.under_test = under_test = examine_model(
+            copy.deepcopy(self.model),
+            self._inputs,
+            max_tokens=self._max_tokens,
+            thorough=self._thorough,
+        )
         self.coverage = Coverage({}, {**under_test.not_compared, **custom_code(self.model)})
         self.example = under_test.make_inputs(under_test.export_shape)
         if self._inputs is not None:
@@ -142,8 +153,10 @@ class ExportCheck:
         finding = compare_shapes(self.under_test, self._run_program, shapes)
         tensors = sorted(finding.difference.by_tensor) if finding.difference else []
         weight = next(one for one in self.model.parameters() if one.is_floating_point())
-        compared = compared_at(shapes, tensors, weight)
+        compared = compared_at(self.under_test, shapes, tensors, weight)
         self.coverage = replace(self.coverage, compared=compared)
+        if uncrossed := ", ".join(map(str, self.under_test.uncrossed)):
+            return replace(finding, found=f"{finding.found}; no text is longer than {uncrossed}")
         return finding
 
     def stays_dynamic(self) -> Finding:
@@ -174,7 +187,7 @@ class ExportCheck:
         tensors = name_tensors(self.example)
         symbols = dict(zip(tensors, symbols.values(), strict=True))
         sizes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        other = under_test.make_inputs(under_test.clamp(seen.grown()))
+        other = under_test.make_inputs(under_test.grown(seen))
         grown = under_test.shape_of(other)
         growth = {
             grown.batch_size - seen.batch_size: "batch_size",
@@ -245,6 +258,8 @@ class ExportCheck:
         """Decode greedily from an empty cache, each step on what the one before it returned."""
         finding = compare_decoding(self.under_test, self._run_program)
         compared = {**self.coverage.compared, "decoding steps": [STEPS]}
+        if WINDOWED in finding.found:
+            compared["caches"] = ["plain", "windowed as generate makes it"]
         self.coverage = replace(self.coverage, compared=compared)
         return finding
 
@@ -295,7 +310,7 @@ class ExportCheck:
     def _unseen(self) -> list[InputShape]:
         """List the shapes to compare at, without that of the example."""
         seen = self._seen
-        shapes = dict.fromkeys(map(self.under_test.clamp, TEST_SHAPES))
+        shapes = self.under_test.test_shapes()
         return [shape for shape in shapes if replace(shape, padding=0) != seen]
 
     def _free_axes(self) -> list[tuple[str, int]]:
@@ -334,7 +349,7 @@ def _about_mask(under_test: ModelUnderTest) -> str:
     if "attention_mask" not in under_test.token_inputs:
         return "it takes no attention mask"
     shape = under_test.clamp(PADDED)
-    padded = random_text(under_test.vocab_size, shape)
+    padded = under_test.make_text(shape)
     full = padded | {"attention_mask": torch.ones_like(padded["attention_mask"])}
     heeding, ignoring = (
         {"logits": under_test.run(inputs)["logits"][:, -1]}
@@ -347,9 +362,9 @@ def _about_mask(under_test: ModelUnderTest) -> str:
 def _about_order(under_test: ModelUnderTest) -> str:
     """Say where a token changes what comes before it, as in models that read in both directions."""
     whole = replace(under_test, cache="")
-    text = random_text(under_test.vocab_size, under_test.clamp(EXPORT_SHAPE_WITHOUT_CACHE))
+    text = under_test.make_text(under_test.clamp(EXPORT_SHAPE_WITHOUT_CACHE))
     changed = text["input_ids"].clone()
-    changed[:, -1] = (changed[:, -1] + 1) % under_test.vocab_size
+    changed[:, -1] = (changed[:, -1] + 1) % under_test.vocabulary.size
     earlier, others = (
         {"logits": under_test.run(whole.inputs_of(one))["logits"][:, :-1]}
         for one in (text, text | {"input_ids": changed})

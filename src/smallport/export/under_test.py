@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import itertools
+import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,14 +15,20 @@ from typing import Any
 import torch
 import transformers  # whose classes are loaded where they are used, which takes seconds
 from torch import Tensor, nn
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import (
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionAndSlidingWindowAttentionLayer,
+)
 
 from smallport.export.model_kinds import arguments_of
 from smallport.export.recipes import error_text
+from smallport.export.thresholds import Threshold, thresholds
 from smallport.parity.closeness import Discrepancy, discrepancy
 from smallport.parity.inputs import (
     DynamicShapes,
     InputShape,
+    Vocabulary,
     after_cache,
     copy_inputs,
     dynamic_shapes,
@@ -42,9 +51,19 @@ WITHOUT_WINDOW = {
     "hybrid_sliding": "hybrid",
 }
 """Layers of a cache that drop what is older than a window, and those that keep it."""
+WINDOWED_LAYERS = (DynamicSlidingWindowLayer, LinearAttentionAndSlidingWindowAttentionLayer)
+
+POSITION_LIMITS = ("max_position_embeddings", "max_target_positions", "max_seq_len", "n_positions")
+"""Fields of a configuration that hold how many tokens a text may have."""
+
+MEDIA_TOKEN = re.compile(r"((image|video|audio|vision|speech).*|[be]o[ai])_token_(id|index)")
+"""The names of fields that hold a token in whose place an image or a sound is put."""
 
 EXPORT_SHAPE = InputShape(batch_size=2, cache_length=30, new_tokens=3)
 """The inputs that a program is exported with. No size is 1, which exporters treat apart."""
+
+MORE_CACHED, MORE_NEW = 7, 2
+"""How many more tokens the inputs have beside which those of the export show what changes."""
 
 PADDED = InputShape(batch_size=3, cache_length=12, new_tokens=2, padding=5)
 
@@ -61,6 +80,10 @@ TEST_SHAPES = (
     PADDED,
 )
 """The inputs that it is compared on: an empty and a long cache, one token, padding on the left."""
+
+MAX_TOKENS = 600
+"""The longest text, if the model takes it: longer than most windows and chunks but those of
+thousands of tokens, and read by a tiny model in less than a tenth of a second."""
 
 MINIMAL_SHAPES = (
     InputShape(batch_size=1, cache_length=0, new_tokens=1),
@@ -81,8 +104,8 @@ class ModelUnderTest:
         Which of ``TOKEN_INPUTS`` its forward method is given.
     flags
         Other arguments of each call.
-    vocab_size
-        How many tokens it knows.
+    vocabulary
+        The tokens that texts are made of.
     max_length
         How many tokens a text may have; None where there is no limit.
     cache
@@ -99,12 +122,21 @@ class ModelUnderTest:
         What the model has although the check leaves it out, each with a sentence.
     cache_is_required
         Whether what is left out is a cache of transformers, which programs can take.
+    thresholds
+        The lengths at which the model computes something else.
+    windows
+        The window of each layer that has one in the cache that ``generate`` makes, and none in that
+        of the program.
+    max_tokens
+        The longest text of a check.
+    thorough
+        Whether a threshold may be tried by longer ones.
     """
 
     model: Callable[..., Any]
     token_inputs: tuple[str, ...]
     flags: dict[str, Any]
-    vocab_size: int
+    vocabulary: Vocabulary
     max_length: int | None
     cache: str
     state: str
@@ -113,15 +145,43 @@ class ModelUnderTest:
     one_by_one: bool = False
     not_compared: Mapping[str, str] = field(default_factory=dict)
     cache_is_required: bool = False
+    thresholds: tuple[Threshold, ...] = ()
+    windows: Mapping[int, int] = field(default_factory=dict)
+    max_tokens: int = MAX_TOKENS
+    thorough: bool = False
 
     @property
     def export_shape(self) -> InputShape:
         """The shape of the inputs that a program is exported with."""
-        return self.clamp(EXPORT_SHAPE) if self.cache else EXPORT_SHAPE_WITHOUT_CACHE
+        shape = EXPORT_SHAPE if self.cache else EXPORT_SHAPE_WITHOUT_CACHE
+        room = max(self.longest - MORE_CACHED - MORE_NEW, 2 + shape.new_tokens)
+        return self.clamp(
+            replace(shape, cache_length=min(shape.cache_length, room - shape.new_tokens))
+        )
+
+    @property
+    def longest(self) -> int:
+        """The longest text that is tried: as long as the model takes it, if thorough."""
+        limit = self.max_length or sys.maxsize
+        return limit if self.thorough else min(limit, self.max_tokens)
+
+    @property
+    def crossed(self) -> list[Threshold]:
+        """The thresholds that a text is longer than."""
+        return [one for one in self.thresholds if one.length < self.longest]
+
+    @property
+    def uncrossed(self) -> list[Threshold]:
+        """The thresholds that no text is longer than."""
+        return [one for one in self.thresholds if one.length >= self.longest]
 
     def run(self, inputs: Inputs) -> NamedTensors:
         """Run the model on a copy of some inputs, and name what it returns."""
         return name_outputs(self.call(**copy_inputs(inputs)))
+
+    def call_with(self, inputs: Inputs) -> Any:
+        """Call the model, with inputs in a dictionary."""
+        return self.call(**inputs)
 
     def call(self, **inputs: Any) -> Any:
         """Call the model as it should be called."""
@@ -130,33 +190,50 @@ class ModelUnderTest:
 
     def clamp(self, shape: InputShape) -> InputShape:
         """Shorten a shape to what the model takes; without a cache, all tokens are new."""
-        most = self.max_length or shape.cache_length + shape.new_tokens
-        new = min(shape.new_tokens, most)
-        past = min(shape.cache_length, most - new)
-        padding = min(shape.padding, (past + new) // 2)
-        shape = replace(shape, cache_length=past, new_tokens=new, padding=padding)
-        length = shape.cache_length + shape.new_tokens
+        length = min(shape.cache_length + shape.new_tokens, self.longest)
         if not self.cache:
             cached = 0
         elif self.one_by_one:
             cached = length - 1
         else:
-            cached = max(shape.cache_length, min(self.least_cached, length - 1))
-        return replace(shape, cache_length=cached, new_tokens=length - cached)
+            past = max(length - shape.new_tokens, 0)
+            cached = max(past, min(self.least_cached, length - 1))
+        padding = min(shape.padding, length // 2)
+        return InputShape(shape.batch_size, cached, length - cached, padding)
+
+    def test_shapes(self) -> list[InputShape]:
+        """List the shapes to compare at: short texts, a long one, and those around thresholds."""
+        around = (
+            one.shapes(self.longest, cached=bool(self.cache), least_cached=self.least_cached)
+            for one in self.thresholds
+        )
+        long_text = InputShape(batch_size=1, cache_length=0, new_tokens=self.max_tokens)
+        shapes = [*TEST_SHAPES, long_text, *itertools.chain.from_iterable(around)]
+        return list(dict.fromkeys(map(self.clamp, shapes)))
+
+    def make_text(self, shape: InputShape, *, seed: int = 0) -> Inputs:
+        """Draw random texts of a shape, special tokens among them."""
+        return random_text(self.vocabulary, shape, seed=seed)
 
     def make_inputs(self, shape: InputShape, *, seed: int = 0) -> Inputs:
         """Make random inputs of a shape; the model computes what is in their cache."""
-        text = random_text(self.vocab_size, shape, seed=seed)
-        return self.inputs_of(text, past=shape.cache_length)
+        return self.inputs_of(self.make_text(shape, seed=seed), past=shape.cache_length)
 
-    def inputs_of(self, text: Inputs, *, past: int = 0) -> Inputs:
+    def generation_cache(self) -> transformers.DynamicCache:
+        """Make an empty cache as ``generate`` does: layers with a window keep no more than that."""
+        return transformers.DynamicCache(config=self.model.config)  # type: ignore[attr-defined]
+
+    def inputs_of(
+        self, text: Inputs, *, past: int = 0, make_cache: Callable[[], Any] | None = None
+    ) -> Inputs:
         """Make the inputs that continue a text after some tokens, which are in the cache then."""
         text = {name: text[name] for name in self.token_inputs}
         if not self.cache:
             return text
         # To fill a cache takes a token; an empty one has it cut off again.
         beginning = {name: value[:, : max(past, 1)].contiguous() for name, value in text.items()}
-        given = {self.cache: self.new_cache()} if self.new_cache else {}
+        make_cache = make_cache or self.new_cache
+        given = {self.cache: make_cache()} if make_cache else {}
         outputs = self.call(**beginning, **given)
         cache = given.get(self.cache, outputs[find_cache(outputs)])
         if past == 0:
@@ -165,8 +242,16 @@ class ModelUnderTest:
 
     def dynamic_shapes(self, example: Inputs) -> DynamicShapes:
         """Find the axes in which the inputs that a program is exported with may change."""
-        other = self.shape_of(example).grown()
-        return dynamic_shapes(example, self.make_inputs(self.clamp(other)))
+        other = self.grown(self.shape_of(example))
+        return dynamic_shapes(example, self.make_inputs(other))
+
+    def grown(self, shape: InputShape) -> InputShape:
+        """Make each size of a shape larger, and each by another number, to tell axes apart."""
+        return self.clamp(
+            InputShape(
+                shape.batch_size + 1, shape.cache_length + MORE_CACHED, shape.new_tokens + MORE_NEW
+            )
+        )
 
     def shape_of(self, inputs: Inputs) -> InputShape:
         """Read the sizes of some inputs, padding aside."""
@@ -181,7 +266,13 @@ class ModelUnderTest:
         return InputShape(batch_size, past, new_tokens)
 
 
-def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderTest:
+def examine_model(
+    model: nn.Module,
+    inputs: Inputs | None = None,
+    *,
+    max_tokens: int = MAX_TOKENS,
+    thorough: bool = False,
+) -> ModelUnderTest:
     """Find out how a causal language model is called, by looking at it and calling it.
 
     It is called with the names of ``inputs``, or with all that its signature names. A model that
@@ -196,13 +287,26 @@ def examine_model(model: nn.Module, inputs: Inputs | None = None) -> ModelUnderT
     _require_inputs(inputs or {}, known, argument)
     flags = {"use_cache": True} if "use_cache" in signature else {}
     names = tuple(name for name in TOKEN_INPUTS if name in given)
-    under_test = ModelUnderTest(model, names, flags, 2, _max_length(model), cache="", state="")
+    under_test = ModelUnderTest(
+        model,
+        names,
+        flags,
+        Vocabulary(2),
+        _max_length(model),
+        cache="",
+        state="",
+        thresholds=thresholds(_text_configuration(model)),
+        max_tokens=max_tokens,
+        thorough=thorough,
+    )
     probe = under_test.make_inputs(InputShape(batch_size=2, new_tokens=5, cache_length=0))
     with torch.no_grad():
         outputs = model(**probe, **flags)
     logits = _logits(model, outputs, probe["input_ids"])
-    under_test = replace(under_test, vocab_size=_vocab_size(model, logits))
-    unseen = _inputs_never_given(signature, known)
+    vocabulary = _vocabulary(model, _vocab_size(model, logits))
+    under_test = replace(under_test, vocabulary=vocabulary)
+    under_test = replace(under_test, max_length=_longest_taken(under_test))
+    unseen = _inputs_never_given(signature, known) | _lengths_never_crossed(under_test)
     name, state = _state(outputs)
     left_out = inputs is not None and argument not in given
     if not name:
@@ -259,6 +363,14 @@ def _require_inputs(inputs: Inputs, known: set[str], argument: str) -> None:
             f"{argument} should be a transformers.DynamicCache, with which checks are made, and is "
             f"a {type(cache).__name__}"
         )
+    layers = getattr(cache, "layers", [])
+    kinds = {type(layer).__name__ for layer in layers if type(layer) in WINDOWED_LAYERS}
+    if kinds or getattr(cache, "offloading", False):
+        raise ValueError(
+            f"{argument} should be a plain transformers.DynamicCache(), as checks make it at other "
+            f"shapes, and {f'has layers of {listed(kinds)}' if kinds else 'is offloaded'}; leave "
+            "it out, and it is made"
+        )
 
 
 def _with_cache(
@@ -283,7 +395,9 @@ def _with_cache(
             state=f"it keeps {held}",
             new_cache=transformers.DynamicCache if plain else _maker(under_test.model, state),
         )
-        cached = replace(cached, least_cached=_least_cached(cached, state))
+        cached = replace(
+            cached, least_cached=_least_cached(cached, state), windows=_windows(cached)
+        )
         continuing, why = _going_on(cached)
         if continuing:
             return continuing
@@ -352,6 +466,53 @@ def _inputs_never_given(
     return {"other inputs": f"inputs that no call was given, {listed(unseen)}"} if unseen else {}
 
 
+def _lengths_never_crossed(under_test: ModelUnderTest) -> dict[str, str]:
+    """List the thresholds that no text of the check is longer than."""
+    if not (uncrossed := under_test.uncrossed):
+        return {}
+    sentences = " and ".join(one.sentence() for one in uncrossed)
+    is_limit = under_test.longest == under_test.max_length
+    why = "text may be longer than" if is_limit else "text of the check is longer than"
+    return {"long texts": f"{sentences}, which no {why}"}
+
+
+def _windows(cached: ModelUnderTest) -> dict[int, int]:
+    """Find the layers that drop tokens only in the cache that ``generate`` makes."""
+    configuration = getattr(cached.model, "config", None)
+    if not isinstance(configuration, transformers.PreTrainedConfig) or cached.new_cache is None:
+        return {}
+    layers = transformers.DynamicCache(config=configuration).layers
+    in_program = itertools.chain(cached.new_cache().layers, itertools.repeat(None))
+    return {
+        number: layer.sliding_window
+        for number, (layer, other) in enumerate(zip(layers, in_program, strict=False))
+        if isinstance(layer, DynamicSlidingWindowLayer) and type(layer) is not type(other)
+    }
+
+
+def _longest_taken(under_test: ModelUnderTest) -> int | None:
+    """Find out how many tokens a model takes where it does not say; None where it takes all."""
+    if under_test.max_length is not None or _takes(under_test, under_test.max_tokens):
+        return under_test.max_length
+    taken, failing = 1, under_test.max_tokens
+    while failing - taken > 1:
+        middle = (taken + failing) // 2
+        if _takes(under_test, middle):
+            taken = middle
+        else:
+            failing = middle
+    return taken
+
+
+def _takes(under_test: ModelUnderTest, length: int) -> bool:
+    """Say whether a model reads a text of so many tokens."""
+    try:
+        under_test.run(under_test.make_inputs(InputShape(1, cache_length=0, new_tokens=length)))
+    except Exception:  # noqa: BLE001 - whatever it rejects it by
+        return False
+    return True
+
+
 def _logits(model: nn.Module, outputs: Any, ids: Tensor) -> Tensor:
     """Take the logits out of what a model returned, if those of a language model are there."""
     logits = name_outputs(outputs).get("logits")
@@ -376,7 +537,7 @@ def _logits(model: nn.Module, outputs: Any, ids: Tensor) -> Tensor:
 def continuation(under_test: ModelUnderTest) -> Discrepancy:
     """Compare the logits after a cache with those of the same text that is read in one go."""
     shape = under_test.export_shape
-    text = random_text(under_test.vocab_size, shape)
+    text = under_test.make_text(shape)
     whole = replace(under_test, cache="").inputs_of(text)
     continued = under_test.inputs_of(text, past=shape.cache_length)
     logits = [under_test.run(inputs)["logits"] for inputs in (whole, continued)]
@@ -394,8 +555,43 @@ def _state(outputs: Any) -> tuple[str, Any]:
 def _max_length(model: nn.Module) -> int | None:
     """Look up how long a text may be."""
     configuration = _text_configuration(model)
-    most = getattr(configuration, "max_position_embeddings", None)
-    return most if isinstance(most, int) and most > 0 else None
+    lengths = (getattr(configuration, name, None) for name in POSITION_LIMITS)
+    limits = [length for length in lengths if isinstance(length, int) and length > 0]
+    # Where padding has a position of its own, those of text begin behind it.
+    skipped = (
+        one.padding_idx + 1
+        for name, one in model.named_modules()
+        if "position" in name and isinstance(one, nn.Embedding) and one.padding_idx is not None
+    )
+    return min(limits) - max(skipped, default=0) if limits else None
+
+
+def _vocabulary(model: nn.Module, size: int) -> Vocabulary:
+    """Look up which tokens are special; the unknown one is no field, and one of the first."""
+    whole = getattr(model, "config", None)
+    places = (_text_configuration(model), getattr(model, "generation_config", None), whole)
+
+    def tokens(name: str) -> list[int]:
+        found = (getattr(place, name, None) for place in places)
+        listed_ones = (one if isinstance(one, list) else [one] for one in found)
+        return [
+            token
+            for token in itertools.chain.from_iterable(listed_ones)
+            if isinstance(token, int) and 0 <= token < size
+        ]
+
+    fields = {name for place in places for name in getattr(place, "__dict__", {})}
+    unused = {token for name in fields if MEDIA_TOKEN.fullmatch(name) for token in tokens(name)}
+    first = tokens("bos_token_id") + tokens("decoder_start_token_id")
+    padding = tokens("pad_token_id")
+    special = [*first, *tokens("eos_token_id"), *padding, *range(4), size - 1]
+    return Vocabulary(
+        size,
+        first=next(iter(first), None),
+        padding=next(iter(padding), None),
+        special=tuple(one for one in dict.fromkeys(special) if one < size and one not in unused),
+        unused=frozenset(unused),
+    )
 
 
 def _vocab_size(model: nn.Module, logits: Tensor) -> int:

@@ -36,13 +36,35 @@ class InputShape:
     new_tokens: int = 3
     padding: int = 0
 
-    def grown(self) -> InputShape:
-        """Make each size larger, and each by another number, so that axes can be told apart."""
-        return InputShape(self.batch_size + 1, self.cache_length + 7, self.new_tokens + 2)
-
     def __str__(self) -> str:
         sizes = f"batch {self.batch_size}, {self.cache_length} + {self.new_tokens} tokens"
         return f"{sizes}, {self.padding} padded" if self.padding else sizes
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens that random texts are made of.
+
+    Parameters
+    ----------
+    size
+        How many there are.
+    first
+        The one that every second text begins with, the first text included.
+    padding
+        The one at the places of padding; any token if left out.
+    special
+        Tokens that models or programs treat apart, and that chance hardly ever draws. Each text
+        holds as many as half of it has room for.
+    unused
+        Tokens that stand for something else than text, such as an image; no text holds them.
+    """
+
+    size: int
+    first: int | None = None
+    padding: int | None = None
+    special: tuple[int, ...] = ()
+    unused: frozenset[int] = frozenset()
 
 
 def text_inputs(ids: Tensor, mask: Tensor) -> Inputs:
@@ -51,13 +73,25 @@ def text_inputs(ids: Tensor, mask: Tensor) -> Inputs:
     return {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
 
 
-def random_text(vocab_size: int, shape: InputShape, *, seed: int = 0) -> Inputs:
+def random_text(vocabulary: Vocabulary, shape: InputShape, *, seed: int = 0) -> Inputs:
     """Draw random tokens, as many as there are in the cache and new ones together."""
     generator = torch.Generator().manual_seed(seed)
     sizes = (shape.batch_size, shape.cache_length + shape.new_tokens)
-    ids = torch.randint(vocab_size, sizes, generator=generator)
+    ids = torch.randint(vocabulary.size, sizes, generator=generator)
+    if vocabulary.unused:
+        used = torch.tensor([*{*range(vocabulary.size)} - vocabulary.unused])
+        ids = used[torch.randint(len(used), sizes, generator=generator)]
     mask = torch.ones_like(ids)
     mask[0, : shape.padding] = 0
+    if vocabulary.padding is not None:
+        ids[mask == 0] = vocabulary.padding
+    for row, beginning in enumerate(mask.argmax(dim=1).tolist()):
+        text, special = ids[row, beginning:], torch.tensor(vocabulary.special, dtype=torch.int64)
+        number = min(len(special), (len(text) - 1) // 2)
+        places = 1 + torch.randperm(max(len(text) - 1, 0), generator=generator)[:number]
+        text[places] = special[torch.randperm(len(special), generator=generator)[:number]]
+        if vocabulary.first is not None and row % 2 == 0:
+            text[0] = vocabulary.first
     return text_inputs(ids, mask)
 
 
