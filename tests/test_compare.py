@@ -400,3 +400,20 @@ def test_the_table_has_a_row_for_each_shape():
         [2, 30, 3, 0, 0.5, 0.75, "present.0.value"],
         [3, 7, 5, 0, 0.0, 0.0, ""],
     ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_large_tensor_is_measured_as_a_small_one(monkeypatch, seed):
+    """In parts, of which only those are measured that may hold the largest difference."""
+    generator = torch.Generator().manual_seed(seed)
+    tensor = torch.randn(3, 5, 7, generator=generator)
+    changed = tensor + 1e-3 * torch.randn(3, 5, 7, generator=generator)
+    place = int(torch.randint(tensor.numel(), (), generator=generator))
+    changed.view(-1)[place] += [1.0, float("nan")][seed % 2]
+    whole = closeness.discrepancy({"logits": tensor}, {"logits": changed})
+    monkeypatch.setattr(closeness, "PART", 14)
+    parts = closeness.discrepancy({"logits": tensor}, {"logits": changed})
+    element = [int(index) for index in torch.unravel_index(torch.tensor(place), tensor.shape)]
+    assert whole.where == parts.where
+    assert parts.where.startswith(f"logits{element} is ")
+    assert str(whole.by_tensor) == str(parts.by_tensor)

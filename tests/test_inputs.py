@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smallport.parity import InputShape, copy_inputs, dynamic_shapes, name_inputs
+from smallport.parity.inputs import Vocabulary, random_text
 from smallport.tiny_llm import make_inputs, tiny_llm_config, untrained_tiny_llm
 
 SMALL = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32}
@@ -119,6 +120,34 @@ def test_a_copy_of_the_inputs_survives_the_forward_pass():
         untrained.model(**used)
     assert used["past_key_values"].get_seq_length() == 33
     assert untrained.inputs["past_key_values"].get_seq_length() == 30
+
+
+SPECIAL = Vocabulary(
+    1000, first=7, padding=500, special=(7, 8, 500, 0, 999), unused=frozenset({3, 600})
+)
+
+
+@given(
+    shape=st.builds(InputShape, st.integers(1, 5), st.integers(0, 40), st.integers(1, 300)),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=100)
+def test_texts_begin_with_the_first_token_and_hold_special_ones(shape, seed):
+    length = shape.cache_length + shape.new_tokens
+    shape = dataclasses.replace(shape, padding=length // 3)
+    text = random_text(SPECIAL, shape, seed=seed)
+    ids, mask = text["input_ids"], text["attention_mask"]
+    assert torch.equal(ids, random_text(SPECIAL, shape, seed=seed)["input_ids"])
+    assert ids[0, : shape.padding].tolist() == [500] * shape.padding
+    assert int(mask.sum()) == shape.batch_size * length - shape.padding
+    assert ids[0, shape.padding] == 7
+    assert ids[2::2, 0].tolist() == [7] * len(ids[2::2])
+    assert not {3, 600} & {*ids.flatten().tolist()}
+    for row, real in zip(ids, mask, strict=True):
+        held = {*row[real == 1].tolist()} & {*SPECIAL.special}
+        assert len(held) >= min(len(SPECIAL.special), (int(real.sum()) - 1) // 2)
+        assert int(row.min()) >= 0
+        assert int(row.max()) < SPECIAL.size
 
 
 def test_shapes_are_called_by_their_sizes():

@@ -27,6 +27,9 @@ NOTICEABLE = 1e-3
 ROUNDING = 4 * torch.finfo(torch.float32).eps
 """How far rounding may change an element, relative to the largest element of its row."""
 
+PART = 2**21
+"""The number of elements that are measured at a time: 16 MB in double precision."""
+
 OUTLYING = 1e4
 """How many times as large as the small elements of a row those are that say nothing about it."""
 
@@ -156,17 +159,45 @@ def discrepancy(expected: NamedTensors, actual: NamedTensors, inputs: str = "") 
     by_tensor, shares, places = {}, {}, {}
     for name in expected:
         wanted, found = _with_row(expected[name]), _with_row(actual[name])
-        apart = _apart(wanted, found)
-        by_tensor[name] = float(apart.max()) if apart.numel() else 0.0
         shares[name], places[name] = 0.0, ""
+        parts = zip(_parts(wanted), _parts(found), strict=True)
+        by_tensor[name] = max((float(_apart(*both).max()) for both in parts), key=_nan_last)
         if by_tensor[name]:
-            relative = apart / scale(wanted)
-            place = torch.unravel_index(relative.argmax(), relative.shape)  # NaN is the largest
-            shares[name] = float(relative[place])
+            shares[name], place = _largest_share(wanted, found)
             element = [int(index) for index in place]
             numbers = f"{found[place].item():.6g} instead of {wanted[place].item():.6g}"
             places[name] = f"{name}{element} is {numbers}" + (f" at {inputs}" if inputs else "")
     return Discrepancy(by_tensor, shares, places)
+
+
+def _parts(tensor: Tensor) -> tuple[Tensor, ...]:
+    """Divide the rows of a tensor into parts that take little memory in double precision."""
+    rows = tensor.reshape(-1, tensor.shape[-1]) if tensor.numel() else tensor.new_zeros(1, 1)
+    return torch.split(rows, max(PART // rows.shape[1], 1))
+
+
+def _largest_share(wanted: Tensor, found: Tensor) -> tuple[float, tuple[Tensor, ...]]:
+    """Find the largest relative difference of two tensors, and the place where it is.
+
+    To measure a part takes a while, so this begins where the largest may be, and ends where none
+    that is larger can follow. Of two equal ones the first counts, as does NaN among numbers.
+    """
+    parts, others = _parts(wanted), _parts(found)
+    usual = _usual_rows(wanted)
+    bounds = [
+        _nan_last(float((_apart(part, other) / _sizes(part).clamp(min=usual)).max()))
+        for part, other in zip(parts, others, strict=True)
+    ]
+    largest, place = -1.0, 0
+    for number in sorted(range(len(parts)), key=lambda part: -bounds[part]):
+        if bounds[number] < _nan_last(largest):
+            break
+        relative = _apart(parts[number], others[number]) / scale(parts[number], usual)
+        index = int(relative.argmax())  # NaN is the largest
+        share, index = float(relative.flatten()[index]), index + number * parts[0].numel()
+        if (_nan_last(share), -index) > (_nan_last(largest), -place):
+            largest, place = share, index
+    return largest, torch.unravel_index(torch.tensor(place), wanted.shape)
 
 
 def _apart(one: Tensor, other: Tensor) -> Tensor:
@@ -193,7 +224,7 @@ def group_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def scale(tensor: Tensor) -> Tensor:
+def scale(tensor: Tensor, usual_rows: float | None = None) -> Tensor:
     """Find the size by which a difference of each element is measured.
 
     It is the element's own size, or that of typical elements if this is larger: of its row, which
@@ -210,20 +241,30 @@ def scale(tensor: Tensor) -> Tensor:
     """
     if _is_exact(tensor):
         return torch.ones(tensor.shape, dtype=torch.float64)
-    sizes = tensor.abs().double().nan_to_num(0, 0)
-    usual = _usual(tensor)
+    sizes = _sizes(tensor)
+    usual = typical(tensor).clamp(min=_usual_rows(tensor) if usual_rows is None else usual_rows)
     rounded = sizes.amax(dim=-1, keepdim=True) * (ROUNDING / TOLERANCE)
     return sizes.maximum(usual).maximum(rounded.minimum(usual * (NOTICEABLE / TOLERANCE)))
 
 
-def _usual(tensor: Tensor) -> Tensor:
-    """Find the typical size in each row or in the rows of the tensor, whichever is larger.
+def _sizes(tensor: Tensor) -> Tensor:
+    """Take the size of each element, of those that have one."""
+    if _is_exact(tensor):
+        return torch.ones(tensor.shape, dtype=torch.float64)
+    return tensor.abs().double().nan_to_num(0, 0)
+
+
+def _usual_rows(tensor: Tensor) -> float:
+    """Find the typical size in the rows of a tensor; of a large one, in some rows all over it.
 
     A row can be small by cancellation, and then holds rounding of the size of the others.
     """
-    rows = typical(tensor)
-    filled = rows[rows > 0]
-    return rows.clamp(min=float(filled.median()) if filled.numel() else 1.0)
+    if _is_exact(tensor) or not tensor.numel():
+        return 1.0
+    rows = tensor.reshape(-1, tensor.shape[-1])
+    typical_rows = typical(rows[:: -(-tensor.numel() // PART)])
+    filled = typical_rows[typical_rows > 0]
+    return float(filled.median()) if filled.numel() else 1.0
 
 
 def typical(tensor: Tensor) -> Tensor:
@@ -326,5 +367,5 @@ def _changes(tensor: Tensor) -> Tensor:
     if _is_exact(tensor):
         return torch.ones_like(tensor, dtype=torch.int64)
     least = max(NOTICEABLE, torch.finfo(tensor.dtype).eps)  # of a coarse type, the next number
-    usual = _usual(tensor)
+    usual = typical(tensor).clamp(min=_usual_rows(tensor))
     return torch.where(tensor.abs() <= usual, 2 * least * usual, 0.0)
