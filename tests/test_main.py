@@ -314,26 +314,34 @@ def test_all_stages_passed_is_said(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("options", "required"),
+    ("options", "handed_on"),
     [
-        ([], None),
-        (["--require", "other inputs"], {"other inputs"}),
-        (["--require", "nothing"], set()),
+        ([], {"require": None, "max_tokens": 600, "thorough": False}),
+        (["--require", "other inputs"], {"require": {"other inputs"}}),
+        (["--require", "nothing"], {"require": set()}),
+        (["--max-tokens", "99"], {"max_tokens": 99}),
+        (["--max-tokens", "700", "--thorough"], {"max_tokens": 700, "thorough": True}),
     ],
 )
-def test_what_has_to_be_compared_is_handed_on(options, required, capsys, monkeypatch):
+def test_what_has_to_be_compared_is_handed_on(options, handed_on, capsys, monkeypatch):
     asked = {}
 
-    def check(*_, require, command, **__):
-        asked.update(require=require, command=command)
+    def check(*_, command, **given):
+        asked.update(given, command=command)
         stages = tuple(StageReport(stage, "passed", "found") for stage in STAGES)
         return ExportReport("llama", stages, {}, command)
 
     monkeypatch.setattr("smallport.export.check.check_export", check)
     assert cli.main(["check", "llama", *options]) == 0
-    assert asked["require"] == required
+    assert {name: asked[name] for name in handed_on} == handed_on
     assert shlex.split(asked["command"]) == ["smallport", "check", "llama", *options]
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("length", ["15", "many"])
+def test_a_text_that_is_too_short_is_a_bad_call(length, capsys):
+    assert cli.main(["check", "llama", "--max-tokens", length]) == 2
+    assert "argument --max-tokens: " in capsys.readouterr().err
 
 
 def test_what_is_not_installed_is_named(capsys, monkeypatch):

@@ -19,8 +19,9 @@ from smallport.export.comparisons import (
     compare_decoding,
     compare_shapes,
 )
+from smallport.export.coverage import MAX_TOKENS
 from smallport.export.thresholds import LEAST, Threshold, thresholds
-from smallport.export.under_test import MAX_TOKENS, examine_model
+from smallport.export.under_test import examine_model
 from smallport.parity import copy_inputs, name_outputs
 from tests.test_check import TinyModel, failing_at, statuses
 

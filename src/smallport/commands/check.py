@@ -8,7 +8,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from smallport.commands.shell import BadCall, Clock, line_width
-from smallport.export.coverage import PARTS
+from smallport.export.coverage import FEWEST_TOKENS, MAX_TOKENS, PARTS
 from smallport.export.report import STAGES, StageReport
 
 if TYPE_CHECKING:  # what argparse calls its own
@@ -51,9 +51,10 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "--max-tokens",
-        type=int,
+        type=_text_length,
+        default=MAX_TOKENS,
         metavar="N",
-        help="the longest text to compare, in tokens; 600 if left out",
+        help=f"the longest text to compare, in tokens; {MAX_TOKENS} if left out",
     )
     parser.add_argument(
         "--thorough",
@@ -63,6 +64,14 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)
+
+
+def _text_length(given: str) -> int:
+    """Read how many tokens a text may have."""
+    length = int(given)
+    if length < FEWEST_TOKENS:
+        raise argparse.ArgumentTypeError(f"should be {FEWEST_TOKENS} or more, not {length}")
+    return length
 
 
 def run(options: argparse.Namespace) -> int:
@@ -77,7 +86,8 @@ def run(options: argparse.Namespace) -> int:
             raise BadCall(str(error), "smallport check") from error
         given = ["--until", options.until] if options.until else []
         given += [part for one in options.require or () for part in ("--require", one)]
-        given += ["--max-tokens", str(options.max_tokens)] if options.max_tokens else []
+        if options.max_tokens != MAX_TOKENS:
+            given += ["--max-tokens", str(options.max_tokens)]
         given += ["--thorough"] if options.thorough else []
         given += ["--json"] if options.json else []
         width = line_width()

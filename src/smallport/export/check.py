@@ -12,14 +12,11 @@ from pathlib import Path
 from torch import nn
 
 from smallport.export.comparisons import Finding, StageFailure
-from smallport.export.coverage import PARTS
+from smallport.export.coverage import FEWEST_TOKENS, MAX_TOKENS, PARTS
 from smallport.export.recipes import error_text, recipe_for
 from smallport.export.report import STAGES, ExportReport, Stage, StageReport, versions_used
-from smallport.export.under_test import MAX_TOKENS, TOKEN_INPUTS
+from smallport.export.under_test import TOKEN_INPUTS
 from smallport.parity.names import Inputs
-
-FEWEST_TOKENS = 16
-"""The least that a check can be told to take as the longest text."""
 
 
 def check_export(
@@ -30,7 +27,7 @@ def check_export(
     command: str = "",
     until: Stage | None = None,
     require: Collection[str] | None = None,
-    max_tokens: int | None = None,
+    max_tokens: int = MAX_TOKENS,
     thorough: bool = False,
     progress: Callable[[StageReport], object] | None = None,
 ) -> ExportReport:
@@ -117,7 +114,10 @@ def check_export(
         raise ValueError(f"check_export: there is no stage {until!r}; until is one of {STAGES}")
     if unknown := {*(require or ())} - {*PARTS}:
         raise ValueError(f"check_export: require names parts of {PARTS}, not {sorted(unknown)}")
-    max_tokens = _length(max_tokens)
+    if max_tokens < FEWEST_TOKENS:
+        raise ValueError(
+            f"check_export: max_tokens should be {FEWEST_TOKENS} or more, not {max_tokens}"
+        )
     # transformers' exporters take seconds to import, and only a check needs them.
     from smallport.export.exporters import quiet_exporters  # noqa: PLC0415
     from smallport.export.stages import ExportCheck  # noqa: PLC0415
@@ -149,15 +149,6 @@ def check_export(
     name = name or (type(model).__name__ if isinstance(model, nn.Module) else "model")
     asked = until or STAGES[-1]
     return ExportReport(name, tuple(reports), versions_used(), command, asked, check.coverage)
-
-
-def _length(max_tokens: int | None) -> int:
-    """Find how long a text may be, where it is left out or makes sense."""
-    if max_tokens is not None and max_tokens < FEWEST_TOKENS:
-        raise ValueError(
-            f"check_export: max_tokens should be {FEWEST_TOKENS} or more, not {max_tokens}"
-        )
-    return max_tokens or MAX_TOKENS
 
 
 def _sizes_of_one(inputs: Inputs) -> str:

@@ -15,6 +15,13 @@ if TYPE_CHECKING:  # which imports PyTorch, and a report is read without
 PARTS = ("cache", "long texts", "other inputs", "custom code", "bounds")
 """What may be left out of a comparison, by the names of ``Coverage.not_compared``."""
 
+FEWEST_TOKENS, MAX_TOKENS = 16, 600
+"""The longest text of a check: the least that it can be set to, and its usual length.
+
+Most windows and chunks are shorter, except those of thousands of tokens, and a tiny model reads it
+in less than a tenth of a second.
+"""
+
 
 @dataclass(frozen=True)
 class Coverage:

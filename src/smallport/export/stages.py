@@ -25,12 +25,11 @@ from smallport.export.comparisons import (
     own_result,
     rejection,
 )
-from smallport.export.coverage import NOTHING, Coverage, compared_at
+from smallport.export.coverage import MAX_TOKENS, NOTHING, Coverage, compared_at
 from smallport.export.guards import Sizes, read_guards, upper_bounds
 from smallport.export.model_kinds import custom_code, half_precision, quantized_parts, unwrapped
 from smallport.export.under_test import (
     EXPORT_SHAPE_WITHOUT_CACHE,
-    MAX_TOKENS,
     MINIMAL_SHAPES,
     PADDED,
     ModelUnderTest,

@@ -21,6 +21,7 @@ from transformers.cache_utils import (
     LinearAttentionAndSlidingWindowAttentionLayer,
 )
 
+from smallport.export.coverage import MAX_TOKENS
 from smallport.export.model_kinds import arguments_of
 from smallport.export.recipes import error_text
 from smallport.export.thresholds import Threshold, thresholds
@@ -80,10 +81,6 @@ TEST_SHAPES = (
     PADDED,
 )
 """The inputs that it is compared on: an empty and a long cache, one token, padding on the left."""
-
-MAX_TOKENS = 600
-"""The longest text, if the model takes it: longer than most windows and chunks but those of
-thousands of tokens, and read by a tiny model in less than a tenth of a second."""
 
 MINIMAL_SHAPES = (
     InputShape(batch_size=1, cache_length=0, new_tokens=1),
