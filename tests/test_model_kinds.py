@@ -9,7 +9,12 @@ from torch import nn
 
 from smallport import check_export
 from smallport.architectures.tiny import tiny_model
-from smallport.export.model_kinds import arguments_of, half_precision, quantized_parts, unwrapped
+from smallport.export.model_kinds import (
+    arguments_of,
+    number_of_parameters,
+    quantized_parts,
+    unwrapped,
+)
 from smallport.lstm import LSTMConfig, WordLanguageModel
 from smallport.quantize.eager import quantize_model
 
@@ -32,10 +37,48 @@ class Logged(nn.Module):
         return self.model(*args, **kwargs)
 
 
-def test_a_wrapper_that_takes_anything_is_checked_with_the_cache(llama):
+class Scaled(Logged):
+    """A wrapper that takes anything, and changes what comes back."""
+
+    def forward(self, *args, **kwargs):
+        """Double the logits."""
+        outputs = self.model(*args, **kwargs)
+        return {"logits": 2 * outputs.logits, "past_key_values": outputs.past_key_values}
+
+
+def test_a_wrapper_that_passes_everything_on_is_looked_through(llama):
+    assert unwrapped(Logged(Logged(llama))) is llama
     report = check_export(Logged(llama), until="ran")
     assert report.passed(), report
+    assert "inside Logged" in report["built"].found
     assert "it keeps keys and values; with its cache" in report["ran"].found
+
+
+def test_a_wrapper_that_changes_something_is_compared_as_it_is_with_the_cache(llama):
+    scaled = Scaled(llama)
+    assert unwrapped(scaled) is scaled
+    report = check_export(scaled, until="decodes")
+    assert report.passed(), report
+    assert "5 tensors agree in every element" in report["matches"].found
+
+
+class Flagged(nn.Module):
+    """A module of one's own that is told by a flag to return its cache."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.eval()
+
+    def forward(self, input_ids, attention_mask=None, past_key_values=None, use_cache=None):
+        """Pass them on."""
+        inputs = {"attention_mask": attention_mask, "past_key_values": past_key_values}
+        return self.model(input_ids, **inputs, use_cache=use_cache)
+
+
+def test_the_flag_for_the_cache_is_no_input_of_the_program(llama):
+    report = check_export(Flagged(llama), until="matches")
+    assert report.passed(), report
 
 
 @pytest.mark.parametrize(
@@ -62,13 +105,36 @@ def test_arguments_are_not_guessed_where_two_parts_take_tokens(llama):
 
 def test_a_model_that_is_quantized_already_is_named(llama):
     quantized = quantize_model(llama)
-    assert "Linear" in quantized_parts(quantized)[0]
+    assert quantized_parts(quantized) == ["DynamicQuantizedLinear"]
     assert not quantized_parts(llama)
     report = check_export(quantized)
     assert report.failure().stage == "built"
     assert "quantized already (" in report["built"].found
     assert "quantize the ONNX file" in report["built"].found
     assert "parameters" not in report["built"].found
+
+
+def test_a_method_of_quantization_that_only_the_configuration_names_is_told(llama):
+    model = copy.deepcopy(llama)
+    model.config.quantization_config = {"quant_method": "gptq", "bits": 4}
+    assert "(quantization_config: gptq)" in check_export(model)["built"].found
+
+
+def test_layers_for_training_that_round_nothing_yet_are_not_quantized():
+    fused = torch.ao.nn.intrinsic.LinearReLU(nn.Linear(2, 2), nn.ReLU())
+    assert not quantized_parts(fused)
+    assert quantized_parts(quantize_model(nn.Sequential(nn.LSTM(4, 4)).eval())) == [
+        "DynamicQuantizedLSTM"
+    ]
+
+
+def test_weights_that_layers_share_are_counted_once(llama):
+    model = copy.deepcopy(llama)
+    alone = number_of_parameters(model)
+    model.lm_head.weight = nn.Parameter(model.model.embed_tokens.weight.detach())
+    shared = model.lm_head.weight.numel()
+    assert number_of_parameters(model) == alone - shared
+    assert f"{alone - shared:,} parameters" in check_export(model, until="built")["built"].found
 
 
 class Autocast(Logged):
@@ -81,12 +147,28 @@ class Autocast(Logged):
         return {"logits": logits.float()}
 
 
-def test_half_precision_inside_is_told(llama):
-    assert not half_precision(lambda: llama(torch.zeros(1, 2, dtype=torch.int64)))
-    report = check_export(Autocast(llama))
+class HalfAndSplit(nn.Module):
+    """A model in which one layer rounds, and only what it returns in a tuple shows it."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = nn.Embedding(50, 8), nn.Linear(4, 50)
+        self.eval()
+
+    def forward(self, input_ids):
+        """Take half of each vector."""
+        return {"logits": self.head(self.table(input_ids).half().chunk(2, dim=-1)[0].float())}
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [(Autocast, "in torch.bfloat16 in model."), (HalfAndSplit, "in torch.float16 in HalfAndSplit")],
+)
+def test_half_precision_inside_is_told_with_its_places(llama, model, said):
+    report = check_export(model(llama) if model is Autocast else model())
     assert report.failure().stage == "ran"
-    assert "computes in half precision" in report["ran"].found
-    assert "in torch.bfloat16 operations" in report["ran"].found
+    assert f"its weights are torch.float32, and it computes {said}" in report["ran"].found
+    assert "more parts" in report["ran"].found or model is HalfAndSplit
 
 
 def test_doubles_are_not_called_coarse(llama):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
@@ -59,10 +60,27 @@ def export_program(
         program: ExportedProgram = exporter.export(model, inputs, configuration).program
         return program
     register_pytree_node(transformers.DynamicCache)
-    kwargs = copy_inputs(example) | under_test.flags
-    flags = dict.fromkeys(under_test.flags)
+    if under_test.flags or "input_ids" not in inspect.signature(model.forward).parameters:
+        model = _with_arguments(model, list(example), under_test.flags)
     with torch.no_grad():
-        return torch.export.export(model, (), kwargs, dynamic_shapes=shapes | flags)
+        return torch.export.export(model, (), copy_inputs(example), dynamic_shapes=shapes)
+
+
+def _with_arguments(model: nn.Module, names: list[str], flags: dict[str, Any]) -> nn.Module:
+    """Have a model called with flags, and by a signature that PyTorch can assign shapes by."""
+
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, **arguments: Any) -> Any:
+            return self.model(**arguments, **flags)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(name, kind) for name in ("self", *names)]
+    Named.forward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return Named().train(mode=model.training)
 
 
 def export_onnx(

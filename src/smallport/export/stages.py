@@ -27,7 +27,13 @@ from smallport.export.comparisons import (
 )
 from smallport.export.coverage import MAX_TOKENS, NOTHING, Coverage, compared_at
 from smallport.export.guards import Sizes, read_guards, upper_bounds
-from smallport.export.model_kinds import custom_code, half_precision, quantized_parts, unwrapped
+from smallport.export.model_kinds import (
+    custom_code,
+    half_precision,
+    number_of_parameters,
+    quantized_parts,
+    unwrapped,
+)
 from smallport.export.under_test import (
     EXPORT_SHAPE_WITHOUT_CACHE,
     MINIMAL_SHAPES,
@@ -88,7 +94,7 @@ class ExportCheck:
                 f"it is quantized already ({', '.join(quantized)}), and such parts cannot leave "
                 "PyTorch; check the float model, and quantize the ONNX file that is made of it"
             )
-        number = sum(one.numel() for one in self.model.parameters())
+        number = number_of_parameters(self.model)
         types = {one.dtype for one in self.model.parameters() if one.is_floating_point()}
         if types != {torch.float32}:
             held = ", ".join(sorted(map(str, types))) or "none"
@@ -114,11 +120,12 @@ class ExportCheck:
         if self._inputs is not None:
             self.example = {name: self._inputs[name] for name in self.example}
         result = name_outputs(own_result(under_test, copy_inputs(self.example)))
-        if half := half_precision(lambda: under_test.run(self.example)):
-            types = ", ".join(f"{number} in {dtype}" for dtype, number in half.items())
+        reference: Any = under_test.model
+        if half := half_precision(reference, lambda: under_test.run(self.example)):
+            told = "; ".join(f"in {dtype} in {_some(names)}" for dtype, names in half.items())
             raise StageFailure(
-                f"its weights are torch.float32, and it computes in half precision: {types} "
-                "operations. Coarse rounding hides mistakes; check it without autocast"
+                f"its weights are torch.float32, and it computes {told}. Rounding there is coarser "
+                "than the tolerance, so a difference would say nothing; check it without autocast"
             )
         again = discrepancy(result, under_test.run(self.example), "the second of two equal calls")
         if not again.tolerable:
@@ -356,6 +363,12 @@ def _about_mask(under_test: ModelUnderTest) -> str:
         for inputs in [under_test.inputs_of(text, past=shape.cache_length)]
     )
     return f"it {'ignores' if discrepancy(heeding, ignoring).tolerable else 'heeds'} its mask"
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    """Write the first of some names, and how many there are more."""
+    more = f" and {len(names) - most} more parts" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _about_order(under_test: ModelUnderTest) -> str:
