@@ -214,11 +214,76 @@ def test_the_troubles_of_the_model_itself_are_told_as_its_own():
     assert not report["matches"].rejected
 
 
-@pytest.mark.parametrize("most", [20])
+@pytest.mark.parametrize("most", [8, 9, 20])
 def test_a_short_context_is_no_trouble_where_the_configuration_tells_it(most):
     report = check_export(Limited("fails", most, max_position_embeddings=most), until="decodes")
     assert report.passed(), report
     assert max(report.coverage.compared["lengths"]) == most
+
+
+def test_a_short_context_of_transformers_is_no_trouble_with_a_cache():
+    sizes = {"n_embd": 16, "n_layer": 1, "n_head": 2, "vocab_size": 50, "n_positions": 8}
+    model = transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes)).eval()
+    report = check_export(model, until="decodes")
+    assert report.passed(), report
+    assert max(report.coverage.compared["lengths"]) == 8
+    assert report.coverage.compared["decoding steps"] == [2]
+
+
+def test_a_context_that_is_too_short_for_a_check_is_told():
+    error = check_export(Limited("fails", 7, max_position_embeddings=7), until="ran")["ran"].error
+    assert "texts of Limited have 7 tokens (max_position_embeddings), and a check needs 8" in error
+
+
+class Own(nn.Module):
+    """A model of words one by one, whose logits pass through something."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.table, self.head, self.change = nn.Embedding(50, 8), nn.Linear(8, 50), change
+        self.register_buffer("calls", torch.zeros(()))
+        self.eval()
+
+    def forward(self, input_ids):
+        """Score the words."""
+        return {"logits": self.change(self, self.head(self.table(input_ids)))}
+
+
+def count_calls(model, logits):
+    """Change with every call."""
+    model.calls += 1
+    return logits + model.calls
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda _, logits: nn.functional.dropout(logits), "it draws random numbers"),
+        (count_calls, "a call changes what the next one computes with"),
+    ],
+)
+def test_why_two_equal_calls_differ_is_told(change, said):
+    found = check_export(Own(change), until="ran")["ran"].found
+    assert "two calls of the model itself with the same inputs return different results" in found
+    assert said in found
+
+
+def test_texts_that_change_each_other_are_told():
+    report = check_export(Own(lambda _, logits: logits - logits.mean(0)), until="ran")
+    assert "a text changes the logits of others in its batch" in report["ran"].found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _, logits: 0 * logits,
+        lambda _, logits: logits[..., :1].expand(-1, -1, 50),
+        lambda _, logits: torch.where(torch.arange(50) == 3, -torch.inf, logits),
+    ],
+)
+def test_ties_and_expanded_or_forbidden_logits_are_no_trouble(change):
+    report = check_export(Own(change))
+    assert report.passed(), report
 
 
 class Both(nn.Module):

@@ -92,7 +92,11 @@ def own_result(under_test: ModelUnderTest, inputs: Inputs) -> Any:
     try:
         outputs = under_test.call(**inputs)
     except Exception as error:
-        raise StageFailure(f"the model itself fails at {shape}", error=error) from error
+        raise StageFailure(
+            f"the model itself fails at {shape}; if that is longer than its texts may be, have "
+            "model.config.max_position_embeddings say how long they are, or pass max_tokens",
+            error=error,
+        ) from error
     for name, tensor in name_outputs(outputs).items():
         usual = tensor.isfinite() | (tensor.isneginf() if name == "logits" else False)
         if not bool(usual.all()):
@@ -162,11 +166,17 @@ def compare_decoding(under_test: ModelUnderTest, run: Run) -> Finding:
         raise StageFailure("it chooses other tokens than the model does", worst)
     ties = int(other_tokens.sum())
     return Finding(
-        f"{STEPS} tokens of {PROMPT.batch_size} texts are decoded alike"
+        f"{decoding_steps(under_test)} tokens of {PROMPT.batch_size} texts are decoded alike"
         + (f", but for {ties} that are level with the second best" if ties else "")
         + note,
         worst,
     )
+
+
+def decoding_steps(under_test: ModelUnderTest) -> int:
+    """Count the tokens that are decoded; the last of them is not read, and so needs no room."""
+    prompt = _prompt(under_test).new_tokens
+    return min(STEPS, (under_test.max_length or prompt + STEPS) - prompt + 1)
 
 
 def _tolerable(
@@ -256,6 +266,6 @@ def _decode(
         ids,
         cache,
         attention_mask=mask,
-        new_tokens=STEPS,
+        new_tokens=decoding_steps(under_test),
         feed=None if feed is None else feed.tokens,
     )

@@ -16,12 +16,12 @@ from torch.export import ExportedProgram
 
 from smallport.export import exporters as programs
 from smallport.export.comparisons import (
-    STEPS,
     WINDOWED,
     Finding,
     StageFailure,
     compare_decoding,
     compare_shapes,
+    decoding_steps,
     own_result,
     rejection,
 )
@@ -129,10 +129,16 @@ class ExportCheck:
             )
         again = discrepancy(result, under_test.run(self.example), "the second of two equal calls")
         if not again.tolerable:
-            raise StageFailure("two calls with the same inputs return different results", again)
+            raise StageFailure(
+                "two calls of the model itself with the same inputs return different results: "
+                f"{_about_chance(under_test, self.example)}",
+                again,
+            )
         self_test(result)
         self._require_coverage()
-        said = _about_cache(under_test), _about_mask(under_test), _about_order(under_test)
+        said = [
+            about(under_test) for about in (_about_cache, _about_mask, _about_order, _about_batch)
+        ]
         return Finding("; ".join([under_test.state, *filter(None, said)]))
 
     def _require_coverage(self) -> None:
@@ -195,25 +201,28 @@ class ExportCheck:
         sizes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         other = under_test.make_inputs(under_test.grown(seen))
         grown = under_test.shape_of(other)
-        growth = {
-            grown.batch_size - seen.batch_size: "batch_size",
-            grown.cache_length - seen.cache_length: "cache_length",
-            grown.new_tokens - seen.new_tokens: "new_tokens",
-        }
+        if grown.cache_length - seen.cache_length == grown.new_tokens - seen.new_tokens:
+            return  # texts are too short to tell axes apart
         others = {name: tensor.shape for name, tensor in name_tensors(other).items()}
 
         def sizes_at(shape: InputShape) -> Sizes:
             """Work out the sizes of all inputs at a shape."""
             more = {
-                field: getattr(shape, field) - getattr(seen, field) for field in growth.values()
+                there - here: getattr(shape, field) - getattr(seen, field)
+                for field in ("cache_length", "new_tokens")
+                for here, there in [(getattr(seen, field), getattr(grown, field))]
             }
-            more[""] = more["cache_length"] + more["new_tokens"]  # of the mask
+            more[sum(more)] = sum(more.values())  # of the mask, which has a place for each token
             return {
                 name: tuple(
-                    size + (more[growth.get(there - size, "")] if there != size else 0)
-                    for size, there in zip(here, others[name], strict=True)
+                    (
+                        shape.batch_size
+                        if axis == 0 and here != there
+                        else here + more.get(there - here, 0)
+                    )
+                    for axis, (here, there) in enumerate(zip(one, others[name], strict=True))
                 )
-                for name, here in sizes.items()
+                for name, one in sizes.items()
             }
 
         guards = read_guards(self.program, sizes, symbols)
@@ -263,7 +272,7 @@ class ExportCheck:
     def decodes(self) -> Finding:
         """Decode greedily from an empty cache, each step on what the one before it returned."""
         finding = compare_decoding(self.under_test, self._run_program)
-        compared = {**self.coverage.compared, "decoding steps": [STEPS]}
+        compared = {**self.coverage.compared, "decoding steps": [decoding_steps(self.under_test)]}
         if WINDOWED in finding.found:
             compared["caches"] = ["plain", "windowed as generate makes it"]
         self.coverage = replace(self.coverage, compared=compared)
@@ -384,3 +393,29 @@ def _about_order(under_test: ModelUnderTest) -> str:
     if discrepancy(earlier, others).tolerable:
         return ""
     return "a token changes the logits before it, which is the model's doing"
+
+
+def _about_batch(under_test: ModelUnderTest) -> str:
+    """Say where a text changes the logits of the others in its batch, as by sums over the batch."""
+    text = random_text(under_test.vocab_size, under_test.clamp(EXPORT_SHAPE_WITHOUT_CACHE))
+    alone = {name: value[:1] for name, value in text.items()}
+    whole = replace(under_test, cache="")
+    one, other = (
+        {"logits": under_test.run(whole.inputs_of(inputs))["logits"][:1]}
+        for inputs in (alone, text)
+    )
+    if discrepancy(one, other).tolerable:
+        return ""
+    return "a text changes the logits of others in its batch, which is the model's doing"
+
+
+def _about_chance(under_test: ModelUnderTest, inputs: Inputs) -> str:
+    """Say why two equal calls differ: by random numbers, or by what the first one left behind."""
+    with torch.random.fork_rng(devices=[]):
+        results = []
+        for _ in range(2):
+            torch.manual_seed(0)
+            results.append(under_test.run(inputs))
+    if discrepancy(*results).tolerable:
+        return "it draws random numbers, as dropout does in training; switch that off"
+    return "a call changes what the next one computes with; keep such a state in the cache"

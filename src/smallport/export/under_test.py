@@ -82,6 +82,9 @@ TEST_SHAPES = (
 )
 """The inputs that it is compared on: an empty and a long cache, one token, padding on the left."""
 
+SHORTEST = 8
+"""The fewest tokens that the longest text of a model may have: below, shapes do not differ."""
+
 MINIMAL_SHAPES = (
     InputShape(batch_size=1, cache_length=0, new_tokens=1),
     InputShape(batch_size=1, cache_length=1, new_tokens=1),
@@ -243,12 +246,13 @@ class ModelUnderTest:
         return dynamic_shapes(example, self.make_inputs(other))
 
     def grown(self, shape: InputShape) -> InputShape:
-        """Make each size of a shape larger, and each by another number, to tell axes apart."""
-        return self.clamp(
-            InputShape(
-                shape.batch_size + 1, shape.cache_length + MORE_CACHED, shape.new_tokens + MORE_NEW
-            )
-        )
+        """Make each size of a shape another, and if there is room, each by another number."""
+        room = self.longest - shape.cache_length - shape.new_tokens
+        cached, new = MORE_CACHED, MORE_NEW
+        if room < cached + new:
+            cached = new = 1 if room > 1 else -1
+        past = max(shape.cache_length + cached, 0)
+        return self.clamp(InputShape(shape.batch_size + 1, past, shape.new_tokens + new))
 
     def shape_of(self, inputs: Inputs) -> InputShape:
         """Read the sizes of some inputs, padding aside."""
@@ -258,6 +262,8 @@ class ModelUnderTest:
             past = 0
         elif mask is not None:  # a recurrent state cannot tell how many tokens it has seen
             past = mask.shape[1] - new_tokens
+        elif self.least_cached:  # nor does it matter where no mask counts them
+            past = self.least_cached
         else:
             past = inputs[self.cache].get_seq_length()
         return InputShape(batch_size, past, new_tokens)
@@ -297,8 +303,12 @@ def examine_model(
         thorough=thorough,
     )
     probe = under_test.make_inputs(InputShape(batch_size=2, new_tokens=5, cache_length=0))
-    with torch.no_grad():
-        outputs = model(**probe, **flags)
+    if (most := under_test.max_length) is not None and most < SHORTEST:
+        raise ValueError(
+            f"texts of {type(model).__name__} have {most} tokens (max_position_embeddings), "
+            f"and a check needs {SHORTEST}; build it for longer texts"
+        )
+    outputs = under_test.call(**probe)
     logits = _logits(model, outputs, probe["input_ids"])
     vocabulary = _vocabulary(model, _vocab_size(model, logits))
     under_test = replace(under_test, vocabulary=vocabulary)
