@@ -15,7 +15,6 @@ from smallport.export.model_kinds import (
     quantized_parts,
     unwrapped,
 )
-from smallport.lstm import LSTMConfig, WordLanguageModel
 from smallport.quantize.eager import quantize_model
 
 
@@ -303,31 +302,6 @@ class Both(nn.Module):
 def test_a_model_that_reads_later_tokens_is_told():
     found = check_export(Both(), until="ran")["ran"].found
     assert "a token changes the logits before it, which is the model's doing" in found
-
-
-class ForText(nn.Module):
-    """What the README says to wrap the word language model in."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids):
-        """Score every word as the successor of each token, from an empty state on."""
-        state = self.model.initial_state(len(input_ids))
-        logits, _ = self.model(input_ids.T, state)
-        return {"logits": logits.transpose(0, 1)}
-
-
-def test_the_word_language_model_is_checked_in_an_adapter():
-    model = WordLanguageModel(50, LSTMConfig(8, 6, layers=1))
-    bare = check_export(model.eval(), until="ran")
-    assert "wrap it in a module whose forward method takes input_ids" in bare["ran"].error
-    report = check_export(ForText(model).eval())
-    assert report["ran"].status == "passed"
-    assert report.failure().stage == "exported"
-    assert "specialized it to be a constant (10)" in report["exported"].error
-    assert report["exported"].recipe == "dimension-specialized"
 
 
 class Required(nn.Module):

@@ -8,6 +8,7 @@ from smallport.export.logs import caught_logs
 from smallport.export.report import STAGES, ExportReport, Stage, StageReport
 
 if TYPE_CHECKING:
+    from smallport.export.adapters import RecurrentAdapter
     from smallport.export.check import check_export
     from smallport.export.excerpt import code_excerpt, input_shapes
     from smallport.export.registry import pytree_owner, without_cache_pytrees
@@ -16,6 +17,7 @@ __all__ = [
     "STAGES",
     "Coverage",
     "ExportReport",
+    "RecurrentAdapter",
     "Stage",
     "StageReport",
     "caught_logs",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "RecurrentAdapter": "adapters",
     "without_cache_pytrees": "registry",
     "check_export": "check",
     "code_excerpt": "excerpt",

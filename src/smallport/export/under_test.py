@@ -46,6 +46,9 @@ CACHES = (CACHE, "cache", "cache_params")
 OTHER_STATES = (*CACHES, "state", "mems")
 """Names of outputs in which recurrent models return their state."""
 
+MEDIA = ("pixel_values", "image", "video", "audio", "input_features", "input_values")
+"""What the names of inputs of images and sound begin with."""
+
 WITHOUT_WINDOW = {
     "sliding_attention": "full_attention",
     "chunked_attention": "full_attention",
@@ -340,8 +343,7 @@ def _require_language_model(
     if "input_ids" not in given:
         raise ValueError(
             f"a causal language model takes input_ids, and forward of {name} names "
-            f"{listed(given)}; pass inputs= with what it takes, or wrap it in a module whose "
-            "forward method takes input_ids and returns logits"
+            f"{listed(given)}; {_advice(given)}"
         )
     without = [
         name
@@ -355,6 +357,21 @@ def _require_language_model(
             f"forward of {name} cannot be called without {listed(without)}, of which a text that "
             "begins has none; give it a default of None"
         )
+
+
+def _advice(given: set[str]) -> str:
+    """Say what to do with a model that takes no input_ids."""
+    if media := sorted(name for name in given if name.startswith(MEDIA)):
+        return (
+            f"it is a model of images or sound ({listed(media)}), which smallport.parity.compare "
+            "compares with a program; if a language model is in it, check that alone"
+        )
+    if "state" in given or "hidden" in given:
+        return "wrap it in smallport.export.RecurrentAdapter, which passes its state on as a cache"
+    return (
+        "pass inputs= with what it takes, or wrap it in a module whose forward method takes "
+        "input_ids and returns logits"
+    )
 
 
 def _require_inputs(inputs: Inputs, known: set[str], argument: str) -> None:
@@ -468,8 +485,7 @@ def _inputs_never_given(
     signature: Mapping[str, inspect.Parameter], known: set[str]
 ) -> dict[str, str]:
     """List what a forward method takes of images and sound, which no call of the check holds."""
-    media = ("pixel_values", "image", "video", "audio", "input_features", "input_values")
-    unseen = [name for name in signature if name.startswith(media) and name not in known]
+    unseen = [name for name in signature if name.startswith(MEDIA) and name not in known]
     return {"other inputs": f"inputs that no call was given, {listed(unseen)}"} if unseen else {}
 
 
