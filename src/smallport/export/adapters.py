@@ -84,5 +84,6 @@ def _read(cache: DynamicCache | None) -> Any:
     """Take a state out of a cache again; None where there is none."""
     if cache is None or not cache.layers:
         return None
-    states = [one.transpose(0, 1).contiguous() for one in cache.layers[0].recurrent_states.values()]
+    layer: Any = cache.layers[0]
+    states = [one.transpose(0, 1).contiguous() for one in layer.recurrent_states.values()]
     return states[0] if len(states) == 1 else tuple(states)
