@@ -96,14 +96,13 @@ def test_a_condition_reaches_nothing_but_sizes():
     assert not read.rejection(sizes_at(START))
 
 
-@pytest.mark.parametrize("most", [200, 500])
-def test_a_length_that_only_the_model_takes_fails(most):
-    report = check_export(Branching(most), until="stays dynamic")
+def test_a_batch_that_only_the_model_takes_fails():
+    report = check_export(Branching(20, axis=0), until="stays dynamic")
     assert report.failure().stage == "stays dynamic"
     found = report["stays dynamic"]
-    assert f"takes at most {most} of new tokens" in found.found
-    assert found.rejected[0].startswith(f"batch 2, 0 + {most + 1} tokens (input_ids.size(1)")
-    assert "rejects batch 2" in str(found)
+    assert "it takes at most 20 of batch (input_ids.size(0) <= 20), and the model" in found.found
+    assert found.rejected == ("batch 21, 0 + 10 tokens (input_ids.size(0) <= 20)",)
+    assert "rejects batch 21, 0 + 10 tokens" in str(found)
 
 
 def test_a_length_that_nobody_tried_is_told():

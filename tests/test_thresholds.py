@@ -126,7 +126,8 @@ class Branches(TinyModel):
 def test_a_case_for_long_texts_fails():
     report = check_export(Branches(200))
     assert statuses(report) == failing_at("matches")
-    assert "it fails at 1 of 8 shapes: batch 1, 0 + 600 tokens" in report["matches"].found
+    assert report["matches"].found == "it rejects 1 of 8 shapes, and agrees at the others"
+    assert report["matches"].rejected[0].startswith("batch 1, 0 + 600 tokens (Guard failed: ")
     assert "<= 200" in report["matches"].error
     assert check_export(Branches(200), max_tokens=150).passed()
 
@@ -145,7 +146,7 @@ def test_a_case_at_a_threshold_of_the_configuration_fails_however_long_it_is():
     assert "a window of 700 tokens" in report["ran"].found
     report = check_export(model, thorough=True)
     assert statuses(report) == failing_at("matches")
-    assert "0 + 701 tokens" in report["matches"].found
+    assert "0 + 701 tokens" in report["matches"].rejected[0]
     assert not report.coverage.not_compared
 
 
@@ -193,7 +194,7 @@ def test_chunks_of_a_state_space_model_are_crossed():
         or "chunk_size 256" in (report.coverage.compared["windows and chunks"])
     )
     assert statuses(report) == failing_at("matches")
-    assert "Guard failed: " in report["matches"].error
+    assert "Guard failed: 256 >= " in report["matches"].found
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -129,7 +129,7 @@ def compare_shapes(under_test: ModelUnderTest, run: Run, shapes: Sequence[InputS
     number = f"it rejects {len(rejected)} of {len(shapes)} shapes"
     if not found:
         raise StageFailure(number, None, first, told)
-    worst = _tolerable(list(found.values()), "shapes", f"; {number}" if told else "", told)
+    worst = _tolerable(list(found.values()), "shapes", f"; {number}: {told[0]}" if told else "")
     if told:
         raise StageFailure(f"{number}, and agrees at the others", worst, first, told)
     return Finding(
@@ -179,9 +179,7 @@ def decoding_steps(under_test: ModelUnderTest) -> int:
     return min(STEPS, (under_test.max_length or prompt + STEPS) - prompt + 1)
 
 
-def _tolerable(
-    differences: Sequence[Discrepancy], places: str, note: str = "", rejected: Sequence[str] = ()
-) -> Discrepancy:
+def _tolerable(differences: Sequence[Discrepancy], places: str, note: str = "") -> Discrepancy:
     """Collect the largest differences, where rounding explains all of them."""
     worst = worst_of(differences)
     if wrong := [one for one in differences if not one.tolerable]:
@@ -189,7 +187,6 @@ def _tolerable(
             f"it differs from the model at {len(wrong)} of {len(differences)} {places}, by more "
             f"than rounding explains{note}",
             worst,
-            rejected=rejected,
         )
     return worst
 
@@ -222,7 +219,7 @@ def _prompt(under_test: ModelUnderTest) -> InputShape:
     """Make the prompt so long that decoding goes beyond the longest window that texts outgrow."""
     ends = [one + STEPS - 3 for one in under_test.windows.values()]
     lengths = [end - STEPS for end in ends if end <= under_test.longest]
-    room = max(under_test.longest - STEPS, 2)
+    room = max(under_test.longest - STEPS, min(PROMPT.new_tokens, under_test.longest - 1))
     return replace(PROMPT, new_tokens=min(max([PROMPT.new_tokens, *lengths]), room))
 
 

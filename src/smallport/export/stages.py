@@ -47,9 +47,6 @@ from smallport.parity.inputs import InputShape, copy_inputs
 from smallport.parity.names import Inputs, name_inputs, name_outputs, name_tensors
 from smallport.parity.session import Session, run_session
 
-LONGEST_TRIED = 600
-"""The most tokens of a text that is tried beyond a bound of the program."""
-
 LARGEST_BATCH = 64
 """The largest batch that is tried beyond a bound of the program."""
 
@@ -137,7 +134,8 @@ class ExportCheck:
         self_test(result)
         self._require_coverage()
         said = [
-            about(under_test) for about in (_about_cache, _about_mask, _about_order, _about_batch)
+            about(under_test)
+            for about in (_about_cache, _about_mask, _about_length, _about_order, _about_batch)
         ]
         return Finding("; ".join([under_test.state, *filter(None, said)]))
 
@@ -233,7 +231,7 @@ class ExportCheck:
             length = bound.beyond.cache_length + bound.beyond.new_tokens
             if under_test.max_length and length > under_test.max_length:
                 continue  # which is the bound of the model
-            if length > LONGEST_TRIED or bound.beyond.batch_size > LARGEST_BATCH:
+            if length > under_test.longest or bound.beyond.batch_size > LARGEST_BATCH:
                 untried.append(f"a bound that no call went beyond, {bound}")
             elif self._is_bound(bound.beyond):
                 raise StageFailure(
@@ -380,6 +378,13 @@ def _some(names: list[str], most: int = 3) -> str:
     """Write the first of some names, and how many there are more."""
     more = f" and {len(names) - most} more parts" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def _about_length(under_test: ModelUnderTest) -> str:
+    """Say how long texts may be, where that is shorter than the texts of a check are."""
+    most = under_test.max_length
+    short = most is not None and most < under_test.max_tokens
+    return f"it takes texts of at most {most} tokens" if short else ""
 
 
 def _about_order(under_test: ModelUnderTest) -> str:
