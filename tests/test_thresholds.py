@@ -192,7 +192,7 @@ def test_chunks_of_a_state_space_model_are_crossed():
     report = check_export(tiny_model("zamba2"), until="matches")
     assert (
         report.coverage.compared == {}
-        or "chunk_size 256" in (report.coverage.compared["windows and chunks"])
+        or "chunk_size 256" in (report.coverage.compared["thresholds"])
     )
     assert statuses(report) == failing_at("matches")
     assert "1 + 257 tokens (Guard failed: 256 >= " in str(report["matches"].rejected)
@@ -275,10 +275,10 @@ def test_the_report_lists_special_tokens():
     compared = report.coverage.compared
     assert compared["first tokens"] == [7, "others"]
     assert compared["special tokens"] == [0, 1, 3, 7, 8, 9, 10, 39]
-    assert compared["windows and chunks"] == ["my_window 100"]
+    assert compared["thresholds"] == ["my_window 100"]
     assert {100, 101, 600} <= {*compared["lengths"]}
     assert compared["caches"] == ["plain"]
-    assert "windows and chunks: my_window 100" in str(report.coverage)
+    assert "thresholds: my_window 100" in str(report.coverage)
 
 
 def test_the_longest_text_can_be_chosen():

@@ -103,7 +103,7 @@ def compared_at(
         "number of tensors": [len(tensors)],
         "caches": ["plain"] if under_test.cache else [],
         "lengths": sorted({one.cache_length + one.new_tokens for one in shapes}),
-        "windows and chunks": [str(one) for one in under_test.crossed],
+        "thresholds": [str(one) for one in under_test.crossed],
         "batch sizes": sorted({one.batch_size for one in shapes}),
         "padding": sorted({one.padding for one in shapes}),
         "first tokens": ["any"] if vocabulary.first is None else [vocabulary.first, "others"],
