@@ -511,7 +511,7 @@ def test_a_comparison_that_always_says_zero_is_noticed(monkeypatch):
 
 
 def test_a_tolerance_that_was_widened_is_noticed(monkeypatch):
-    monkeypatch.setattr(closeness, "TOLERANCE", 1e-2)
+    monkeypatch.setattr(Discrepancy, "within", lambda self, _: self.relative <= 1e-2)
     report = check_export(TinyModel())
     assert statuses(report) == failing_at("ran")
     assert "does not notice a changed element" in report["ran"].error

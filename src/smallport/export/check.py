@@ -12,10 +12,13 @@ from pathlib import Path
 from torch import nn
 
 from smallport.export.comparisons import Finding, StageFailure
-from smallport.export.coverage import FEWEST_TOKENS, MAX_TOKENS, PARTS
+from smallport.export.coverage import MAX_TOKENS, PARTS
+from smallport.export.extent import Extent
 from smallport.export.recipes import error_text, recipe_for
 from smallport.export.report import STAGES, ExportReport, Stage, StageReport, versions_used
 from smallport.export.under_test import TOKEN_INPUTS
+from smallport.parity.closeness import TOLERANCE
+from smallport.parity.inputs import InputShape
 from smallport.parity.names import Inputs
 
 
@@ -29,6 +32,8 @@ def check_export(
     require: Collection[str] | None = None,
     max_tokens: int = MAX_TOKENS,
     thorough: bool = False,
+    shapes: Collection[InputShape] = (),
+    tolerance: float = TOLERANCE,
     progress: Callable[[StageReport], object] | None = None,
 ) -> ExportReport:
     """Check that a causal language model can be exported, and that what comes out is right.
@@ -73,6 +78,13 @@ def check_export(
     thorough
         Whether texts may be longer where the configuration names a longer window or the like. Each
         is compared, as far as the model has positions.
+    shapes
+        What to compare at instead, each an :class:`smallport.parity.InputShape`. Without a cache,
+        its tokens are all new.
+    tolerance
+        The largest relative difference that counts as rounding: as a share of the element, or of
+        typical elements beside it, if these are larger. It should be below 1e-3, which is a
+        mistake.
     progress
         Called with the report of each stage that ran, as soon as it has.
 
@@ -84,7 +96,8 @@ def check_export(
     Raises
     ------
     TypeError
-        When the model is neither a module nor a function, or the inputs are no mapping.
+        When the model is neither a module nor a function, the inputs are no mapping, or a shape is
+        none.
     ValueError
         When a size of the inputs is 1, there is no stage of the name, ``require`` names no part
         that may be left out, or ``max_tokens`` leaves no room for a text.
@@ -114,10 +127,7 @@ def check_export(
         raise ValueError(f"check_export: there is no stage {until!r}; until is one of {STAGES}")
     if unknown := {*(require or ())} - {*PARTS}:
         raise ValueError(f"check_export: require names parts of {PARTS}, not {sorted(unknown)}")
-    if max_tokens < FEWEST_TOKENS:
-        raise ValueError(
-            f"check_export: max_tokens should be {FEWEST_TOKENS} or more, not {max_tokens}"
-        )
+    extent = Extent(max_tokens, thorough, tuple(shapes), tolerance)
     # transformers' exporters take seconds to import, and only a check needs them.
     from smallport.export.exporters import quiet_exporters  # noqa: PLC0415
     from smallport.export.stages import ExportCheck  # noqa: PLC0415
@@ -125,9 +135,7 @@ def check_export(
     reports: list[StageReport] = []
     output, errors = sys.stdout, sys.stderr
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, quiet_exporters():
-        check = ExportCheck(
-            model, inputs, Path(folder), require, max_tokens=max_tokens, thorough=thorough
-        )
+        check = ExportCheck(model, inputs, Path(folder), require, extent=extent)
         runs = (
             check.built,
             check.ran,

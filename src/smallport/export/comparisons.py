@@ -129,7 +129,9 @@ def compare_shapes(under_test: ModelUnderTest, run: Run, shapes: Sequence[InputS
     number = f"it rejects {len(rejected)} of {len(shapes)} shapes"
     if not found:
         raise StageFailure(number, None, first, told)
-    worst = _tolerable(list(found.values()), "shapes", f"; {number}: {told[0]}" if told else "")
+    worst = _tolerable(
+        list(found.values()), under_test, "shapes", f"; {number}: {told[0]}" if told else ""
+    )
     if told:
         raise StageFailure(f"{number}, and agrees at the others", worst, first, told)
     return Finding(
@@ -148,19 +150,19 @@ def compare_decoding(under_test: ModelUnderTest, run: Run) -> Finding:
     and has to choose its tokens wherever they are ahead of the second best. The model does it with
     the cache that ``generate`` makes, whose windows drop tokens, and the program with a plain one.
     """
-    windowed = bool(under_test.windows)
+    windowed, tolerance = bool(under_test.windows), under_test.extent.tolerance
     expected = _decode(under_test, under_test.call_with, windowed=windowed)
     actual = _decode(under_test, run, feed=expected)
     differences = _compare_in_windows(under_test, expected, actual)
     note = WINDOWED if windowed else ""
-    if windowed and not all(one.tolerable for one in differences):
+    if windowed and not all(one.within(tolerance) for one in differences):
         plain = _decode(under_test, under_test.call_with, feed=expected)
         own = worst_of(_compare_in_windows(under_test, expected, plain))
-        if not own.tolerable:
+        if not own.within(tolerance):
             note = f"; with the cache that generate makes, its results change by {own.relative:.2g}"
             note += ", which is the model's doing, so its cache was a plain one, too"
             expected, differences = plain, compare_decodings(plain, actual)
-    worst = _tolerable(differences, "steps of decoding")
+    worst = _tolerable(differences, under_test, "steps of decoding")
     other_tokens = expected.tokens != actual.tokens
     if bool((other_tokens & ~expected.ties).any()):
         raise StageFailure("it chooses other tokens than the model does", worst)
@@ -179,10 +181,13 @@ def decoding_steps(under_test: ModelUnderTest) -> int:
     return min(STEPS, (under_test.max_length or prompt + STEPS) - prompt + 1)
 
 
-def _tolerable(differences: Sequence[Discrepancy], places: str, note: str = "") -> Discrepancy:
+def _tolerable(
+    differences: Sequence[Discrepancy], under_test: ModelUnderTest, places: str, note: str = ""
+) -> Discrepancy:
     """Collect the largest differences, where rounding explains all of them."""
     worst = worst_of(differences)
-    if wrong := [one for one in differences if not one.tolerable]:
+    tolerance = under_test.extent.tolerance
+    if wrong := [one for one in differences if not one.within(tolerance)]:
         raise StageFailure(
             f"it differs from the model at {len(wrong)} of {len(differences)} {places}, by more "
             f"than rounding explains{note}",

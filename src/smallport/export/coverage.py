@@ -108,6 +108,7 @@ def compared_at(
         "padding": sorted({one.padding for one in shapes}),
         "first tokens": ["any"] if vocabulary.first is None else [vocabulary.first, "others"],
         "special tokens": sorted(ids & {*vocabulary.special}),
+        "tolerance": [under_test.extent.tolerance],
         "dtype": [str(weight.dtype).removeprefix("torch.")],
         "device": [str(weight.device)],
     }

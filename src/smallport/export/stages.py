@@ -26,7 +26,8 @@ from smallport.export.comparisons import (
     own_result,
     rejection,
 )
-from smallport.export.coverage import MAX_TOKENS, NOTHING, Coverage, compared_at
+from smallport.export.coverage import NOTHING, Coverage, compared_at
+from smallport.export.extent import Extent
 from smallport.export.guards import Sizes, read_guards, upper_bounds
 from smallport.export.model_kinds import (
     custom_code,
@@ -71,14 +72,12 @@ class ExportCheck:
         folder: Path,
         require: Collection[str] | None = None,
         *,
-        max_tokens: int = MAX_TOKENS,
-        thorough: bool = False,
+        extent: Extent | None = None,
     ) -> None:
         self._model = model
         self._inputs = inputs
         self._require = require
-        self._max_tokens = max_tokens
-        self._thorough = thorough
+        self._extent = extent
         self.coverage = NOTHING
         self._file = folder / "model.onnx"
 
@@ -110,8 +109,7 @@ class ExportCheck:
         self.under_test = under_test = examine_model(
             copy.deepcopy(self.model),
             self._inputs,
-            max_tokens=self._max_tokens,
-            thorough=self._thorough,
+            extent=self._extent,
         )
         self.coverage = Coverage({}, {**under_test.not_compared, **custom_code(self.model)})
         self.example = under_test.make_inputs(under_test.export_shape)
@@ -132,7 +130,7 @@ class ExportCheck:
                 f"{_about_chance(under_test, self.example)}",
                 again,
             )
-        self_test(result)
+        self_test(result, under_test.extent.tolerance)
         self._require_coverage()
         said = [
             about(under_test)
@@ -389,7 +387,7 @@ def _some(names: list[str], most: int = 3) -> str:
 def _about_length(under_test: ModelUnderTest) -> str:
     """Say how long texts may be, where that is shorter than the texts of a check are."""
     most = under_test.max_length
-    short = most is not None and most < under_test.max_tokens
+    short = most is not None and most < under_test.extent.longest
     return f"it takes texts of at most {most} tokens" if short else ""
 
 

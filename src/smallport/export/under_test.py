@@ -21,7 +21,7 @@ from transformers.cache_utils import (
     LinearAttentionAndSlidingWindowAttentionLayer,
 )
 
-from smallport.export.coverage import MAX_TOKENS
+from smallport.export.extent import Extent
 from smallport.export.model_kinds import arguments_of
 from smallport.export.recipes import error_text
 from smallport.export.thresholds import Threshold, thresholds
@@ -130,10 +130,8 @@ class ModelUnderTest:
     windows
         The window of each layer that has one in the cache that ``generate`` makes, and none in that
         of the program.
-    max_tokens
-        The longest text of a check.
-    thorough
-        Whether a threshold may be tried by longer ones.
+    extent
+        How far the check goes.
     """
 
     model: Callable[..., Any]
@@ -150,8 +148,7 @@ class ModelUnderTest:
     cache_is_required: bool = False
     thresholds: tuple[Threshold, ...] = ()
     windows: Mapping[int, int] = field(default_factory=dict)
-    max_tokens: int = MAX_TOKENS
-    thorough: bool = False
+    extent: Extent = field(default_factory=Extent)
 
     @property
     def export_shape(self) -> InputShape:
@@ -166,7 +163,7 @@ class ModelUnderTest:
     def longest(self) -> int:
         """The longest text that is tried: as long as the model takes it, if thorough."""
         limit = self.max_length or sys.maxsize
-        return limit if self.thorough else min(limit, self.max_tokens)
+        return limit if self.extent.thorough else min(limit, self.extent.longest)
 
     @property
     def crossed(self) -> list[Threshold]:
@@ -210,8 +207,9 @@ class ModelUnderTest:
             one.shapes(self.longest, cached=bool(self.cache), least_cached=self.least_cached)
             for one in self.thresholds
         )
-        long_text = InputShape(batch_size=1, cache_length=0, new_tokens=self.max_tokens)
-        shapes = [*TEST_SHAPES, long_text, *itertools.chain.from_iterable(around)]
+        long_text = InputShape(batch_size=1, cache_length=0, new_tokens=self.extent.max_tokens)
+        made = [*TEST_SHAPES, long_text, *itertools.chain.from_iterable(around)]
+        shapes = self.extent.shapes or made
         return list(dict.fromkeys(map(self.clamp, shapes)))
 
     def make_text(self, shape: InputShape, *, seed: int = 0) -> Inputs:
@@ -276,8 +274,7 @@ def examine_model(
     model: nn.Module,
     inputs: Inputs | None = None,
     *,
-    max_tokens: int = MAX_TOKENS,
-    thorough: bool = False,
+    extent: Extent | None = None,
 ) -> ModelUnderTest:
     """Find out how a causal language model is called, by looking at it and calling it.
 
@@ -302,8 +299,7 @@ def examine_model(
         cache="",
         state="",
         thresholds=thresholds(_text_configuration(model)),
-        max_tokens=max_tokens,
-        thorough=thorough,
+        extent=extent or Extent(),
     )
     probe = under_test.make_inputs(InputShape(batch_size=2, new_tokens=5, cache_length=0))
     if (most := under_test.max_length) is not None and most < SHORTEST:
@@ -515,9 +511,9 @@ def _windows(cached: ModelUnderTest) -> dict[int, int]:
 
 def _longest_taken(under_test: ModelUnderTest) -> int | None:
     """Find out how many tokens a model takes where it does not say; None where it takes all."""
-    if under_test.max_length is not None or _takes(under_test, under_test.max_tokens):
+    if under_test.max_length is not None or _takes(under_test, under_test.extent.longest):
         return under_test.max_length
-    taken, failing = 1, under_test.max_tokens
+    taken, failing = 1, under_test.extent.longest
     while failing - taken > 1:
         middle = (taken + failing) // 2
         if _takes(under_test, middle):

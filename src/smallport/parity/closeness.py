@@ -103,7 +103,11 @@ class Discrepancy:
     @property
     def tolerable(self) -> bool:
         """Whether rounding explains it; NaN is explained by nothing."""
-        return self.relative <= TOLERANCE
+        return self.within(TOLERANCE)
+
+    def within(self, tolerance: float) -> bool:
+        """Say whether no relative difference is larger; NaN is larger than everything."""
+        return self.relative <= tolerance
 
     def __str__(self) -> str:
         largest = self.largest()
@@ -331,7 +335,7 @@ def worst_of(discrepancies: Iterable[Discrepancy]) -> Discrepancy:
     return Discrepancy(by_tensor, shares, places)
 
 
-def self_test(expected: NamedTensors) -> None:
+def self_test(expected: NamedTensors, tolerance: float = TOLERANCE) -> None:
     """Change a typical element of each tensor, and look whether the comparison names them all.
 
     A comparison that finds nothing has to show that it can find something. Where a changed element
@@ -353,11 +357,11 @@ def self_test(expected: NamedTensors) -> None:
     found = discrepancy(expected, changed)
     for name, changed_place in places.items():
         noticed = found.places[name].startswith(changed_place)
-        if not noticed or found.shares[name] <= TOLERANCE:
+        if not noticed or found.shares[name] <= tolerance or found.within(tolerance):
             raise RuntimeError(
                 f"the comparison does not notice a changed element of {name}: it found "
                 f"{found.by_tensor[name]:.3g} ({found.places[name] or 'nowhere'}), where "
-                f"{changed_place.removesuffix(' is ')} was changed, and tolerates {TOLERANCE:g}. "
+                f"{changed_place.removesuffix(' is ')} was changed, and tolerates {tolerance:g}. "
                 "Nothing that it compares counts; is smallport.parity.closeness changed?"
             )
 
