@@ -1188,13 +1188,21 @@ for stage in report.stages:
     print(textwrap.fill(line, 88, subsequent_indent="    "))
 
 # %%
+# A pass is worth what was compared. The end of the report says what that was: how many
+# tensors, which lengths and batches, which special tokens. A part of the model that was
+# left out, such as a window that no text is longer than, is listed under *not compared*.
+
+print(report.verdict(88))
+
+# %%
 # In a test suite, one assertion is enough.
 
 assert report.passed(), report.failure()
 
 # %%
-# Differences are measured here by the largest number in their tensor, so that one bound
-# fits tensors of all sizes.
+# Differences are measured here as a share of the element, or of typical elements beside
+# it, if these are larger. One bound then fits tensors of all sizes, and a very large
+# number, as for a forbidden token, does not hide the others.
 
 at_the_end = report["ONNX Runtime matches"]
 print(f"{at_the_end.largest_difference:.2g}: {at_the_end.where}")

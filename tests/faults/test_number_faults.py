@@ -383,6 +383,15 @@ FAULTS = [
         "assert report.passed()",
         "AssertionError: matches              FAILED",
     ),
+    *(
+        Fault(stub, EXPORT, "assert report.passed()", f"AssertionError: {stage}")
+        for stub, stage in {
+            "cache_hidden_from_check": "ran                  FAILED",
+            "cache_left_out": "matches              FAILED",
+            "first_token_mistaken": "matches              FAILED",
+            "long_texts_rejected": "matches              FAILED",
+        }.items()
+    ),
 ]
 
 FAULTS += [

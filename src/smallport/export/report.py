@@ -227,7 +227,9 @@ class ExportReport:
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         lines.append(f"with {versions}")
         wrapped = [wrap.fill(line) for line in lines]
-        return "\n".join([*wrapped, f"again: {self.command}", "", wrap.fill(self._last_line())])
+        if self.command:
+            wrapped.append(f"again: {self.command}")
+        return "\n".join([*wrapped, "", wrap.fill(self._last_line())])
 
     def _last_line(self) -> str:
         """Say which stage failed, or what has passed and within which limits."""
