@@ -69,9 +69,9 @@ def exported(tmp_path):
             module = export_program(model, under_test, example).module()
             run = functools.partial(_called, module)
 
-        def relative(ids, mask=None):
+        def relative(ids, mask=None, past=0):
             mask = torch.ones_like(ids) if mask is None else mask
-            inputs = under_test.inputs_of(text_inputs(ids, mask))
+            inputs = under_test.inputs_of(text_inputs(ids, mask), past=past)
             actual = name_outputs(run(copy_inputs(inputs)))
             return discrepancy(under_test.run(inputs), actual).relative
 
@@ -98,3 +98,10 @@ def test_git_differs_where_padding_meets_an_empty_cache(exported):
     padded[0, :3] = 0
     assert relative(TEXT) == 0
     assert relative(TEXT, padded) > 0.01
+
+
+def test_zamba2_differs_where_a_single_token_is_new(exported):
+    relative = exported("zamba2", onnx=False)
+    length = TEXT.shape[1]
+    assert relative(TEXT, past=length - 2) < 1e-5
+    assert relative(TEXT, past=length - 1) > 0.001

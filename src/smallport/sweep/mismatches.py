@@ -45,6 +45,14 @@ EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
             "program does not check it.",
             "branch-on-length",
         ),
+        "zamba2": Explanation(
+            "It computes a single new token in another form than several, and only the form for "
+            "several keeps the time step above a limit. The export followed that one, and the "
+            "program computes single tokens by it, too.",
+            "Upstream's: the two forms compute different states in PyTorch, too, and the program "
+            "does not check that there are several tokens.",
+            "branch-on-length",
+        ),
     }
 )
 """By architecture, what stands behind a difference that rounding does not explain."""
