@@ -72,7 +72,7 @@ def test_bounds_are_exact(most):
 def test_a_range_is_a_bound_and_infinity_none():
     limited = Guards((), {("input_ids", 1): (2, 77)})
     (bound,) = upper_bounds(limited, sizes_at, START, ["batch", "new tokens"])
-    assert str(bound) == "at most 77 of new tokens (input_ids.size(1) <= 77)"
+    assert str(bound) == "77 and not 78 of new tokens (input_ids.size(1) <= 77)"
     assert not upper_bounds(
         Guards((), {("input_ids", 1): (2, math.inf)}), sizes_at, START, ["batch"]
     )
@@ -100,7 +100,7 @@ def test_a_batch_that_only_the_model_takes_fails():
     report = check_export(Branching(20, axis=0), until="stays dynamic")
     assert report.failure().stage == "stays dynamic"
     found = report["stays dynamic"]
-    assert "it takes at most 20 of batch (input_ids.size(0) <= 20), and the model" in found.found
+    assert "it takes 20 and not 21 of batch (input_ids.size(0) <= 20), and the model" in found.found
     assert found.rejected == ("batch 21, 0 + 10 tokens (input_ids.size(0) <= 20)",)
     assert "rejects batch 21, 0 + 10 tokens" in str(found)
 
@@ -108,7 +108,7 @@ def test_a_batch_that_only_the_model_takes_fails():
 def test_a_length_that_nobody_tried_is_told():
     report = check_export(Branching(5000), until="stays dynamic")
     assert report["stays dynamic"].status == "passed"
-    assert "at most 5,000 of new tokens" in report.coverage.not_compared["bounds"]
+    assert "5,000 and not 5,001 of new tokens" in report.coverage.not_compared["bounds"]
     assert str(report).endswith("not compared: bounds")
     required = check_export(Branching(5000), until="stays dynamic", require=["bounds"])
     assert required.failure().stage == "stays dynamic"
@@ -133,3 +133,20 @@ def test_a_bound_that_the_model_has_is_no_finding():
     report = check_export(Positions(), until="stays dynamic")
     assert report.passed(), report
     assert "bounds" not in report.coverage.not_compared
+
+
+class Single(Branching):
+    """A model that computes something else of a single token."""
+
+    def forward(self, input_ids):
+        """Add one."""
+        logits = self.head(self.table(input_ids))
+        return {"logits": logits + 1 if input_ids.shape[1] == 1 else logits}
+
+
+def test_a_single_token_is_compared_where_the_program_takes_it():
+    report = check_export(Single(), until="stays dynamic")
+    assert report.failure().stage == "stays dynamic"
+    assert "differs from the model at 1 of 1 beginnings of a text" in report["stays dynamic"].found
+    report = check_export(Branching(5000), until="stays dynamic")
+    assert report.coverage.compared["lengths"][:2] == [1, 2]

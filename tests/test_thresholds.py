@@ -195,7 +195,7 @@ def test_chunks_of_a_state_space_model_are_crossed():
         or "chunk_size 256" in (report.coverage.compared["thresholds"])
     )
     assert statuses(report) == failing_at("matches")
-    assert "1 + 257 tokens (Guard failed: 256 >= " in report["matches"].found
+    assert "1 + 257 tokens (Guard failed: 256 >= " in str(report["matches"].rejected)
 
 
 @pytest.mark.parametrize("seed", range(12))

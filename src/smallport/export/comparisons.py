@@ -104,8 +104,10 @@ def own_result(under_test: ModelUnderTest, inputs: Inputs) -> Any:
     return outputs
 
 
-def compare_shapes(under_test: ModelUnderTest, run: Run, shapes: Sequence[InputShape]) -> Finding:
-    """Run at some shapes, and compare every element of every tensor with the model's.
+def compare_where_taken(
+    under_test: ModelUnderTest, run: Run, shapes: Sequence[InputShape]
+) -> tuple[dict[InputShape, Discrepancy], dict[InputShape, BaseException]]:
+    """Compare every element of every tensor with the model's, and collect what is rejected.
 
     Results that cannot be subtracted, such as those of another shape, differ infinitely.
     """
@@ -124,16 +126,20 @@ def compare_shapes(under_test: ModelUnderTest, run: Run, shapes: Sequence[InputS
         else:
             place = f"{error_text(error)} (at {shape})"
             found[shape] = Discrepancy({"": math.inf}, {"": math.inf}, {"": place})
-    told = [rejection(shape, error) for shape, error in rejected.items()]
-    first = next(iter(rejected.values()), None)
+    return found, rejected
+
+
+def compare_shapes(under_test: ModelUnderTest, run: Run, shapes: Sequence[InputShape]) -> Finding:
+    """Run at some shapes, and compare every element of every tensor with the model's."""
+    found, rejected = compare_where_taken(under_test, run, shapes)
+    told = tuple(rejection(shape, error) for shape, error in rejected.items())
     number = f"it rejects {len(rejected)} of {len(shapes)} shapes"
-    if not found:
-        raise StageFailure(number, None, first, told)
-    worst = _tolerable(
-        list(found.values()), under_test, "shapes", f"; {number}: {told[0]}" if told else ""
-    )
+    if found:
+        note = f"; {number}" if told else ""
+        worst = tolerable(list(found.values()), under_test, "shapes", note, told)
+        number += ", and agrees at the others"
     if told:
-        raise StageFailure(f"{number}, and agrees at the others", worst, first, told)
+        raise StageFailure(number, None, next(iter(rejected.values())), told)
     return Finding(
         f"{len(worst.by_tensor)} tensors agree in every element at {len(shapes)} shapes that the "
         "export never saw",
@@ -152,7 +158,12 @@ def compare_decoding(under_test: ModelUnderTest, run: Run) -> Finding:
     """
     windowed, tolerance = bool(under_test.windows), under_test.extent.tolerance
     expected = _decode(under_test, under_test.call_with, windowed=windowed)
-    actual = _decode(under_test, run, feed=expected)
+    try:
+        actual = _decode(under_test, rejecting(run), feed=expected)
+    except Rejection as error:
+        cause = error.__cause__ or error
+        told = [rejection("a step of decoding", cause)]
+        raise StageFailure("it rejects a step of decoding", None, cause, told) from error
     differences = _compare_in_windows(under_test, expected, actual)
     note = WINDOWED if windowed else ""
     if windowed and not all(one.within(tolerance) for one in differences):
@@ -162,7 +173,7 @@ def compare_decoding(under_test: ModelUnderTest, run: Run) -> Finding:
             note = f"; with the cache that generate makes, its results change by {own.relative:.2g}"
             note += ", which is the model's doing, so its cache was a plain one, too"
             expected, differences = plain, compare_decodings(plain, actual)
-    worst = _tolerable(differences, under_test, "steps of decoding")
+    worst = tolerable(differences, under_test, "steps of decoding")
     other_tokens = expected.tokens != actual.tokens
     if bool((other_tokens & ~expected.ties).any()):
         raise StageFailure("it chooses other tokens than the model does", worst)
@@ -181,8 +192,12 @@ def decoding_steps(under_test: ModelUnderTest) -> int:
     return min(STEPS, (under_test.max_length or prompt + STEPS) - prompt + 1)
 
 
-def _tolerable(
-    differences: Sequence[Discrepancy], under_test: ModelUnderTest, places: str, note: str = ""
+def tolerable(
+    differences: Sequence[Discrepancy],
+    under_test: ModelUnderTest,
+    places: str,
+    note: str = "",
+    rejected: Sequence[str] = (),
 ) -> Discrepancy:
     """Collect the largest differences, where rounding explains all of them."""
     worst = worst_of(differences)
@@ -192,6 +207,7 @@ def _tolerable(
             f"it differs from the model at {len(wrong)} of {len(differences)} {places}, by more "
             f"than rounding explains{note}",
             worst,
+            rejected=rejected,
         )
     return worst
 

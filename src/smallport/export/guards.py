@@ -21,16 +21,16 @@ Sizes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Bound:
-    """The largest size that a program takes.
+    """A size that a program takes, next to one that it rejects.
 
     Parameters
     ----------
     what
         What it limits: ``batch``, ``new tokens`` or ``cache length``.
     most
-        The largest size that is taken.
+        The size that is taken.
     beyond
-        A shape just beyond it, which is rejected.
+        The shape with one more, which is rejected.
     says
         The guard or the range that rejects it, in the program's words.
     """
@@ -41,7 +41,7 @@ class Bound:
     says: str
 
     def __str__(self) -> str:
-        return f"at most {self.most:,} of {self.what} ({self.says})"
+        return f"{self.most:,} and not {self.most + 1:,} of {self.what} ({self.says})"
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def upper_bounds(
     >>> sizes_at = lambda shape: {"x": (shape.batch_size, shape.new_tokens)}
     >>> found = upper_bounds(guards, sizes_at, InputShape(2, 0, 3), ["batch", "new tokens"])
     >>> print(found[0])
-    at most 64 of new tokens (64 >= x.size(1))
+    64 and not 65 of new tokens (64 >= x.size(1))
     """
     fields = {"batch": "batch_size", "new tokens": "new_tokens", "cache length": "cache_length"}
     around = {one + step for one in guards.numbers() for step in (-1, 0, 1, 2)}

@@ -110,8 +110,8 @@ def count_stages(reports: Iterable[ExportReport], registered: int) -> list[Stage
         statuses = [report[stage].status for report in reports]
         passed, failed, not_reached = map(statuses.count, ("passed", "failed", "not reached"))
         failures = [report[stage] for report in reports if report[stage].status == "failed"]
-        rejecting = sum(bool(one.rejected) for one in failures)
-        differing = sum(one.largest_difference is not None and not one.rejected for one in failures)
+        differing = sum(one.largest_difference is not None for one in failures)
+        rejecting = sum(bool(one.rejected) and one.largest_difference is None for one in failures)
         unknown = registered - len(reports)
         counts.append(StageCount(stage, passed, failed, not_reached, unknown, differing, rejecting))
     return counts

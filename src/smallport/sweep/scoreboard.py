@@ -153,10 +153,13 @@ def contradictions(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
             "contradictions: no verdict, or one without a kept report of the same versions; "
             "choose those that smallport.sweep.scoreboard.comparable returns"
         )
-    return [
-        f"{now.model_type}: {stage.stage!r} is {stage.status}, and was {before.status} on "
-        f"{kept.provenance.date}: {stage.error or stage.found}"
-        for now in live
-        for stage in now.report.stages[: STAGES.index(now.until) + 1]
-        if stage.status != (before := kept.reports[now.model_type][stage.stage]).status
-    ]
+    found = []
+    for now in live:
+        for stage in now.report.stages[: STAGES.index(now.until) + 1]:
+            before = kept.reports[now.model_type].stages[STAGES.index(stage.stage)]
+            if (stage.status, bool(stage.rejected)) != (before.status, bool(before.rejected)):
+                found.append(
+                    f"{now.model_type}: {stage.stage!r} is {stage.status}, and was {before.status} "
+                    f"on {kept.provenance.date}: {stage.error or stage.found}"
+                )
+    return found
