@@ -110,11 +110,16 @@ def count_stages(reports: Iterable[ExportReport], registered: int) -> list[Stage
         statuses = [report[stage].status for report in reports]
         passed, failed, not_reached = map(statuses.count, ("passed", "failed", "not reached"))
         failures = [report[stage] for report in reports if report[stage].status == "failed"]
-        differing = sum(one.largest_difference is not None for one in failures)
-        rejecting = sum(bool(one.rejected) and one.largest_difference is None for one in failures)
+        differing = sum(differs(one) for one in failures)
+        rejecting = sum(bool(one.rejected) and not differs(one) for one in failures)
         unknown = registered - len(reports)
         counts.append(StageCount(stage, passed, failed, not_reached, unknown, differing, rejecting))
     return counts
+
+
+def differs(failure: StageReport) -> bool:
+    """Say whether a stage ran to the end of a comparison, and failed by its numbers."""
+    return failure.largest_difference is not None and not failure.error
 
 
 def counts_table(counts: Iterable[StageCount]) -> pd.DataFrame:

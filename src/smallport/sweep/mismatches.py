@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from smallport.export.report import ExportReport
+from smallport.sweep.counts import differs
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,7 @@ def mismatches(reports: Iterable[ExportReport]) -> dict[str, ExportReport]:
     return {
         report.name: report
         for report in reports
-        if (failure := report.failure())
-        and failure.largest_difference is not None
-        and not failure.error
+        if (failure := report.failure()) and differs(failure)
     }
 
 
