@@ -1189,8 +1189,8 @@ for stage in report.stages:
 
 # %%
 # A pass is worth what was compared. The end of the report says what that was: how many
-# tensors, which lengths and batches, which special tokens. A part of the model that was
-# left out, such as a window that no text is longer than, is listed under *not compared*.
+# tensors, which lengths and batches, which special tokens. A part of the model that is
+# left out, as a window that no text is longer than, stands under *not compared*.
 
 print(report.verdict(88))
 

@@ -230,8 +230,8 @@ assert choice(equal).tolist() != [0, 1], "PyTorch picks the first, too: sweep ag
 # GIT widens its attention mask if there is something in the cache. An export follows
 # one side of such a branch, the one that its example took, and takes for granted that
 # no dynamic size is 0 or 1. Nothing checks that when the program runs. With an empty
-# cache, the program is on the wrong side, and says nothing. Zamba 2 branches in the same
-# way on the number of new tokens: a single one is computed in another form.
+# cache, the program is on the wrong side, and says nothing. Zamba 2 branches on the
+# number of new tokens: a single one is computed in another form.
 
 
 class Branch(torch.nn.Module):
