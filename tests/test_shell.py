@@ -1,5 +1,6 @@
 """Tests of :mod:`smallport.commands.shell`: streams that fail, Ctrl-C, terminals."""
 
+import contextlib
 import io
 import os
 import signal
@@ -66,6 +67,23 @@ def test_ctrl_c_ends_a_check_with_a_line():
         process.send_signal(signal.SIGINT)
         _, said = process.communicate()
     assert (process.returncode, said) == (130, "smallport: interrupted\n")
+
+
+def test_ctrl_c_that_nobody_hears_of_ends_a_command_at_its_end(monkeypatch, capsys):
+    class Deaf:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)  # what is raised here is ignored
+
+    def run(_):
+        with contextlib.redirect_stderr(io.StringIO()):
+            Deaf()
+        return 0
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    monkeypatch.setattr(explain, "run", run)
+    assert main(["explain"]) == 130
+    assert capsys.readouterr().err == "smallport: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 class Terminal(io.StringIO):

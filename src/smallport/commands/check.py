@@ -7,7 +7,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
-from smallport.commands.shell import BadCall, Clock, line_width
+from smallport.commands.shell import BadCall, Clock, line_width, raise_if_interrupted
 from smallport.export.coverage import FEWEST_TOKENS, MAX_TOKENS, PARTS
 from smallport.export.report import STAGES, StageReport
 
@@ -93,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
         width = line_width()
 
         def show(stage: StageReport) -> None:
+            raise_if_interrupted()
             following = STAGES[STAGES.index(stage.stage) + 1 :]
             with clock.paused(following[0] if following else "reporting"):
                 if not options.json:

@@ -20,6 +20,8 @@ from smallport.commands.shell import (
     Parser,
     complain,
     guarded_output,
+    raise_if_interrupted,
+    remembering_interrupts,
 )
 from smallport.export.report import PACKAGES, SCHEMA
 
@@ -37,8 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status, which ``--help`` explains."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        with guarded_output():
-            return _run(arguments)
+        with remembering_interrupts(), guarded_output():
+            status = _run(arguments)
+            if status != INTERRUPTED:
+                raise_if_interrupted()
+            return status
     except KeyboardInterrupt:
         complain("smallport: interrupted")
         return INTERRUPTED

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -21,6 +22,36 @@ NARROWEST, WIDEST = 60, 140
 
 PIPE_CLOSED, OUTPUT_FAILED = 128 + 13, 74
 """Exit statuses: what a shell reports of a program that SIGPIPE ended, and sysexits' EX_IOERR."""
+
+
+CTRL_C = threading.Event()
+"""Set by Ctrl-C, whose exception is lost where it is raised in a callback of the interpreter."""
+
+
+@contextmanager
+def remembering_interrupts() -> Iterator[None]:
+    """Remember Ctrl-C for :func:`raise_if_interrupted`, beside raising KeyboardInterrupt."""
+
+    def interrupt(*_: object) -> None:
+        CTRL_C.set()
+        raise KeyboardInterrupt
+
+    CTRL_C.clear()
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def raise_if_interrupted() -> None:
+    """Raise the KeyboardInterrupt that was lost, if one was."""
+    if CTRL_C.is_set():
+        raise KeyboardInterrupt
 
 
 class BadCall(Exception):  # noqa: N818 - it is no error of the program
