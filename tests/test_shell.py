@@ -69,14 +69,14 @@ def test_ctrl_c_ends_a_check_with_a_line():
     assert (process.returncode, said) == (130, "smallport: interrupted\n")
 
 
-def test_ctrl_c_that_nobody_hears_of_ends_a_command_at_its_end(monkeypatch, capsys):
-    class Deaf:
+def test_a_lost_ctrl_c_ends_a_command_at_its_end(monkeypatch, capsys):
+    class Interrupting:
         def __del__(self):
             signal.raise_signal(signal.SIGINT)  # what is raised here is ignored
 
     def run(_):
         with contextlib.redirect_stderr(io.StringIO()):
-            Deaf()
+            Interrupting()
         return 0
 
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)

@@ -1,6 +1,5 @@
 """Tests of :mod:`smallport.commands.sweep`."""
 
-import argparse
 import errno
 import functools
 import json
@@ -10,7 +9,7 @@ import sys
 
 import pytest
 
-from smallport.commands import sweep as command
+from smallport.commands.main import main
 from smallport.export.report import STAGES
 from smallport.sweep import runner
 from smallport.sweep.scoreboard import read_scoreboard
@@ -22,15 +21,12 @@ NAMES = ("bad", "good", "good-2")
 @pytest.fixture
 def smallport(tmp_path, monkeypatch):
     """Give a function that runs the command on three architectures of which none is real."""
-    parser = argparse.ArgumentParser(prog="smallport")
-    command.add_parser(parser.add_subparsers())
     monkeypatch.setattr("smallport.architectures.tiny.architectures", lambda: NAMES)
     sweep = functools.partial(runner.sweep, child=stand_in(tmp_path))
     monkeypatch.setattr(runner, "sweep", sweep)
 
     def run(*arguments):
-        parsed = parser.parse_args(["sweep", "--results", str(tmp_path / "results"), *arguments])
-        return parsed.run(parsed)
+        return main(["sweep", "--results", str(tmp_path / "results"), *arguments])
 
     return run
 
@@ -110,10 +106,9 @@ def test_a_bad_call_says_so(arguments, message, smallport, tmp_path, capsys):
         ["--jobs", "2", "--scheduler", "tcp://127.0.0.1:1"],
     ],
 )
-def test_a_bad_option_says_so(arguments, smallport):
-    with pytest.raises(SystemExit) as raised:
-        smallport(*arguments)
-    assert raised.value.code == 2
+def test_a_bad_option_says_so(arguments, smallport, capsys):
+    assert smallport(*arguments) == 2
+    assert f"smallport sweep: argument {arguments[-2]}" in capsys.readouterr().err
 
 
 def test_an_accident_leaves_no_verdict(smallport, monkeypatch, capsys):

@@ -1188,11 +1188,17 @@ for stage in report.stages:
     print(textwrap.fill(line, 88, subsequent_indent="    "))
 
 # %%
-# A pass is worth what was compared. The end of the report says what that was: how many
-# tensors, which lengths and batches, which special tokens. A part of the model that is
-# left out, as a window that no text is longer than, stands under *not compared*.
+# The end of the report lists the number of tensors, the lengths, batch sizes and
+# special tokens that were compared. A part of the model that was left out, such as a
+# window that is longer than every text, is listed under *not compared*.
 
 print(report.verdict(88))
+
+compared = report.coverage.compared
+assert compared["number of tensors"] == [3]  # the logits, one key and one value
+assert max(compared["lengths"]) == 600
+assert compared["first tokens"][0] == untrained.configuration.bos_token_id
+assert not report.coverage.not_compared
 
 # %%
 # In a test suite, one assertion is enough.
@@ -1201,8 +1207,7 @@ assert report.passed(), report.failure()
 
 # %%
 # Differences are measured here as a share of the element, or of typical elements beside
-# it, if these are larger. One bound then fits tensors of all sizes, and a very large
-# number, as for a forbidden token, does not hide the others.
+# it, if these are larger. One bound then fits tensors of all sizes.
 
 at_the_end = report["ONNX Runtime matches"]
 print(f"{at_the_end.largest_difference:.2g}: {at_the_end.where}")

@@ -18,6 +18,7 @@ from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from smallport.architectures.tiny import architectures, tiny_model
+from smallport.parity.names import first_of
 
 KINDS = {
     "SEQ_TO_SEQ_CAUSAL_LM": "a sequence-to-sequence model",
@@ -259,21 +260,15 @@ def _load(name: str, place: str) -> nn.Module:
         ]
         raise ModelError(
             f"{len(wrong)} weights of {name} have other shapes than its config.json says: "
-            f"{_first(shapes)}"
+            f"{first_of(shapes)}"
         )
     if missing := report["missing_keys"]:
         spare = report["unexpected_keys"]
         raise ModelError(
             f"{len(missing)} of the {len(model.state_dict())} weights of "
             f"{type(model).__name__} are not in {name} and would be random: "
-            f"{_first(sorted(missing))}"
-            + (f". It holds instead: {_first(sorted(spare))}" if spare else "")
+            f"{first_of(sorted(missing))}"
+            + (f". It holds instead: {first_of(sorted(spare))}" if spare else "")
         )
     built: nn.Module = model.train(mode=False)
     return built
-
-
-def _first(names: list[str], most: int = 3) -> str:
-    """Write the first of some names, and how many there are more."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

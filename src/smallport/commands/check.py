@@ -11,8 +11,8 @@ from smallport.commands.shell import BadCall, Clock, line_width, raise_if_interr
 from smallport.export.coverage import FEWEST_TOKENS, MAX_TOKENS, PARTS
 from smallport.export.report import STAGES, StageReport
 
-if TYPE_CHECKING:  # what argparse calls its own
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+if TYPE_CHECKING:
+    from smallport.commands.shell import Subparsers
 
 DESCRIPTION = """\
 Build a causal language model, export it, translate it to ONNX, and compare all results with those

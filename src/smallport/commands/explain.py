@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from smallport.commands.shell import BadCall
 from smallport.export.cookbook import read_recipes
 
-if TYPE_CHECKING:  # what argparse calls its own
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+if TYPE_CHECKING:
+    from smallport.commands.shell import Subparsers
 
 
 def add_parser(subparsers: Subparsers) -> None:

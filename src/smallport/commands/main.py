@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from smallport import __version__
 from smallport.commands import check, explain, sweep
 from smallport.commands.shell import (
+    BAD_CALL,
+    INTERRUPTED,
     PIPE_CLOSED,
     BadCall,
     OutputError,
@@ -24,9 +26,6 @@ from smallport.commands.shell import (
     remembering_interrupts,
 )
 from smallport.export.report import PACKAGES, SCHEMA
-
-BAD_CALL, INTERRUPTED = 2, 130
-"""The exit statuses of a call that cannot be carried out, as :mod:`argparse` has it, and Ctrl-C."""
 
 DESCRIPTION = "Check whether language models can be exported, and whether the results are right."
 

@@ -13,16 +13,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn, Self, TextIO
+from typing import TYPE_CHECKING, NoReturn, Self, TextIO
 
 from smallport.export.report import WIDTH
+
+if TYPE_CHECKING:  # argparse has no public name for it
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
 NARROWEST, WIDEST = 60, 140
 """The limits that the lines of a report keep on a terminal of any width."""
 
-PIPE_CLOSED, OUTPUT_FAILED = 128 + 13, 74
-"""Exit statuses: what a shell reports of a program that SIGPIPE ended, and sysexits' EX_IOERR."""
-
+BAD_CALL, OUTPUT_FAILED, INTERRUPTED, PIPE_CLOSED = 2, 74, 128 + 2, 128 + 13
+"""Exit statuses: those of :mod:`argparse` and of sysexits' EX_IOERR, and those that a shell reports
+of programs that SIGINT and SIGPIPE end."""
 
 CTRL_C = threading.Event()
 """Set by Ctrl-C, whose exception is lost where it is raised in a callback of the interpreter."""

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smallport.commands.shell import INTERRUPTED, BadCall
 from smallport.export.report import STAGES
 from smallport.files import cache_folder
 from smallport.sweep.limits import Limits
 
 if TYPE_CHECKING:
+    from smallport.commands.shell import Subparsers
     from smallport.sweep.verdicts import NoVerdict, Verdict, Verdicts
 
-INCOMPLETE, BAD_CALL, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+INCOMPLETE = 1
 CAUSES_SHOWN = 5
 
 DESCRIPTION = """\
@@ -31,7 +32,7 @@ exit status: 0 when there is a verdict on each architecture that was chosen, wha
 call; 130 after an interrupt"""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers) -> None:
     """Add ``sweep`` to the commands."""
     parser = subparsers.add_parser(
         "sweep",
@@ -114,19 +115,12 @@ def run(arguments: argparse.Namespace) -> int:
     from smallport.sweep.executors import SweepError
 
     try:
-        status = _sweep(arguments)
-        sys.stdout.flush()
+        return _sweep(arguments)
     except SweepError as error:
-        print(f"smallport sweep: {error}", file=sys.stderr)
-        return BAD_CALL
+        raise BadCall(str(error), "smallport sweep") from error
     except KeyboardInterrupt:
         print("Interrupted: the next sweep goes on from here.", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # What is still to be printed would fail again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
-    return status
 
 
 def _sweep(arguments: argparse.Namespace) -> int:

@@ -36,11 +36,15 @@ Run = Callable[[Inputs], Any]
 
 @dataclass(frozen=True)
 class Finding:
-    """A stage's result in a sentence, the largest difference, if it compares, and rejections."""
+    """A stage's result in a sentence, the largest difference, if it compares, and rejections.
+
+    It is ``windowed`` if windows of the model's own cache dropped tokens.
+    """
 
     found: str
     difference: Discrepancy | None = None
     rejected: tuple[str, ...] = ()
+    windowed: bool = False
 
 
 class StageFailure(Exception):  # noqa: N818 - it is a verdict
@@ -172,7 +176,8 @@ def compare_decoding(under_test: ModelUnderTest, run: Run) -> Finding:
         if not own.within(tolerance):
             note = f"; with the cache that generate makes, its results change by {own.relative:.2g}"
             note += ", which is the model's doing, so its cache was a plain one, too"
-            expected, differences = plain, compare_decodings(plain, actual)
+            windowed, expected = False, plain
+            differences = compare_decodings(plain, actual)
     worst = tolerable(differences, under_test, "steps of decoding")
     other_tokens = expected.tokens != actual.tokens
     if bool((other_tokens & ~expected.ties).any()):
@@ -183,6 +188,7 @@ def compare_decoding(under_test: ModelUnderTest, run: Run) -> Finding:
         + (f", but for {ties} that are level with the second best" if ties else "")
         + note,
         worst,
+        windowed=windowed,
     )
 
 

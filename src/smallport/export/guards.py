@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -168,13 +169,14 @@ def upper_bounds(
             if not guards.rejection(sizes_at(grown(size))):
                 taken = size
                 continue
-            rejected = size
-            while rejected - taken > 1:
-                middle = (taken + rejected) // 2
-                is_taken = not guards.rejection(sizes_at(grown(middle)))
-                taken, rejected = (middle, rejected) if is_taken else (taken, middle)
+
+            def is_rejected(middle: int, grown: Callable[[int], InputShape] = grown) -> bool:
+                return bool(guards.rejection(sizes_at(grown(middle))))
+
+            rejected = bisect.bisect_left(range(size), 1, lo=taken + 1, key=is_rejected)
             beyond = grown(rejected)
-            bounds.append(Bound(what, taken, beyond, guards.rejection(sizes_at(beyond))))
+            says = guards.rejection(sizes_at(beyond))
+            bounds.append(Bound(what, rejected - 1, beyond, says))
             break
     return bounds
 

@@ -17,7 +17,6 @@ from torch.export import ExportedProgram
 
 from smallport.export import exporters as programs
 from smallport.export.comparisons import (
-    WINDOWED,
     Finding,
     StageFailure,
     compare_decoding,
@@ -48,7 +47,7 @@ from smallport.export.under_test import (
 )
 from smallport.parity.closeness import discrepancy, self_test, worst_of
 from smallport.parity.inputs import InputShape, copy_inputs
-from smallport.parity.names import Inputs, name_inputs, name_outputs, name_tensors
+from smallport.parity.names import Inputs, first_of, name_inputs, name_outputs, name_tensors
 from smallport.parity.session import Session, run_session
 
 LARGEST_BATCH = 64
@@ -120,7 +119,10 @@ class ExportCheck:
         result = name_outputs(own_result(under_test, copy_inputs(self.example)))
         reference: Any = under_test.model
         if half := half_precision(reference, lambda: under_test.run(self.example)):
-            told = "; ".join(f"in {dtype} in {_some(names)}" for dtype, names in half.items())
+            told = "; ".join(
+                f"in {dtype} in {first_of(names, more='more parts')}"
+                for dtype, names in half.items()
+            )
             raise StageFailure(
                 f"its weights are torch.float32, and it computes {told}. Rounding there is coarser "
                 "than the tolerance, so a difference would say nothing; check it without autocast"
@@ -246,7 +248,7 @@ class ExportCheck:
 
     def _is_bound(self, beyond: InputShape) -> bool:
         """Say whether the program rejects a shape that the model takes."""
-        if not self._takes_itself(beyond):
+        if not self.under_test.takes(beyond):
             return False
         try:
             self._run_program(self.under_test.make_inputs(beyond))
@@ -259,7 +261,7 @@ class ExportCheck:
         under_test = self.under_test
         rejected: list[str] = []
         for shape in map(under_test.clamp, MINIMAL_SHAPES):
-            if shape.cache_length < under_test.least_cached or not self._takes_itself(shape):
+            if shape.cache_length < under_test.least_cached or not under_test.takes(shape):
                 continue
             found, errors = compare_where_taken(under_test, self._run_program, [shape])
             rejected += [rejection(shape, error) for error in errors.values()]
@@ -267,14 +269,6 @@ class ExportCheck:
                 tolerable(list(found.values()), under_test, "beginnings of a text")
                 self._add_length(shape.cache_length + shape.new_tokens)
         return tuple(rejected)
-
-    def _takes_itself(self, shape: InputShape) -> bool:
-        """Say whether the model itself takes a shape."""
-        try:
-            self.under_test.run(self.under_test.make_inputs(shape))
-        except Exception:  # noqa: BLE001 - whatever it rejects it by
-            return False
-        return True
 
     def _add_length(self, length: int) -> None:
         """Add the length of a text to what was compared."""
@@ -286,7 +280,7 @@ class ExportCheck:
         """Decode greedily from an empty cache, each step on what the one before it returned."""
         finding = compare_decoding(self.under_test, self._run_program)
         compared = {**self.coverage.compared, "decoding steps": [decoding_steps(self.under_test)]}
-        if WINDOWED in finding.found:
+        if finding.windowed:
             compared["caches"] = ["plain", "windowed as generate makes it"]
         self.coverage = replace(self.coverage, compared=compared)
         return finding
@@ -390,12 +384,6 @@ def _about_mask(under_test: ModelUnderTest) -> str:
         for inputs in [under_test.inputs_of(text, past=shape.cache_length)]
     )
     return f"it {'ignores' if discrepancy(heeding, ignoring).tolerable else 'heeds'} its mask"
-
-
-def _some(names: list[str], most: int = 3) -> str:
-    """Write the first of some names, and how many there are more."""
-    more = f" and {len(names) - most} more parts" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _about_length(under_test: ModelUnderTest) -> str:

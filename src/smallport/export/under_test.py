@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import copy
 import functools
 import inspect
@@ -55,7 +56,9 @@ WITHOUT_WINDOW = {
     "hybrid_sliding": "hybrid",
 }
 """Layers of a cache that drop what is older than a window, and those that keep it."""
+
 WINDOWED_LAYERS = (DynamicSlidingWindowLayer, LinearAttentionAndSlidingWindowAttentionLayer)
+"""The classes of the layers with a window."""
 
 POSITION_LIMITS = ("max_position_embeddings", "max_target_positions", "max_seq_len", "n_positions")
 """Fields of a configuration that hold how many tokens a text may have."""
@@ -201,6 +204,14 @@ class ModelUnderTest:
         padding = min(shape.padding, length // 2)
         return InputShape(shape.batch_size, cached, length - cached, padding)
 
+    def takes(self, shape: InputShape) -> bool:
+        """Say whether the model itself accepts inputs of a shape."""
+        try:
+            self.run(self.make_inputs(shape))
+        except Exception:  # noqa: BLE001 - the reason does not matter
+            return False
+        return True
+
     def test_shapes(self) -> list[InputShape]:
         """List the shapes to compare at: short texts, a long one, and those around thresholds."""
         around = (
@@ -279,7 +290,7 @@ def examine_model(
     """Find out how a causal language model is called, by looking at it and calling it.
 
     It is called with the names of ``inputs``, or with all that its signature names. A model that
-    keeps more than keys and values between calls, or nothing, is taken to have no cache. A
+    keeps no cache of transformers, or does not continue from it, is tested without one. A
     ValueError says why a model cannot be checked.
     """
     signature = arguments_of(model)
@@ -511,25 +522,14 @@ def _windows(cached: ModelUnderTest) -> dict[int, int]:
 
 def _longest_taken(under_test: ModelUnderTest) -> int | None:
     """Find out how many tokens a model takes where it does not say; None where it takes all."""
-    if under_test.max_length is not None or _takes(under_test, under_test.extent.longest):
+
+    def fails(length: int) -> bool:
+        return not under_test.takes(InputShape(1, cache_length=0, new_tokens=length))
+
+    longest = under_test.extent.longest
+    if under_test.max_length is not None or not fails(longest):
         return under_test.max_length
-    taken, failing = 1, under_test.extent.longest
-    while failing - taken > 1:
-        middle = (taken + failing) // 2
-        if _takes(under_test, middle):
-            taken = middle
-        else:
-            failing = middle
-    return taken
-
-
-def _takes(under_test: ModelUnderTest, length: int) -> bool:
-    """Say whether a model reads a text of so many tokens."""
-    try:
-        under_test.run(under_test.make_inputs(InputShape(1, cache_length=0, new_tokens=length)))
-    except Exception:  # noqa: BLE001 - whatever it rejects it by
-        return False
-    return True
+    return bisect.bisect_left(range(longest), 1, lo=2, key=fails) - 1
 
 
 def _logits(model: nn.Module, outputs: Any, ids: Tensor) -> Tensor:

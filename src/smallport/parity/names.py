@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -153,6 +153,12 @@ def _name_cache(values: Any) -> Any:
     if not cache or CACHE in list(values):  # outputs of 5.24 say of the old name that it is in them
         return values
     return {CACHE if name == cache else name: one for name, one in values.items()}
+
+
+def first_of(names: Sequence[str], most: int = 3, *, more: str = "more") -> str:
+    """Write the first of some names into a message, and how many there are more."""
+    others = f" and {len(names) - most} {more}" if len(names) > most else ""
+    return ", ".join(names[:most]) + others
 
 
 def listed(names: Iterable[str]) -> str:
