@@ -269,11 +269,12 @@ def test_a_state_that_a_program_does_not_carry_on_differs(monkeypatch):
     assert "differs from the model at 8 of 8 shapes" in report["matches"].found
 
 
-def test_model_and_program_are_let_go_before_onnx_runtime_takes_memory(monkeypatch):
+@pytest.mark.parametrize("model_type", ["", "llama"])
+def test_only_the_reference_keeps_weights_when_onnx_runtime_takes_memory(model_type, monkeypatch):
     living = []
 
     def build():
-        model = TinyModel()
+        model = tiny_model(model_type) if model_type else TinyModel()
         living.append(weakref.ref(model))
         return model
 
@@ -283,9 +284,23 @@ def test_model_and_program_are_let_go_before_onnx_runtime_takes_memory(monkeypat
         return program
 
     def open_session(file):
-        gc.collect()
         assert [one() for one in living] == [None, None]
+        known = {id(one) for one in (*others, *references[0].parameters())}
+        kept = [one for one in parameters() if id(one) not in known]
+        if model_type:  # those of the test's own model might be used again
+            assert not any(one.untyped_storage().nbytes() for one in kept)
         return opening(file)
+
+    def parameters():
+        return [one for one in gc.get_objects() if type(one) is nn.Parameter]
+
+    def take(*given, **options):
+        under_test = examine(*given, **options)
+        references.append(under_test.model)
+        return under_test
+
+    references, examine, others = [], stages.examine_model, parameters()
+    monkeypatch.setattr(stages, "examine_model", take)
 
     export, opening = programs.export_program, programs.open_session
     monkeypatch.setattr(programs, "export_program", export_program)

@@ -210,7 +210,20 @@ assert text.startswith(prompt_text)
 #   ``generate`` left it out. With texts of different lengths in one batch there would
 #   be one, as long as the cache and the new tokens together, and the export below has
 #   to provide for it.
+#
+# The argument that holds the cache is called ``cache`` since transformers 5.24.0, and
+# was called ``past_key_values`` before. :func:`~smallport.parity.cache_argument` says
+# which name the installed release has. ``name_inputs`` calls the tensors in it
+# ``past_key_values.0.key`` and so on with either.
 
+import inspect
+
+from smallport.parity import cache_argument
+
+cache_name = cache_argument()
+print(f"transformers {transformers.__version__} calls the cache {cache_name}")
+
+assert cache_name in inspect.signature(model.forward).parameters
 assert all("attention_mask" not in call for call in calls)
 assert "past_key_values.0.key" not in calls[0]
 assert calls[0]["input_ids"] == (1, len(prompt_ids))
@@ -351,14 +364,12 @@ assert name_inputs(inputs)["past_key_values.0.key"].shape == (2, 1, 30, 96)
 import pprint
 
 flat_shapes = untrained.dynamic_shapes
-cache_shapes = flat_shapes["past_key_values"]
-dynamic_shapes = flat_shapes | {
-    "past_key_values": [cache_shapes[::2], cache_shapes[1::2]]
-}
+cache_shapes = flat_shapes[cache_name]
+dynamic_shapes = flat_shapes | {cache_name: [cache_shapes[::2], cache_shapes[1::2]]}
 print(pprint.pformat(dynamic_shapes, width=90, sort_dicts=False))
 
 assert dynamic_shapes.keys() == inputs.keys()
-assert [len(layers) for layers in dynamic_shapes["past_key_values"]] == [1, 1]
+assert [len(layers) for layers in dynamic_shapes[cache_name]] == [1, 1]
 
 # %%
 # Run it once, and look at the inputs before and after.
@@ -369,13 +380,13 @@ used = copy_inputs(inputs)
 with torch.no_grad():
     result = untrained.model(**used)
 
-print("cache before:", string_type(inputs["past_key_values"], with_shape=True))
-print("cache after: ", string_type(used["past_key_values"], with_shape=True))
+print("cache before:", string_type(inputs[cache_name], with_shape=True))
+print("cache after: ", string_type(used[cache_name], with_shape=True))
 print(textwrap.fill(f"result: {string_type(result, with_shape=True)}", 90))
 
 assert result.logits.shape == (2, 3, 32_000)
-assert inputs["past_key_values"].get_seq_length() == 30
-assert used["past_key_values"].get_seq_length() == 33
+assert inputs[cache_name].get_seq_length() == 30
+assert used[cache_name].get_seq_length() == 33
 
 # %%
 # The forward pass wrote to the cache that it was given. The thirty tokens have become
@@ -430,7 +441,7 @@ with checks.raises(
     UserError,
     match=(
         "Cannot associate shape [[{0: DimHint(DYNAMIC), 2: DimHint(DYNAMIC)}], ",
-        "specified at `dynamic_shapes['past_key_values']`",
+        f"specified at `dynamic_shapes['{cache_name}']`",
         "to non-tensor type <class 'transformers.cache_utils.DynamicCache'>",
         "(expected None)",
         "exportdb/index.html#dynamic-shapes-validation",
@@ -479,7 +490,7 @@ with checks.raises(
         untrained.model,
         args=(),
         kwargs=copy_inputs(inputs),
-        dynamic_shapes=dynamic_shapes | {"past_key_values": None},
+        dynamic_shapes=dynamic_shapes | {cache_name: None},
     )
 
 print(textwrap.fill(unsupported.message, 88, break_on_hyphens=False))
@@ -530,9 +541,9 @@ def unflatten(tensors: Any, _context: None) -> DynamicCache:
 # ``flatten`` makes one list, in which keys and values alternate, as they do in the
 # shapes that came with the inputs.
 
-print(flat_shapes["past_key_values"])
+print(flat_shapes[cache_name])
 
-assert len(flat_shapes["past_key_values"]) == len(flatten(inputs["past_key_values"])[0])
+assert len(flat_shapes[cache_name]) == len(flatten(inputs[cache_name])[0])
 
 # %%
 # With that, the same call succeeds.
@@ -592,8 +603,8 @@ assert list(signature.user_inputs) == [
     "input_ids",
     "attention_mask",
     "position_ids",
-    "past_key_values_0",
-    "past_key_values_1",
+    f"{cache_name}_0",
+    f"{cache_name}_1",
 ]
 assert len(signature.user_outputs) == 1 + 2 * untrained.configuration.num_hidden_layers
 
@@ -817,7 +828,7 @@ changes = {
     "attention_mask": torch.ones_like(padded["attention_mask"]),
     "position_ids": padded["position_ids"] + 1,
     "input_ids": others["input_ids"],
-    "past_key_values": others["past_key_values"],
+    cache_name: others[cache_name],
 }
 moved = {}
 with torch.no_grad():
@@ -1077,7 +1088,7 @@ checks.check(
 import numpy as np
 
 some_inputs = inputs_like(seen)
-cache = some_inputs["past_key_values"].layers[0]
+cache = some_inputs[cache_name].layers[0]
 arrays = session.run(
     ["logits"],
     {

@@ -78,12 +78,13 @@ def show(message: str) -> None:
 # %%
 # Tiny-LLM comes with inputs: two texts, thirty tokens of each in the cache, three new
 # ones. Its dynamic shapes list the cache's keys and values in turns. The second recipe
-# shows what happens to two lists, so make these as well. The reference is another model
-# with the same weights.
+# shows what happens to two lists, so make these as well. The argument that takes the
+# cache is called ``cache`` since transformers 5.24.0, and was called
+# ``past_key_values`` before. The reference is another model with the same weights.
 
 from torch.export import Dim, export
 
-from smallport.parity import InputShape, copy_inputs
+from smallport.parity import InputShape, cache_argument, copy_inputs
 from smallport.tiny_llm import untrained_tiny_llm
 
 untrained = untrained_tiny_llm(InputShape(batch_size=2, cache_length=30, new_tokens=3))
@@ -91,10 +92,11 @@ model, inputs = untrained.model, untrained.inputs
 reference = untrained_tiny_llm().model
 
 cached = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC}  # batch and length of a key or a value
+cache_name = cache_argument()
 flat_shapes = untrained.dynamic_shapes
-nested_shapes = flat_shapes | {"past_key_values": [[cached], [cached]]}
+nested_shapes = flat_shapes | {cache_name: [[cached], [cached]]}
 
-assert flat_shapes["past_key_values"] == [cached, cached]
+assert flat_shapes[cache_name] == [cached, cached]
 
 # %%
 # A fix counts if the program computes what the model computes at shapes other than
@@ -200,7 +202,7 @@ with checks.raises(ValueError, match=announced) as failure:
         two_layers.model,
         (),
         copy_inputs(two_layers.inputs),
-        dynamic_shapes=flat_shapes | {"past_key_values": [[cached] * 2, [cached] * 2]},
+        dynamic_shapes=flat_shapes | {cache_name: [[cached] * 2, [cached] * 2]},
     )
 show(failure.message)
 
@@ -212,8 +214,8 @@ show(failure.message)
 
 from torch.utils import _pytree as pytree
 
-leaves = pytree.tree_leaves(two_layers.inputs["past_key_values"])
-shapes = flat_shapes | {"past_key_values": [cached] * len(leaves)}
+leaves = pytree.tree_leaves(two_layers.inputs[cache_name])
+shapes = flat_shapes | {cache_name: [cached] * len(leaves)}
 program = export(
     two_layers.model, (), copy_inputs(two_layers.inputs), dynamic_shapes=shapes
 )
@@ -501,7 +503,7 @@ program = export(
         "input_ids": {0: batch},
         "attention_mask": {0: batch, 1: past + 1},
         "position_ids": {0: batch},
-        "past_key_values": [cached_step, cached_step],
+        cache_name: [cached_step, cached_step],
     },
 )
 print(input_shapes(program)["attention_mask"])
@@ -698,7 +700,7 @@ with torch.no_grad():
     once = name_outputs(reference(**some_inputs))
 
 announced = (
-    "Guard failed: input_ids.size()[1] + past_key_values[0].size()[2] + -1 * "
+    f"Guard failed: input_ids.size()[1] + {cache_name}[0].size()[2] + -1 * "
     "attention_mask.size()[1] <= 0"
 )
 with checks.raises(AssertionError, match=announced) as failure:
@@ -751,8 +753,8 @@ checks.check(
 some_inputs = copy_inputs(inputs)
 result = module(**some_inputs)
 
-assert some_inputs["past_key_values"].get_seq_length() == 30, "the cache has grown"
-assert result.past_key_values.get_seq_length() == 33
+assert some_inputs[cache_name].get_seq_length() == 30, "the cache has grown"
+assert result[cache_name].get_seq_length() == 33
 
 # %%
 # .. _recipe-program-reloaded:

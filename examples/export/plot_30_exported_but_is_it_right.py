@@ -88,9 +88,16 @@ assert prompt_mask.sum(dim=1).tolist() == [SHORT, LONG]
 # other call the token that was chosen last. *Greedy* means that the most probable token
 # is chosen. The mask grows by a column of ones with each call, and positions count the
 # ones, so that both texts begin at position zero.
+#
+# The cache is the argument and output ``cache`` since transformers 5.24.0, and was
+# ``past_key_values`` before. :func:`~smallport.parity.cache_argument` gives the name
+# that the installed release has. If yours is always the same, write ``cache=cache``.
 
 from transformers import DynamicCache
 
+from smallport.parity import cache_argument
+
+cache_name = cache_argument()
 mask, new, cache = prompt_mask, prompt, DynamicCache()
 chosen = []
 for _ in range(32):
@@ -100,9 +107,9 @@ for _ in range(32):
             input_ids=new,
             attention_mask=mask,
             position_ids=positions[:, -new.shape[1] :],
-            past_key_values=cache,
+            **{cache_name: cache},
         )
-    cache = outputs.past_key_values
+    cache = outputs[cache_name]
     new = outputs.logits[:, -1].argmax(dim=1, keepdim=True)
     chosen.append(new)
     mask = torch.cat([mask, torch.ones_like(new)], dim=1)
@@ -266,7 +273,7 @@ def export(
 program = export(twin.model, twin.inputs, twin.dynamic_shapes)
 module = program.module()
 
-assert twin.inputs["past_key_values"].get_seq_length() == 30
+assert twin.inputs[cache_name].get_seq_length() == 30
 assert twin.model.lm_head.weight.data_ptr() != model.lm_head.weight.data_ptr()
 
 # %%
@@ -504,7 +511,7 @@ class LayersSwapped(LlamaForCausalLM):
     def forward(self, **inputs: Any) -> Any:
         """Run the model, and turn the list of layers around."""
         outputs = super().forward(**inputs)
-        outputs.past_key_values.layers.reverse()
+        outputs[cache_name].layers.reverse()
         return outputs
 
 
@@ -580,15 +587,15 @@ for kind, example in examples.items():
 
 def count_from_one(inputs: dict) -> dict:
     """Read the prompt with one program, every other token with another."""
-    cache = inputs["past_key_values"]
+    cache = inputs[cache_name]
     if cache.get_seq_length() > 0:
         return module(**inputs)
     outputs = wrong[FirstPositionIsOne](
         input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]
     )
-    for number, layer in enumerate(outputs.past_key_values.layers):
+    for number, layer in enumerate(outputs[cache_name].layers):
         cache.update(layer.keys, layer.values, number)
-    return {"logits": outputs.logits, "past_key_values": cache}
+    return {"logits": outputs.logits, cache_name: cache}
 
 
 wrong_steps = {

@@ -26,7 +26,7 @@ from smallport.parity.inputs import (
     dynamic_shapes,
     random_text,
 )
-from smallport.parity.names import Inputs
+from smallport.parity.names import Inputs, cache_argument
 
 PARAMETERS = 12_988_992
 """The number of parameters of the published Tiny-LLM."""
@@ -169,8 +169,8 @@ def untrained_tiny_llm(
     Examples
     --------
     >>> untrained = untrained_tiny_llm(vocab_size=100, num_hidden_layers=2)
-    >>> list(untrained.inputs)
-    ['input_ids', 'attention_mask', 'position_ids', 'past_key_values']
+    >>> list(untrained.inputs)[:-1]  # the last one is the cache
+    ['input_ids', 'attention_mask', 'position_ids']
     >>> untrained.model(**untrained.inputs).logits.shape
     torch.Size([2, 3, 100])
     """
@@ -211,9 +211,10 @@ def make_inputs(
     -------
     dict
         ``input_ids`` and ``position_ids`` of shape ``(batch, new)`` and ``attention_mask`` of shape
-        ``(batch, cache + new)``, all ``int64``; and, with a cache, ``past_key_values``, a
+        ``(batch, cache + new)``, all ``int64``; and, with a cache, a
         :class:`transformers.DynamicCache` whose key and value tensors have the shape ``(batch,
-        key-value heads, cache, head size)``.
+        key-value heads, cache, head size)``, under the name that
+        :func:`smallport.parity.cache_argument` gives.
 
     Raises
     ------
@@ -226,7 +227,7 @@ def make_inputs(
     >>> inputs = make_inputs(tiny_llm_config(), InputShape(3, cache_length=7, new_tokens=5))
     >>> {name: tuple(inputs[name].shape) for name in ("input_ids", "attention_mask")}
     {'input_ids': (3, 5), 'attention_mask': (3, 12)}
-    >>> inputs["past_key_values"].layers[0].keys.shape
+    >>> inputs[cache_argument()].layers[0].keys.shape
     torch.Size([3, 1, 7, 96])
     """
     _require_positive("batch_size", shape.batch_size)
@@ -268,7 +269,7 @@ def _inputs(
         return random_text(vocabulary, replace(shape, cache_length=0), seed=seed)
     text = random_text(vocabulary, shape, seed=seed)
     cache = _random_cache(configuration, shape.batch_size, shape.cache_length, seed)
-    return after_cache(text, shape.cache_length) | {"past_key_values": cache}
+    return after_cache(text, shape.cache_length) | {cache_argument(): cache}
 
 
 def empty_cache(

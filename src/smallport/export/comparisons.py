@@ -16,7 +16,7 @@ from smallport.parity.closeness import Discrepancy, worst_of
 from smallport.parity.compare import compare
 from smallport.parity.decoding import Decoding, compare_decodings, greedy_decode
 from smallport.parity.inputs import InputShape, text_inputs
-from smallport.parity.names import CACHE, Inputs, name_outputs
+from smallport.parity.names import CACHE, Inputs, find_cache, name_outputs
 
 PROMPT = InputShape(batch_size=2, cache_length=0, new_tokens=7, padding=3)
 """The texts that decoding begins with."""
@@ -265,8 +265,9 @@ def _decode(
     def step(inputs: Inputs) -> Any:
         """Give the program what it takes."""
         taken = {name: inputs[name].contiguous() for name in under_test.token_inputs}
-        is_named = isinstance(inputs[CACHE], Mapping)  # of an ONNX file, whose inputs have one name
-        return run(taken | {CACHE if is_named else under_test.cache: inputs[CACHE]})
+        cache = inputs[find_cache(inputs)]
+        is_named = isinstance(cache, Mapping)  # of an ONNX file, whose inputs have one name
+        return run(taken | {CACHE if is_named else under_test.cache: cache})
 
     def step_without_cache(inputs: Inputs) -> Any:
         """Give the program the whole text, and keep that in place of a cache."""

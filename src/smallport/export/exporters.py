@@ -84,12 +84,15 @@ def _with_arguments(model: nn.Module, names: list[str], flags: dict[str, Any]) -
 
 
 def export_onnx(
-    model: nn.Module, program: ExportedProgram, under_test: ModelUnderTest, example: Inputs
+    model: nn.Module,
+    program: ExportedProgram | None,
+    under_test: ModelUnderTest,
+    example: Inputs,
 ) -> Any:
     """Translate a model to ONNX, with inputs and outputs named as for the model itself.
 
     A model of transformers is translated by transformers' own exporter, which changes what ONNX has
-    no words for before it traces; of any other module, the exported program is.
+    no words for before it traces, and needs no program; of any other module, the program is.
     """
     inputs, outputs = list(name_inputs(example)), list(under_test.run(example))
     if isinstance(model, transformers.PreTrainedModel):
@@ -98,6 +101,7 @@ def export_onnx(
         exporter = OnnxExporter()  # type: ignore[no-untyped-call]
         translated = exporter.export(model, kwargs, configuration).program
     else:
+        assert program is not None
         onnx_program = torch.onnx.export(program, dynamo=True, verbose=False)
         if onnx_program is None:
             raise TypeError("torch.onnx.export returned nothing")
@@ -109,8 +113,10 @@ def export_onnx(
 
 
 def save_onnx(translated: Any, file: Path) -> None:
-    """Write a translated model, with its weights in a file beside it."""
+    """Write a translated model, with its weights in a file beside it; it holds none afterwards."""
     OnnxExporter.save_program(translated, file)
+    for value in translated.graph.initializers.values():
+        value.const_value = None
 
 
 def open_session(file: Path) -> Session:

@@ -19,7 +19,7 @@ RECIPES = (
         ),
     ),
     ("data-dependent", r"data-dependent|DataDependent|unbacked"),
-    ("inputs-changed", r"Guard failed: input_ids.*past_key_values.*attention_mask"),
+    ("inputs-changed", r"Guard failed: input_ids.*(past_key_values|cache).*attention_mask"),
     ("guard-refuses", r"Guard failed|Runtime assertion failed"),
     (
         "program-reloaded",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import gc
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch.export import ExportedProgram
 from smallport.export import exporters as programs
 from smallport.export.comparisons import (
     Finding,
+    Run,
     StageFailure,
     compare_decoding,
     compare_shapes,
@@ -191,7 +193,10 @@ class ExportCheck:
                 f"only {', '.join(sorted(symbols))}"
             )
         self._require_no_bounds(wanted, sizes)
-        rejected = self._compare_beginnings()
+        short, rejected = self._compare_beginnings(self._run_program)
+        lengths = sorted({*short, *self.coverage.compared["lengths"]})
+        compared = {**self.coverage.compared, "lengths": lengths}
+        self.coverage = replace(self.coverage, compared=compared)
         free = f"{', '.join(wanted)} are free"
         said = f"; it rejects {len(rejected)} beginnings of a text" if rejected else ""
         return Finding(free + said, rejected=rejected)
@@ -256,25 +261,20 @@ class ExportCheck:
             return True
         return False
 
-    def _compare_beginnings(self) -> tuple[str, ...]:
-        """Compare the shortest texts where the program takes them; list where it rejects them."""
+    def _compare_beginnings(self, run: Run) -> tuple[list[int], tuple[str, ...]]:
+        """Compare the shortest texts; list the lengths compared, and what is rejected."""
         under_test = self.under_test
+        lengths: list[int] = []
         rejected: list[str] = []
         for shape in map(under_test.clamp, MINIMAL_SHAPES):
             if shape.cache_length < under_test.least_cached or not under_test.takes(shape):
                 continue
-            found, errors = compare_where_taken(under_test, self._run_program, [shape])
+            found, errors = compare_where_taken(under_test, run, [shape])
             rejected += [rejection(shape, error) for error in errors.values()]
             if found:
                 tolerable(list(found.values()), under_test, "beginnings of a text")
-                self._add_length(shape.cache_length + shape.new_tokens)
-        return tuple(rejected)
-
-    def _add_length(self, length: int) -> None:
-        """Add the length of a text to what was compared."""
-        lengths = sorted({length, *self.coverage.compared["lengths"]})
-        compared = {**self.coverage.compared, "lengths": lengths}
-        self.coverage = replace(self.coverage, compared=compared)
+                lengths.append(shape.cache_length + shape.new_tokens)
+        return lengths, tuple(rejected)
 
     def decodes(self) -> Finding:
         """Decode greedily from an empty cache, each step on what the one before it returned."""
@@ -287,36 +287,49 @@ class ExportCheck:
 
     def onnx(self) -> Finding:
         """Translate the model to ONNX, and have the file checked."""
-        model = self.model
-        if isinstance(model, transformers.PreTrainedModel):
-            # The first export left fake tensors in some, as in those that switch rotary positions.
-            self.__dict__.pop("model")
-            model = copy.deepcopy(cast("nn.Module", self.under_test.model))
-        translated = programs.export_onnx(model, self.program, self.under_test, self.example)
-        programs.save_onnx(translated, self._file)
+        free_axes = self._free_axes()
+        self._translate()
         onnx.checker.check_model(self._file)
         graph = onnx.load(self._file, load_external_data=False).graph
         sizes = {value.name: value.type.tensor_type.shape.dim for value in graph.input}
-        for name, axis in self._free_axes():
+        for name, axis in free_axes:
             if not sizes[name][axis].dim_param:
                 raise StageFailure(
                     f"axis {axis} of {name} is burnt in as {sizes[name][axis].dim_value}"
                 )
         return Finding(f"a valid file of {len(graph.node):,} nodes")
 
+    def _translate(self) -> None:
+        """Write the ONNX file, and keep neither the model nor its program."""
+        model, example = self.model, self.example
+        program: ExportedProgram | None = self.program
+        for name in ("model", "program", "_module"):
+            self.__dict__.pop(name, None)
+        ours: list[nn.Parameter] = []
+        if isinstance(model, transformers.PreTrainedModel):
+            # The first export left fake tensors in some, as in those that switch rotary positions.
+            # Its weights are those of the program, and neither is needed any more.
+            del model, program
+            gc.collect()
+            model, program = copy.deepcopy(cast("nn.Module", self.under_test.model)), None
+            ours = list(model.parameters())
+        translated = programs.export_onnx(model, program, self.under_test, example)
+        programs.save_onnx(translated, self._file)
+        del model, program, translated
+        gc.collect()
+        for weight in ours:  # which the rules of onnxscript's rewriter keep until the next model
+            weight.data = torch.empty(0)
+
     def onnx_runtime_matches(self) -> Finding:
         """Compare what ONNX Runtime makes of the file: at all shapes, and decoding."""
-        self._release()
         run = functools.partial(run_session, self._open())
         compared = compare_shapes(self.under_test, run, self._unseen())
+        _, rejected = self._compare_beginnings(run)
         decoded = compare_decoding(self.under_test, run)
         differences = [one.difference for one in (compared, decoded) if one.difference]
-        return Finding(f"{compared.found}; {decoded.found}", worst_of(differences))
-
-    def _release(self) -> None:
-        """Let go of the model and its program: ONNX Runtime needs the memory of their weights."""
-        for name in ("model", "program", "_module", "example"):
-            self.__dict__.pop(name, None)
+        return Finding(
+            f"{compared.found}; {decoded.found}", worst_of(differences), rejected=rejected
+        )
 
     def _open(self) -> Session:
         return programs.open_session(self._file)

@@ -4,7 +4,14 @@ from smallport.parity.closeness import Discrepancy, discrepancy, worst_of
 from smallport.parity.compare import compare, discrepancies_table
 from smallport.parity.decoding import Decoding, compare_decodings, greedy_decode
 from smallport.parity.inputs import DynamicShapes, InputShape, copy_inputs, dynamic_shapes
-from smallport.parity.names import Inputs, NamedTensors, name_inputs, name_outputs, name_tensors
+from smallport.parity.names import (
+    Inputs,
+    NamedTensors,
+    cache_argument,
+    name_inputs,
+    name_outputs,
+    name_tensors,
+)
 from smallport.parity.session import run_session
 
 __all__ = [
@@ -14,6 +21,7 @@ __all__ = [
     "InputShape",
     "Inputs",
     "NamedTensors",
+    "cache_argument",
     "compare",
     "compare_decodings",
     "copy_inputs",

@@ -9,10 +9,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import Cache
 
 from smallport.parity.closeness import TOLERANCE, Discrepancy, discrepancy, typical
 from smallport.parity.compare import without_padding
-from smallport.parity.names import Inputs, NamedTensors, find_cache, listed, name_outputs
+from smallport.parity.names import (
+    CACHE,
+    Inputs,
+    NamedTensors,
+    cache_argument,
+    find_cache,
+    listed,
+    name_outputs,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +87,12 @@ def greedy_decode(
     Parameters
     ----------
     step
-        Runs the model or the program on ``input_ids``, ``attention_mask``, ``position_ids`` and
-        ``past_key_values``, in a dictionary. It returns logits and cache, either as models of
-        transformers do, as ``logits`` and ``past_key_values``, or as ONNX programs do, as
-        ``logits`` and tensors whose names begin with ``present.``. The next step then finds these
-        in ``past_key_values``, under the rest of their names, which suits
-        :func:`smallport.parity.run_session`.
+        Runs the model or the program on ``input_ids``, ``attention_mask``, ``position_ids`` and the
+        cache, in a dictionary; the argument of the cache is the one that
+        :func:`smallport.parity.cache_argument` names. It returns logits and cache, either as models
+        of transformers do, or as ONNX programs do, as ``logits`` and tensors whose names begin with
+        ``present.``. The next step then finds these in ``past_key_values``, under the rest of their
+        names, which suits :func:`smallport.parity.run_session`.
     prompt
         Tokens to begin with, of shape ``(batch, length)``.
     cache
@@ -132,7 +141,7 @@ def greedy_decode(
             "input_ids": new,
             "attention_mask": mask,
             "position_ids": positions[:, -new.shape[1] :],
-            "past_key_values": cache,
+            cache_argument() if isinstance(cache, Cache) else CACHE: cache,
         }
         with torch.no_grad():
             outputs = step(inputs)
@@ -178,7 +187,7 @@ def _returned_cache(outputs: Any, named: NamedTensors) -> Any:
     if "logits" not in named or not present:
         raise ValueError(
             f"greedy_decode: the step returned {listed(named)}, and should return logits and the "
-            "cache: as past_key_values, or as tensors that are called present.0.key and so on"
+            "cache: as a transformers.Cache, or as tensors that are called present.0.key and so on"
         )
     cache = find_cache(outputs)
     return outputs[cache] if cache else present

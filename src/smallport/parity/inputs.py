@@ -124,10 +124,11 @@ def dynamic_shapes(one: Inputs, other: Inputs) -> DynamicShapes:
 
     Examples
     --------
+    >>> from smallport.parity import cache_argument
     >>> from smallport.tiny_llm import make_inputs, tiny_llm_config
     >>> shapes = (InputShape(2, cache_length=30, new_tokens=3), InputShape(3, 31, 4))
     >>> one, other = (make_inputs(tiny_llm_config(), shape) for shape in shapes)
-    >>> dynamic_shapes(one, other)["past_key_values"]
+    >>> dynamic_shapes(one, other)[cache_argument()]
     [{0: DimHint(DYNAMIC), 2: DimHint(DYNAMIC)}, {0: DimHint(DYNAMIC), 2: DimHint(DYNAMIC)}]
     """
     tensors, others = name_tensors(one), name_tensors(other)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,7 +13,7 @@ import transformers  # whose classes are loaded where they are used, which takes
 from torch import Tensor
 
 Inputs = dict[str, Any]
-"""Arguments of a forward method by name: tensors, and a cache under ``past_key_values``."""
+"""Arguments of a forward method by name: tensors, and a cache under any name."""
 
 NamedTensors = dict[str, Tensor]
 """The tensors among inputs or outputs, each under a name of its own."""
@@ -137,6 +139,33 @@ def name_outputs(outputs: Any) -> NamedTensors:
         "present" + name.removeprefix(CACHE) if name.partition(".")[0] == CACHE else name: tensor
         for name, tensor in name_tensors(_name_cache(outputs)).items()
     }
+
+
+@functools.cache
+def cache_argument() -> str:
+    """Name the argument by which models of the installed transformers take their cache.
+
+    Since transformers 5.24.0 it is ``cache``, and ``past_key_values`` before. The release is not
+    looked up: it is the argument that ``generate`` has annotated as a :class:`transformers.Cache`.
+
+    Raises
+    ------
+    LookupError
+        When there is no such argument.
+
+    Examples
+    --------
+    >>> cache_argument() in {"cache", "past_key_values"}
+    True
+    """
+    signature = inspect.signature(transformers.GenerationMixin.prepare_inputs_for_generation)
+    for name, parameter in signature.parameters.items():
+        if "Cache" in str(parameter.annotation):
+            return name
+    raise LookupError(
+        f"transformers {transformers.__version__} has no argument for a cache in "
+        "GenerationMixin.prepare_inputs_for_generation; install a release that was tested"
+    )
 
 
 def find_cache(values: Any) -> str:
