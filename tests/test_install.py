@@ -6,9 +6,10 @@ import subprocess
 import tomllib
 
 import pytest
+from packaging.requirements import Requirement
 
 from tools.downloads import install
-from tools.gallery import project
+from tools.gallery import project, versions
 
 PROJECT = tomllib.loads((project.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PAGES = list(project.scripts())
@@ -72,20 +73,29 @@ def test_a_script_names_the_wheel_beside_it_where_the_site_has_no_address():
 
 
 @pytest.mark.parametrize("extra", ["quantization", "onnx", "export"])
-def test_what_the_pages_are_about_comes_in_the_versions_of_the_site(extra):
-    pinned = install.pins(extra)
-    lines = (project.ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    assert set(pinned) <= set(lines)
-    names = {pin.partition("==")[0] for pin in pinned}
-    assert "torch" in names
-    assert ("transformers" in names) == (extra == "export")
+def test_what_the_pages_are_about_comes_in_versions_that_were_tested(extra):
+    asked = [Requirement(one) for one in install.tested(extra)]
+    assert "torch" in {one.name for one in asked}
+    assert ("transformers" in {one.name for one in asked}) == (extra == "export")
+    for one in asked:
+        assert {bound.operator for bound in one.specifier} == {">=", "<="}
+        assert versions.pinned()[one.name] in one.specifier
+
+
+def test_a_script_says_how_its_upper_bounds_are_lifted():
+    metadata = install.script_metadata("import onnxruntime", PUBLISHED)
+    lifted = metadata.replace("# # [tool.uv]", "# [tool.uv]").replace("# # override", "# override")
+    overridden = requirements(lifted + CODE)["tool"]["uv"]["override-dependencies"]
+    assert overridden == ["onnx", "onnxruntime", "onnxscript", "torch"]
+    assert "override-dependencies" not in requirements(metadata + CODE)["tool"]["uv"]
 
 
 def test_the_first_cell_of_a_notebook_says_what_to_do_and_installs_from_beside_it():
     *sentence, command = install.notebook_cell("import torch", UNPUBLISHED).splitlines()
     assert all(line.startswith("# ") for line in sentence)
+    assert sentence[-1] == "# %pip install -q --upgrade torch"
     assert UNPUBLISHED.name in sentence[0]
-    assert command.startswith(f'%pip install -q "./{UNPUBLISHED.name}[quantization]" torch==')
+    assert command.startswith(f'%pip install -q "./{UNPUBLISHED.name}[quantization]" "torch>=')
     assert "http" not in command
 
 

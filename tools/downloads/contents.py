@@ -16,7 +16,7 @@ from tools.downloads.offered import Downloads, OfferError
 from tools.gallery import project
 from tools.gallery.project import Finding
 
-REQUIREMENT = re.compile(r'"[^"]+"|\S+==\S+')
+REQUIREMENT = re.compile(r'"[^"]+"')
 SMALLPORT = re.compile(r"\[(?P<extras>[\w,-]+)\]")
 
 
@@ -91,7 +91,7 @@ def quickest(pages: list[Downloads]) -> list[Downloads]:
 
 def pins(page: Downloads) -> set[str]:
     """List the packages, with their versions, that a page's notebook installs beside Smallport."""
-    return {one for one in needed(REQUIREMENT.findall(installs(page))) if "==" in one}
+    return {one for one in needed(REQUIREMENT.findall(installs(page))) if "smallport" not in one}
 
 
 def wrong_with_archive(page: Downloads) -> Iterator[Finding]:

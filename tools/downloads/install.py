@@ -5,13 +5,14 @@ name the wheel in the folder that they lie in, and whoever takes them away has t
 """
 
 import ast
+import json
 import re
 import tomllib
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from tools.gallery import project, versions
+from tools.gallery import project
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """PyTorch's builds for processors, without gigabytes of CUDA."""
@@ -22,7 +23,9 @@ EXTRAS = {"transformers": "export", "onnxruntime": "onnx", "onnx": "onnx"}
 DEFAULT_EXTRA = "quantization"
 
 ABOUT = {"torch", "transformers", "onnx", "onnxruntime", "onnxscript", "onnx-diagnostic"}
-"""What the pages are about: a download asks for the versions that the site was built with."""
+"""What the pages are about: a download asks for versions that all pages passed with."""
+
+NEWER = "These versions were tested. To try newer ones, "
 
 
 @dataclass(frozen=True)
@@ -78,18 +81,28 @@ def extra_of(code: str) -> str:
     return next((EXTRAS[name] for name in EXTRAS if name in imported), DEFAULT_EXTRA)
 
 
-def pins(extra: str) -> list[str]:
-    """List the packages that the pages of an extra are about, in the versions of the site.
+def tested(extra: str) -> list[str]:
+    """List the packages that the pages of an extra are about, with the versions that were tested.
 
     Examples
     --------
-    >>> [pin.partition("==")[0] for pin in pins("onnx")]
+    >>> [requirement.partition(">=")[0] for requirement in tested("onnx")]
     ['onnx', 'onnxruntime', 'onnxscript', 'torch']
     """
     about = described()
     required = [*about["dependencies"], *about["optional-dependencies"][extra]]
-    names = {re.split(r"[^\w-]", requirement)[0] for requirement in required}
-    return [f"{name}=={versions.pinned()[name]}" for name in sorted(names & ABOUT)]
+    return sorted(one for one in required if name_of(one) in ABOUT)
+
+
+def name_of(requirement: str) -> str:
+    """Read the name of a package from a requirement.
+
+    Examples
+    --------
+    >>> name_of("onnx-diagnostic>=0.9.3,<=0.9.3")
+    'onnx-diagnostic'
+    """
+    return re.split(r"[^\w-]", requirement)[0]
 
 
 def script_metadata(code: str, wheel: Wheel) -> str:
@@ -126,8 +139,12 @@ def script_metadata(code: str, wheel: Wheel) -> str:
     lines = [
         f'requires-python = "{described()["requires-python"]}"',
         "dependencies = [",
-        *(f'    "{requirement}",' for requirement in (smallport, *pins(extra))),
+        *(f'    "{requirement}",' for requirement in (smallport, *tested(extra))),
         "]",
+        "",
+        f"# {NEWER}take this line and the next one in.",
+        "# [tool.uv]",
+        f"# override-dependencies = {json.dumps([name_of(one) for one in tested(extra)])}",
         "",
         *for_uv,
     ]
@@ -148,10 +165,10 @@ def arguments(code: str, wheel: Wheel) -> str:
     Examples
     --------
     >>> print(arguments("import torch", Wheel("1.0")))  # doctest: +ELLIPSIS
-    "./smallport-1.0-py3-none-any.whl[quantization]" torch==...
+    "./smallport-1.0-py3-none-any.whl[quantization]" "torch>=..."
     """
     extra = extra_of(code)
-    return " ".join([*from_where(wheel, extra), *pins(extra)])
+    return " ".join([*from_where(wheel, extra), *(f'"{one}"' for one in tested(extra))])
 
 
 def from_where(wheel: Wheel, extras: str) -> list[str]:
@@ -170,7 +187,9 @@ def notebook_cell(code: str, wheel: Wheel) -> str:
         else f"# First put {wheel.name}, which the site\n"
         "# offers, into this notebook's folder: this cell installs it, and what it needs."
     )
-    return f"{sentence}\n%pip install -q {arguments(code, wheel)}"
+    names = " ".join(name_of(one) for one in tested(extra_of(code)))
+    newer = f"# {NEWER}run this afterwards:\n# %pip install -q --upgrade {names}"
+    return f"{sentence}\n{newer}\n%pip install -q {arguments(code, wheel)}"
 
 
 def described() -> dict[str, Any]:

@@ -89,6 +89,8 @@ class Sandbox:
             settings.RESULTS_FILE: str(self.results),
             "MPLCONFIGDIR": str(self.folder.with_suffix(".matplotlib")),
             "OMP_WAIT_POLICY": "passive",  # threads that wait leave the cores to what runs beside
+            # Of the versions that a download admits, those that the site was built with.
+            "PIP_CONSTRAINT": str(versions.CONSTRAINTS),
             "PIP_NO_COMPILE": "1",  # a page imports a small part of what is installed
         }
 
@@ -130,7 +132,7 @@ def kernel(folder: Path, kernels: Path, sandbox: Sandbox) -> str:
     This process looks for kernels in one folder, so that all are registered in the same one.
     """
     python = environment(folder)
-    sandbox.run(python, "-m", "pip", "install", "-q", "-c", versions.CONSTRAINTS, "ipykernel")
+    sandbox.run(python, "-m", "pip", "install", "-q", "ipykernel")
     name = f"{KERNEL}-{folder.name}"
     sandbox.run(python, "-m", "ipykernel", "install", "--prefix", kernels, "--name", name)
     os.environ["JUPYTER_PATH"] = str(kernels / "share" / "jupyter")
