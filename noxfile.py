@@ -19,6 +19,15 @@ VARIABLES = {
     "PYTHONOPTIMIZE": "",  # would take the assertions out
     "PYTHONWARNINGS": "",  # would hide warnings
 }
+CHOICES = {"--latest", "--prereleases"}
+"""Options of every session about the versions to install; without one, constraints.txt has them."""
+
+PRERELEASES = [
+    "--pre",
+    "--extra-index-url=https://download.pytorch.org/whl/nightly/cpu",
+    "transformers @ git+https://github.com/huggingface/transformers",
+]
+JUNIT = "--junitxml=.nox/junit/{}.xml"
 SHARED: dict[str, str] = {}
 """Where the environment that most sessions share has its Python."""
 
@@ -48,8 +57,8 @@ def in_groups(*groups: str) -> list[str]:
 
 
 def arguments(session: nox.Session) -> list[str]:
-    """Give the arguments of a session, but for ``--latest``, which is about installing."""
-    return [argument for argument in session.posargs if argument != "--latest"]
+    """Give the arguments of a session, but for those about installing."""
+    return [argument for argument in session.posargs if argument not in CHOICES]
 
 
 def run(session: nox.Session, *command: str, **variables: str) -> None:
@@ -59,16 +68,17 @@ def run(session: nox.Session, *command: str, **variables: str) -> None:
 
 @nox.session
 def environment(session: nox.Session) -> None:
-    """Install what the other sessions share, as constraints.txt has it; --latest: the newest."""
+    """Install what the other sessions share, as constraints.txt has it, or --latest, or --prereleases."""
     SHARED["python"] = os.path.join(session.bin, "python")  # noqa: PTH118 - nox speaks strings
     groups = "test", "docs", "types", "site", "downloads"
     versions = "python", "-m", "tools.gallery.versions"
     package = "-e", f".[{EXTRAS}]"
-    latest = ["--latest"] if "--latest" in session.posargs else []
+    latest = ["--latest"] if CHOICES.intersection(session.posargs) else []
     session.run("python", "-m", "tools.gallery.settings", *latest, log=False)
     if latest:
         torch = os.environ.get("SMALLPORT_TORCH")
         pins = [f"torch=={torch}"] if torch else []
+        pins += PRERELEASES if "--prereleases" in session.posargs else []
         session.install("--upgrade", *package, *in_groups(*groups), *pins, silent=False)
         session.run(*versions, *latest)
         return
@@ -105,13 +115,14 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the unit tests and the doctests, two at a time; with coverage if all of them run."""
     chosen = arguments(session) or ["--cov", "--cov-report=term:skip-covered"]
-    run(session, "pytest", "--numprocesses=2", *chosen)
+    run(session, "pytest", "--numprocesses=2", JUNIT.format(session.name), *chosen)
 
 
 @nox.session(requires=["environment"], venv_backend="none")
 def examples(session: nox.Session) -> None:
     """Run every page as a downloader would: alone, in an empty folder, warnings as errors."""
-    run(session, "pytest", "-m", "page", "tests/test_examples.py", *arguments(session))
+    pages = "-m", "page", "tests/test_examples.py", JUNIT.format(session.name)
+    run(session, "pytest", *pages, *arguments(session))
 
 
 @nox.session(requires=["environment"], venv_backend="none")

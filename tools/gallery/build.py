@@ -50,6 +50,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--latest", action="store_true", help="the newest releases are installed (nox does that)"
     )
     parser.add_argument(
+        "--prereleases",
+        action="store_true",
+        dest="latest",
+        help="pre-releases, and nightlies of torch and transformers, are installed",
+    )
+    parser.add_argument(
         "-b", "--builder", default="html", help="html, or linkcheck to try links to other sites"
     )
     options, unknown = parser.parse_known_args(arguments)
