@@ -68,7 +68,7 @@ def run(session: nox.Session, *command: str, **variables: str) -> None:
 
 @nox.session
 def environment(session: nox.Session) -> None:
-    """Install what the other sessions share, as constraints.txt has it, or --latest, or --prereleases."""
+    """Install what the others share: constraints.txt, or with --latest or --prereleases newer."""
     SHARED["python"] = os.path.join(session.bin, "python")  # noqa: PTH118 - nox speaks strings
     groups = "test", "docs", "types", "site", "downloads"
     versions = "python", "-m", "tools.gallery.versions"

@@ -49,9 +49,7 @@ def run(folder: Path) -> Outcome:
 
 def copy_with_one_page(root: Path, page: Path) -> None:
     """Copy the files that git tracks, without the other pages, which would run too."""
-    listed = ["git", "-C", str(project.ROOT), "ls-files", "-z"]
-    names = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0")
-    for name in map(Path, filter(None, names)):
+    for name in map(Path, sessions.git("ls-files", "-z").strip("\0").split("\0")):
         is_other_page = name.parts[0] == "examples" and name.suffix == ".py" and name != page
         if not is_other_page and (project.ROOT / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -6,12 +6,14 @@ says is checked when it is read.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 FILE = "outcome.json"
+KIND = re.compile(r"(?:\w+\.)*\w*(?:Error|Warning|Exception)\b")
 FINDINGS = "findings"
 """The folder of what the bisections found, beside the outcome."""
 
@@ -62,7 +64,8 @@ class Outcome:
     @property
     def digest(self) -> str:
         """Tell one set of failures from another, by what fails and by the kinds of errors."""
-        return digest(f"{one.subject} {one.error.partition(':')[0]}" for one in self.failures)
+        kinds = [(one.subject, KIND.match(one.error)) for one in self.failures]
+        return digest(f"{subject} {kind[0] if kind else ''}" for subject, kind in kinds)
 
     def write(self, folder: Path) -> None:
         """Write it into a folder."""

@@ -6,7 +6,7 @@ It runs in the environment of the pages, whose packages the records and the vers
 import json
 import sys
 
-from tools.gallery import environment, project, runs, versions
+from tools.gallery import project, runs, versions
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
         for name, version in versions.installed().items()
         if version.partition("+")[0] != pinned[name]
     }
-    json.dump({"commit": environment.commit(), "pages": pages, "versions": differing}, sys.stdout)
+    json.dump({"pages": pages, "versions": differing}, sys.stdout)
     return 0
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -23,7 +24,7 @@ PYTHON = NOX / "environment" / "bin" / "python"
 JUNIT = NOX / "junit"
 """Where the sessions that run pytest write how each test ended."""
 
-NOTHING: dict[str, Any] = {"commit": "unknown", "pages": {}, "versions": {}}
+NOTHING: dict[str, Any] = {"pages": {}, "versions": {}}
 LAST_LINES = 30
 FINDING = re.compile(r"^(\S+?)(?::(\d+))?: (?:WARNING|ERROR|CRITICAL): (.+)$", re.MULTILINE)
 """A finding of the gates, or a warning of Sphinx."""
@@ -103,15 +104,22 @@ def collect(results: dict[str, str], log: str, root: Path, python: Path) -> Outc
         if error
     ]
     for session in results:
-        known = {one.subject for one in failures}
+        known = {(one.subject, one.line) for one in failures}  # "examples" runs them again
         found = [*of_gates(session, parts.get(session, "")), *of_tests(session)]
-        failures += [one for one in found if one.subject not in known or one.session == "tests"]
+        failures += [one for one in found if (one.subject, one.line) not in known]
     named = {one.session for one in failures}
     for session, result in results.items():
         if result == "failed" and session not in named:
             lines = parts.get(session, log).strip().splitlines()[-LAST_LINES:]
             failures.append(Failure(session, f"nox -s {session}", "\n".join(lines)))
-    return Outcome(described["commit"], results, failures, described["versions"])
+    commit = git("rev-parse", "--short=12", "HEAD").strip()
+    return Outcome(commit, results, failures, described["versions"])
+
+
+def git(*arguments: str) -> str:
+    """Run git in the project."""
+    command = ["git", "-C", str(project.ROOT), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def read_pages(root: Path, python: Path) -> dict[str, Any]:
@@ -175,10 +183,14 @@ def bisect(name: str, outcome: Outcome, folder: Path, minutes: float = MINUTES) 
         file = findings / f"{Path(page).parent.name}-{Path(page).stem}.json"
         nox = [sys.executable, "-m", "nox", "-s", "bisect", "--", page, "--json", str(file)]
         print(f"Bisecting {page}, for {seconds / 60:.0f} minutes at most", flush=True)
-        try:
-            subprocess.run([*nox, *options], cwd=project.ROOT, timeout=seconds, check=True)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            print(f"No finding about {page}: {error}", flush=True)
+        with subprocess.Popen(
+            [*nox, *options], cwd=project.ROOT, start_new_session=True
+        ) as process:
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                print(f"The bisection of {page} took too long and was stopped", flush=True)
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _page(test: str) -> str:
