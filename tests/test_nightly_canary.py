@@ -168,6 +168,16 @@ def test_an_issue_that_cannot_be_closed_raises_the_alarm(hosting, command):
     assert len(alarms(hosting)) == 1
 
 
+def test_a_reporter_that_does_not_find_its_issue_raises_the_alarm(
+    hosting, command, monkeypatch, capsys
+):
+    command("report", "canary")
+    monkeypatch.setattr(report, "only", lambda *_: None)
+    assert command("canary") == 1
+    assert "does not find its issue" in capsys.readouterr().err
+    assert len(alarms(hosting)) == 1
+
+
 def test_the_first_claim_of_the_page_is_turned_around():
     text, line = canary.broken((project.ROOT / canary.PAGE).read_text(encoding="utf-8"))
     assert text.splitlines()[line - 1].startswith("assert not (")

@@ -84,15 +84,18 @@ def _run(name: str, folder: Path) -> int:
 
 def _canary(service: Service, folder: Path) -> int:
     """Look for the report of the broken page, and close it; raise the alarm where it is missing."""
+    run = run_address()
     try:
-        found = canary.problems(service, folder, run_address())
+        found = canary.problems(service, folder, run)
         if not found:
-            report.close(service, canary.SET, "This was reported as it should be.")
+            print(report.close(service, canary.SET, "This was reported as it should be."))
+            if canary.open_bodies(service, run):
+                found = ["The reporter does not find its issue to close it"]
     except ServiceError as error:
         found = [f"The issues cannot be read or closed: {error}"]
     if found:
         _print(found, "error")
-        print(watch.alarm(service, [f"canary.yml: {problem}" for problem in found], run_address()))
+        print(watch.alarm(service, [f"canary.yml: {problem}" for problem in found], run))
     return 1 if found else 0
 
 

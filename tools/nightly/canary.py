@@ -23,24 +23,31 @@ SET = "canary"
 
 
 def run(folder: Path) -> Outcome:
-    """Run a broken page in a copy of the project, with the pinned versions.
+    """Install the pinned versions, and run a broken page with them."""
+    environment = [sys.executable, "-m", "nox", "--nocolor", "-s", "environment"]
+    subprocess.run(environment, cwd=project.ROOT, check=True)
+    return run_broken(folder, sessions.PYTHON)
+
+
+def run_broken(folder: Path, python: Path) -> Outcome:
+    """Run a broken page in a copy of the project.
 
     Parameters
     ----------
     folder
         For the outcome, and for what has to be reported.
+    python
+        The interpreter of the pages.
     """
-    environment = [sys.executable, "-m", "nox", "--nocolor", "-s", "environment"]
-    subprocess.run(environment, cwd=project.ROOT, check=True)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch).resolve() / "project"
         copy_with_one_page(root, PAGE)
         text, line = broken((root / PAGE).read_text(encoding="utf-8"))
         (root / PAGE).write_text(text, encoding="utf-8")
         path = os.pathsep.join([str(root / "src"), str(root)])
-        build = [str(sessions.PYTHON), "-m", "tools.gallery.execute"]
+        build = [str(python), "-m", "tools.gallery.execute"]
         subprocess.run(build, cwd=root, env=os.environ | {"PYTHONPATH": path}, check=True)
-        outcome = sessions.collect({"docs": "failed"}, "", root, sessions.PYTHON)
+        outcome = sessions.collect({"docs": "failed"}, "", root, python)
     outcome.write(folder)
     expected = {"page": PAGE.as_posix(), "line": line, "error": "AssertionError"}
     (folder / EXPECTED).write_text(json.dumps(expected), encoding="utf-8")
@@ -94,11 +101,15 @@ def problems(service: Service, folder: Path, run: str) -> list[str]:
         wanted = [code(expected["page"]), f", line {expected['line']}\n", expected["error"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"No page was broken: {EXPECTED} cannot be read: {type(error).__name__}: {error}"]
-    bodies = [
-        one.body for one in service.issues(report.LABEL) if one.open and f"({run})" in one.body
-    ]
+    bodies = open_bodies(service, run)
     if not bodies:
         return [f"No open issue with the label {report.LABEL} names {run}"]
     if len(bodies) > 1:
         return [f"{len(bodies)} open issues name {run}, and not one"]
     return [f"The issue does not hold {text.strip()!r}" for text in wanted if text not in bodies[0]]
+
+
+def open_bodies(service: Service, run: str) -> list[str]:
+    """Read the open issues that a run of the workflow wrote."""
+    found = service.issues(report.LABEL)
+    return [issue.body for issue in found if issue.open and f"({run})" in issue.body]

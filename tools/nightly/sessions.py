@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -174,12 +175,14 @@ def of_tests(session: str) -> Iterator[Failure]:
 
 def bisect(name: str, outcome: Outcome, folder: Path, minutes: float = MINUTES) -> None:
     """Bisect each page that failed; where one ends early or fails, say so in the log."""
-    pages = {page for one in outcome.failures if (page := one.subject).startswith("examples/")}
+    failed = {one.subject for one in outcome.failures if one.subject.startswith("examples/")}
+    pages = sorted(page for page in failed if (project.ROOT / page).is_file())
     findings = folder / FINDINGS
     findings.mkdir(parents=True, exist_ok=True)
     options = FLAGS[name] if name == "prerelease" else []
-    seconds = minutes * 60 / max(1, len(pages))
-    for page in sorted(page for page in pages if (project.ROOT / page).is_file()):
+    end = time.monotonic() + minutes * 60
+    for number, page in enumerate(pages):
+        seconds = (end - time.monotonic()) / (len(pages) - number)
         file = findings / f"{Path(page).parent.name}-{Path(page).stem}.json"
         nox = [sys.executable, "-m", "nox", "-s", "bisect", "--", page, "--json", str(file)]
         print(f"Bisecting {page}, for {seconds / 60:.0f} minutes at most", flush=True)
