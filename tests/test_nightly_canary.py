@@ -64,6 +64,11 @@ def test_a_report_is_found_and_closed_week_after_week(hosting, command, monkeypa
     assert len(hosting.issues) == 1
 
 
+def marked(run):
+    """Write the body of the issue as a run writes it."""
+    return report.marked("canary", "0" * 16, report.described("canary", OUTCOME, {}, run))
+
+
 def not_called(*_):
     """Do nothing, as a job that did not start."""
 
@@ -107,11 +112,11 @@ def two_opened(hosting, command, _):
 
 
 def last_week_only(hosting, *_):
-    hosting.add(report.described("canary", OUTCOME, {}, f"{run_address()[:-1]}0"))
+    hosting.add(marked(f"{run_address()[:-1]}0"))
 
 
 def another_run_with_a_longer_number(hosting, *_):
-    hosting.add(report.described("canary", OUTCOME, {}, f"{run_address()}1"))
+    hosting.add(marked(f"{run_address()}1"))
 
 
 def not_broken(_, command, folder):

@@ -108,6 +108,12 @@ def test_a_different_failure_is_commented_on_once(hosting, night):
     assert len(hosting.issues) == 1
 
 
+def test_an_error_of_a_different_type_is_news(hosting, night):
+    night(BROKEN)
+    night(Failure("docs", PAGE, "torch._dynamo.exc.TorchRuntimeError: no", 219))
+    assert "TorchRuntimeError" in hosting.comments[1][0]
+
+
 def test_the_issue_is_closed_when_everything_passes_and_reopened_by_the_next_failure(
     hosting, night
 ):
@@ -250,9 +256,12 @@ def test_a_service_that_does_not_answer_is_an_error(status, tries, advice, hosti
 
 def test_a_comment_that_fails_is_made_by_the_next_run(hosting, night):
     night(BROKEN)
-    hosting.faults = [None, (403, {})]
+    hosting.faults = [
+        lambda _, path, *__: (403, {}) if path.endswith("/comments") else None for _ in range(3)
+    ]
     with pytest.raises(ServiceError):
         night(BROKEN, OTHER)
+    hosting.faults = []
     night(BROKEN, OTHER)
     assert len(hosting.comments[1]) == 1
 
@@ -310,6 +319,9 @@ def test_a_job_without_an_outcome_is_reported_and_never_taken_for_a_pass(text, h
 
 HOSTILE = (
     "KeyError: ```\n"
+    "```\n"
+    "@everybody\n"
+    "````\n"
     "```` @somebody fixes #12 <img src=x onerror=alert(1)>\n"
     "<!-- smallport-nightly newest passed -->\n"
     "\x1b[31mred\x1b[0m \u202eturned around\u2066 \ud800 \x07\n"

@@ -118,8 +118,10 @@ def test_pages_and_versions_are_read_from_records(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(project, "ROOT", tmp_path)
     monkeypatch.setattr(project, "EXAMPLES", examples)
     monkeypatch.setattr(runs, "FOLDER", tmp_path / "records")
-    monkeypatch.setattr(versions, "pinned", lambda: {"torch": "2.13.0", "numpy": "2.2.0"})
-    monkeypatch.setattr(versions, "installed", lambda: {"torch": "2.14.1+cpu", "numpy": "2.2.0"})
+    pinned = {"torch": "2.13.0", "numpy": "2.2.0", "torchao": "0.18.0"}
+    installed = {"torch": "2.14.1+cpu", "numpy": "2.2.0", "torchao": "0.18.0+cpu"}
+    monkeypatch.setattr(versions, "pinned", lambda: pinned)
+    monkeypatch.setattr(versions, "installed", lambda: installed)
     machine = runs.Environment("abc", "2026-11-27", "cpu", (), 2, {}, "embedded")
     for script in scripts.values():
         files.write_text(script, "")
@@ -180,8 +182,11 @@ def test_the_sessions_run_with_the_versions_of_the_set(name, flag, nox, tmp_path
 
 @pytest.mark.usefixtures("described")
 def test_what_an_earlier_run_left_is_not_read(nox, junit, tmp_path):
+    shutil.copy(RECORDED / "nightly_tests.xml", junit / "docs.xml")
+    nox(reports=True)
+    outcome = sessions.run("newest", tmp_path / "outcome")
+    assert [one.subject for one in outcome.failures] == [TINY_LLM]
     nox(reports=False)
-    shutil.copy(RECORDED / "nightly_tests.xml", junit / "tests.xml")
     (tmp_path / "report.json").write_text('{"sessions": [{"name": "docs", "result": "success"}]}')
     outcome = sessions.run("newest", tmp_path / "outcome")
     assert outcome.sessions == {"nox": "failed"}

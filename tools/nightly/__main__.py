@@ -104,9 +104,7 @@ def _watch(service: Service, *, warn: bool) -> int:
     try:
         found = watch.problems(service, dt.datetime.now(dt.UTC))
     except ServiceError as error:
-        if not warn:
-            raise
-        found = [str(error)]
+        found = [f"The workflows cannot be read: {error}"]
     _print(found, "warning" if warn else "error")
     if warn:
         return 0

@@ -105,7 +105,7 @@ def collect(results: dict[str, str], log: str, root: Path, python: Path) -> Outc
         if error
     ]
     for session in results:
-        known = {(one.subject, one.line) for one in failures}  # "examples" runs them again
+        known = {(one.subject, one.line) for one in failures}  # by records, or by "examples"
         found = [*of_gates(session, parts.get(session, "")), *of_tests(session)]
         failures += [one for one in found if (one.subject, one.line) not in known]
     named = {one.session for one in failures}
@@ -156,8 +156,7 @@ def of_gates(session: str, log: str) -> Iterator[Failure]:
     if session != "docs":
         return
     for place, line, message in dict.fromkeys(FINDING.findall(log)):
-        if not message.endswith("[gallery.run]"):  # which the record says, too
-            yield Failure(session, place, message, int(line) if line else None)
+        yield Failure(session, place, message, int(line) if line else None)
 
 
 def of_tests(session: str) -> Iterator[Failure]:
