@@ -157,18 +157,20 @@ if "--json" in arguments:
 def nox(tmp_path, monkeypatch):
     """Replace nox by a program that says how it was called."""
     monkeypatch.setattr(sessions, "NOX", tmp_path)
+    python = sys.executable
 
     def install(reports):
         program = tmp_path / "python"
         script = tmp_path / "nox.py"
         script.write_text(NOX.format(reports=reports))
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} {script} "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec {python} {script} "$@"\n')
         program.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(program))
 
     return install
 
 
+@pytest.mark.usefixtures("described", "junit")
 @pytest.mark.parametrize(
     ("name", "flag"), [("newest", "--latest"), ("prerelease", "--prereleases")]
 )
@@ -193,18 +195,26 @@ def test_what_an_earlier_run_left_is_not_read(nox, junit, tmp_path):
     assert {one.session for one in outcome.failures} == {"docs", "nox"}
 
 
-def test_each_page_that_failed_is_bisected_and_one_that_takes_long_is_stopped(nox, tmp_path, capfd):
+def bisected(folder, minutes, *failures):
+    outcome = Outcome("abc", {"docs": "failed"}, list(failures), {})
+    sessions.bisect("newest", outcome, folder, minutes)
+    return [json.loads(file.read_text())["subject"] for file in folder.glob("findings/*.json")]
+
+
+def test_each_page_that_failed_is_bisected(nox, tmp_path):
     nox(reports=True)
     failures = [
         Failure("docs", TINY_LLM, "KeyError: 'a'", 219),
-        Failure("examples", WHICH_ROUTE, "NameError: 'L'", 88),
+        Failure("examples", TINY_LLM, "KeyError: 'a'", 220),
         Failure("tests", "test_tiny::test_cache", "KeyError: 'a'", 4),
-        Failure("docs", "examples/export/../../gone.py", "KeyError", 4),
+        Failure("docs", "examples/export/gone.py", "KeyError", 4),
     ]
-    outcome = Outcome("abc", {"docs": "failed"}, failures, {})
-    sessions.bisect("newest", outcome, tmp_path, minutes=0.05)
-    found = [json.loads(file.read_text()) for file in tmp_path.glob("findings/*.json")]
-    assert found == [{"subject": TINY_LLM}]
+    assert bisected(tmp_path, 5, *failures) == [TINY_LLM]
+
+
+def test_a_bisection_that_takes_long_is_stopped(nox, tmp_path, capfd):
+    nox(reports=True)
+    assert bisected(tmp_path, 0.001, Failure("docs", WHICH_ROUTE, "NameError", 88)) == []
     assert "took too long" in capfd.readouterr().out
 
 
