@@ -74,7 +74,7 @@ def test_two_packages_that_fail_only_together_are_both_named(hosting, night, tmp
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", '{"subject": 1}', json.dumps(FINDING | {"first_bad": [1]}), "\x00"],
+    ["", "{", "[]", "null", '{"subject": 1}', json.dumps(FINDING | {"first_bad": [1]}), "\x00", "[" * 9999],
 )
 def test_a_finding_that_cannot_be_read_suppresses_no_report(text, hosting, night, tmp_path):
     (tmp_path / "findings").mkdir()
@@ -303,6 +303,7 @@ def test_a_missing_token_is_an_error_of_the_command(tmp_path, capsys, monkeypatc
         "",
         "{",
         "null",
+        "[" * 9999,
         '{"commit": "a", "sessions": {}, "failures": [], "versions": {}}',
         '{"commit": "a", "sessions": {"docs": "failed"}, "failures": [], "versions": {}}',
         '{"commit": "a", "sessions": {"docs": "aborted"}, "failures": [], "versions": {}}',

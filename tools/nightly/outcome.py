@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = "outcome.json"
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 KIND = re.compile(r"(?:\w+\.)*\w*(?:Error|Warning|Exception)\b")
 FINDINGS = "findings"
 """The folder of what the bisections found, beside the outcome."""
@@ -91,7 +92,7 @@ class Outcome:
             }
             failures = [_failure(one) for one in record["failures"]]
             outcome = cls(str(record["commit"]), sessions, failures, versions)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except UNREADABLE as error:
             raise ValueError(f"{FILE} cannot be read: {type(error).__name__}: {error}") from error
         if not failures and set(sessions.values()) != {"success"}:
             raise ValueError(f"{FILE} names no failure, and not only sessions that passed")
@@ -146,7 +147,7 @@ def read_findings(folder: Path) -> dict[str, Found]:
             )
             subject = str(record["subject"])
             found[subject] = Found(subject, culprits, str(record["found"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except UNREADABLE as error:
             print(f"{file.name} holds no finding: {type(error).__name__}: {error}")
     return found
 

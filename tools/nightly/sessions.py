@@ -77,7 +77,7 @@ def followed(command: list[str]) -> str:
         for line in process.stdout or ():
             print(line, end="", flush=True)
             lines.append(line)
-    return UNSEEN.sub("", "".join(lines))
+    return UNSEEN.sub("", "".join(lines)).replace(f"{project.ROOT}{os.sep}", "")
 
 
 def collect(results: dict[str, str], log: str, root: Path, python: Path) -> Outcome:
