@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 
 import nox
@@ -27,6 +28,10 @@ PRERELEASES = [
     "--extra-index-url=https://download.pytorch.org/whl/nightly/cpu",
     "transformers @ git+https://github.com/huggingface/transformers",
 ]
+UPPER_END = re.compile(r",<=[^;,]+")
+"""The upper end of the versions that were tested, which newer ones are beyond."""
+
+SRC = {"PYTHONPATH": "src"}
 JUNIT = "--junitxml=.nox/junit/{}.xml"
 SHARED: dict[str, str] = {}
 """Where the environment that most sessions share has its Python."""
@@ -79,7 +84,11 @@ def environment(session: nox.Session) -> None:
         torch = os.environ.get("SMALLPORT_TORCH")
         pins = [f"torch=={torch}"] if torch else []
         pins += PRERELEASES if "--prereleases" in session.posargs else []
-        session.install("--upgrade", *package, *in_groups(*groups), *pins, silent=False)
+        newest = [UPPER_END.sub("", one) for one in required(*groups)]
+        session.install("-q", "requests", "packaging", "filelock", "platformdirs")
+        session.run("python", "-m", "tools.compat.packages", *newest, *pins, env=SRC)
+        session.install("--no-deps", *package)
+        session.install("--upgrade", *newest, *pins, silent=False)
         session.run(*versions, *latest)
         return
     satisfied = [*versions, "--satisfied", "smallport", *required(*groups)]
@@ -95,7 +104,7 @@ def lint(session: nox.Session) -> None:
     session.install("-q", "-c", "constraints.txt", *in_groups("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("lint-imports", "--no-cache", "--no-logo", env={"PYTHONPATH": "src"})
+    session.run("lint-imports", "--no-cache", "--no-logo", env=SRC)
     # No other folders, so that a page that imports tools or docs/_ext is reported.
     session.run("deptry", "src", "examples")
     ours = "--known-first-party", "smallport", "--known-first-party", "tools"

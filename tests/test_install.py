@@ -54,7 +54,7 @@ def requirements(metadata):
     (found,) = re.finditer(pattern, metadata)
     assert found["type"] == "script"
     lines = found["content"].splitlines(keepends=True)
-    return tomllib.loads("".join(line.removeprefix("# ").removeprefix("#") for line in lines))
+    return tomllib.loads("".join(line[2:] if line.startswith("# ") else line[1:] for line in lines))
 
 
 def test_a_script_names_the_wheel_at_the_address_of_the_site():

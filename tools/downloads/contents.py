@@ -55,13 +55,13 @@ def needed(requirements: list[str]) -> set[str]:
     --------
     >>> sorted(needed(["smallport[onnx]==1.0", "torch==2.0"]))
     ['smallport[onnx]', 'torch==2.0']
-    >>> sorted(needed(['"./smallport-1.0-py3-none-any.whl[onnx]"', "torch==2.0"]))
+    >>> sorted(needed(['"./smallport-1.0-py3-none-any.whl[onnx]"', '"torch==2.0"']))
     ['smallport[onnx]', 'torch==2.0']
     """
     found = set()
     for requirement in requirements:
         extras = SMALLPORT.search(requirement)
-        found.add(f"smallport[{extras['extras']}]" if extras else requirement)
+        found.add(f"smallport[{extras['extras']}]" if extras else requirement.strip('"'))
     return found
 
 

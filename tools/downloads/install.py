@@ -142,7 +142,7 @@ def script_metadata(code: str, wheel: Wheel) -> str:
         *(f'    "{requirement}",' for requirement in (smallport, *tested(extra))),
         "]",
         "",
-        f"# {NEWER}take this line and the next one in.",
+        f"# {NEWER}remove the inner # of the next two lines.",
         "# [tool.uv]",
         f"# override-dependencies = {json.dumps([name_of(one) for one in tested(extra)])}",
         "",

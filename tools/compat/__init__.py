@@ -1,0 +1,1 @@
+"""Find out which versions of other packages work: which was the first bad one, and a grid."""
