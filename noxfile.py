@@ -157,6 +157,12 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(requires=["environment"], venv_backend="none", default=False)
+def bisect(session: nox.Session) -> None:
+    """Find the first bad release of a package for a page, or for: check NAME."""
+    run(session, "tools.compat.bisect", *session.posargs)
+
+
+@nox.session(requires=["environment"], venv_backend="none", default=False)
 def mutations(session: nox.Session) -> None:
     """Decide after a build which pages each of many changes concerns; --oracle: run them, too."""
     oracle = ["-m", "oracle", "-s", "tests/test_oracle.py"]

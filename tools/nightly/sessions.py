@@ -178,7 +178,7 @@ def bisect(name: str, outcome: Outcome, folder: Path, minutes: float = MINUTES) 
     pages = sorted(page for page in failed if (project.ROOT / page).is_file())
     findings = folder / FINDINGS
     findings.mkdir(parents=True, exist_ok=True)
-    options = FLAGS[name] if name == "prerelease" else []
+    options = ["--to-prereleases"] if name == "prerelease" else []
     end = time.monotonic() + minutes * 60
     for number, page in enumerate(pages):
         seconds = (end - time.monotonic()) / (len(pages) - number)

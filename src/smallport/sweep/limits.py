@@ -81,8 +81,12 @@ class Ending:
     returncode: int = 0
 
 
-def run_limited(command: Sequence[str], limits: Limits, **variables: str) -> Ending:
+def run_limited(
+    command: Sequence[str], limits: Limits, folder: Path | None = None, /, **variables: str
+) -> Ending:
     r"""Run a command to its end, or to that of its limits, with some environment variables set.
+
+    It runs in a folder, or in the current one.
 
     A process that runs out of time is sent ``SIGABRT`` first, upon which a Python that was started
     with ``-X faulthandler`` prints where it was. What it started itself is killed with it. Whatever
@@ -102,6 +106,7 @@ def run_limited(command: Sequence[str], limits: Limits, **variables: str) -> End
             stdin=subprocess.PIPE,  # closed when this process dies: see exit_when_parent_dies
             stdout=output,
             stderr=subprocess.STDOUT,
+            cwd=folder,
             env=os.environ | variables,
             start_new_session=True,
         )
