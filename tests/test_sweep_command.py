@@ -12,6 +12,7 @@ import pytest
 from smallport.commands.main import main
 from smallport.export.report import STAGES
 from smallport.sweep import runner
+from smallport.sweep.history import read_history
 from smallport.sweep.scoreboard import read_scoreboard
 from tests.sweep_helpers import stand_in, started
 
@@ -74,6 +75,32 @@ def test_results_can_be_kept(smallport, tmp_path):
     assert data["provenance"]["command"] == "smallport sweep"
     assert data["results"]["registered"] == list(NAMES)
     assert len(data["results"]["reports"]) == len(NAMES)
+
+
+def test_results_of_other_versions_stay_in_the_history(smallport, tmp_path, capsys):
+    file, history = tmp_path / "sweep.json", tmp_path / "sweep-history.json"
+    for _ in range(2):
+        assert smallport("--keep", str(file)) == 0
+    assert not history.exists()
+    data = json.loads(file.read_text(encoding="utf-8"))
+    data["provenance"]["versions"]["transformers"] = "5.0"
+    data["results"]["reports"] = data["results"]["reports"][1:]
+    file.write_text(json.dumps(data), encoding="utf-8")
+    capsys.readouterr()
+    assert smallport("--keep", str(file)) == 0
+    (before,) = read_history(file)
+    assert before.provenance.versions["transformers"] == "5.0"
+    assert len(before.outcomes) == len(NAMES) - 1
+    assert "since transformers 5.0: +0, \N{MINUS SIGN}0\n" in capsys.readouterr().out
+
+
+def test_a_file_of_something_else_is_not_replaced(smallport, tmp_path, capsys):
+    file = tmp_path / "notes.json"
+    file.write_text("[]", encoding="utf-8")
+    assert smallport("--keep", str(file)) == 2
+    assert "name a different file" in capsys.readouterr().err
+    assert file.read_text(encoding="utf-8") == "[]"
+    assert started(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,8 @@ from smallport.sweep.limits import Limits
 
 if TYPE_CHECKING:
     from smallport.commands.shell import Subparsers
+    from smallport.export.report import ExportReport
+    from smallport.sweep.scoreboard import Scoreboard
     from smallport.sweep.verdicts import NoVerdict, Verdict, Verdicts
 
 INCOMPLETE = 1
@@ -83,7 +85,8 @@ def add_parser(subparsers: Subparsers) -> None:
         "--keep",
         type=_given(Path),
         metavar="FILE",
-        help="write what the scoreboard shows to this file",
+        help="write what the scoreboard shows to this file, and what it held of other versions, "
+        "in short, to a file beside it that ends in -history.json",
     )
     parser.set_defaults(run=run)
 
@@ -127,7 +130,6 @@ def _sweep(arguments: argparse.Namespace) -> int:
     from smallport.architectures.tiny import architectures
     from smallport.sweep.executors import SweepError
     from smallport.sweep.runner import choose, describe_missing, locked, to_run
-    from smallport.sweep.scoreboard import save
     from smallport.sweep.verdicts import NoVerdict, Verdicts
 
     registered = architectures()
@@ -135,6 +137,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
         raise SweepError("--keep is for whole sweeps: leave out --only and --stage")
     if arguments.keep and arguments.keep.is_dir():
         raise SweepError(f"--keep: {arguments.keep} is a folder; name a file")
+    replaced = _read_replaced(arguments.keep)
     chosen = choose(registered, arguments.only)
     verdicts = Verdicts(arguments.results or cache_folder() / "sweep")
     limits = Limits(arguments.seconds, arguments.megabytes)
@@ -154,15 +157,53 @@ def _sweep(arguments: argparse.Namespace) -> int:
     if arguments.keep:
         reports = [one.report for one in found]
         reasons = {name: one.cause for name, one in missing.items()}
-        try:
-            save(arguments.keep, registered, reports, command="smallport sweep", no_verdict=reasons)
-        except OSError as error:
-            raise SweepError(f"--keep: {error}; name a file that can be written") from error
+        _keep(arguments.keep, registered, reports, reasons, replaced)
     _summarize(found, len(chosen), len(registered))
     if missing:
         sys.stdout.flush()
         print(f"smallport sweep: {describe_missing(list(missing.values()))}", file=sys.stderr)
     return INCOMPLETE if missing else 0
+
+
+def _read_replaced(file: Path | None) -> Scoreboard | None:
+    """Read the results that a file holds before it is replaced; None where there are none."""
+    from smallport.sweep.executors import SweepError
+    from smallport.sweep.history import read_history
+    from smallport.sweep.scoreboard import read_scoreboard
+
+    if file is None or not file.exists():
+        return None
+    try:
+        read_history(file)
+        return read_scoreboard(file)
+    except (OSError, ValueError) as error:
+        raise SweepError(f"--keep: {error}; name a different file") from error
+
+
+def _keep(
+    file: Path,
+    registered: Sequence[str],
+    reports: Sequence[ExportReport],
+    reasons: Mapping[str, str],
+    replaced: Scoreboard | None,
+) -> None:
+    """Write the results to a file, and add those of other versions that it held to its history."""
+    from smallport.measured import installed_versions
+    from smallport.sweep.changes import compare_sweeps
+    from smallport.sweep.executors import SweepError
+    from smallport.sweep.history import Summary, remember
+    from smallport.sweep.scoreboard import read_scoreboard, save
+
+    differs = replaced and dict(replaced.provenance.versions) != installed_versions()
+    try:
+        if replaced and differs:
+            remember(file, replaced)
+        save(file, registered, reports, command="smallport sweep", no_verdict=reasons)
+    except OSError as error:
+        raise SweepError(f"--keep: {error}; name a file that can be written") from error
+    if replaced and differs:
+        changes = compare_sweeps(Summary.of(replaced), Summary.of(read_scoreboard(file)))
+        print(changes.headline())
 
 
 def _find_out(

@@ -161,13 +161,23 @@ def read(name: Path | str) -> Kept:
         known = ", ".join(sorted(found.stem for found in FOLDER.glob("*.json"))) or "none"
         raise FileNotFoundError(f"no kept results {file}; those that there are: {known}")
     try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        details = dict(kept["provenance"])
-        machine = dict(details.pop("machine"))
-        machine["int8_dot_products"] = tuple(machine["int8_dot_products"])
-        return Kept(Provenance(machine=Machine(**machine), **details), kept["results"])
+        return from_json(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{file} does not hold kept results with their provenance ({error!r}): measure them "
             "again with the command that its page names"
         ) from error
+
+
+def from_json(data: Mapping[str, Any]) -> Kept:
+    """Read back results with their provenance.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        When it does not hold both.
+    """
+    details = dict(data["provenance"])
+    machine = dict(details.pop("machine"))
+    machine["int8_dot_products"] = tuple(machine["int8_dot_products"])
+    return Kept(Provenance(machine=Machine(**machine), **details), data["results"])

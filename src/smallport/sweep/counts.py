@@ -154,15 +154,22 @@ def frequent_causes(reports: Iterable[ExportReport]) -> list[Cause]:
     list of Cause
         The most frequent first.
     """
-    stopped = defaultdict(list)
-    for report in reports:
-        if failure := report.failure():
-            stopped[failure.stage, _what(failure)].append(report.name)
-    causes = [Cause(*place, tuple(sorted(names))) for place, names in stopped.items()]
+    failures = ((report.name, report.failure()) for report in reports)
+    return group_causes(
+        (name, failure.stage, cause_of(failure)) for name, failure in failures if failure
+    )
+
+
+def group_causes(stopped: Iterable[tuple[str, str, str]]) -> list[Cause]:
+    """Group architectures, each with its stage and cause, the most frequent cause first."""
+    groups = defaultdict(list)
+    for name, stage, cause in stopped:
+        groups[stage, cause].append(name)
+    causes = [Cause(*place, tuple(sorted(names))) for place, names in groups.items()]
     return sorted(causes, key=lambda cause: (-len(cause.architectures), cause.what))
 
 
-def _what(failure: StageReport) -> str:
+def cause_of(failure: StageReport) -> str:
     """Say what an error has in common with others of its cause."""
     for telling in TELLING:
         if found := re.search(telling, failure.error):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from smallport import measured
 from smallport.export.report import STAGES, ExportReport
+from smallport.keys import code_key
 from smallport.sweep.counts import StageCount, count_stages
 from smallport.sweep.verdicts import Verdict
 
@@ -29,12 +30,15 @@ class Scoreboard:
         When, where and with what.
     no_verdict
         Why there is no report, such as ``ran out of 300 s (in exported)``, where that is known.
+    check
+        A digest of the code of the check; empty in results that were stored without.
     """
 
     registered: tuple[str, ...]
     reports: Mapping[str, ExportReport]
     provenance: measured.Provenance
     no_verdict: Mapping[str, str] = field(default_factory=dict)
+    check: str = ""
 
     def counts(self) -> list[StageCount]:
         """Count each stage, against all architectures that there were."""
@@ -76,6 +80,7 @@ def save(
         "registered": list(registered),
         "reports": [found[name].to_json() for name in registered if name in found],
         "no_verdict": dict(no_verdict or {}),
+        "check": code_key("smallport.sweep.worker"),
     }
     measured.write(file, results, command=command)
 
@@ -100,10 +105,11 @@ def read_scoreboard(name: Path | str = NAME) -> Scoreboard:
         reports = [ExportReport.from_json(entry) for entry in kept.results["reports"]]
         registered = tuple(kept.results["registered"])
         no_verdict = dict(kept.results.get("no_verdict", {}))
+        check = str(kept.results.get("check", ""))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{name} does not hold the results of a sweep: {error!r}") from error
     found = {report.name: report for report in reports}
-    return Scoreboard(registered, found, kept.provenance, no_verdict)
+    return Scoreboard(registered, found, kept.provenance, no_verdict, check)
 
 
 def comparable(live: Iterable[Verdict], kept: Scoreboard) -> list[Verdict]:
