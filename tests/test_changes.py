@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from smallport import measured
 from smallport.export.coverage import Coverage
 from smallport.export.report import STAGES
-from smallport.sweep.changes import KINDS, compare_sweeps
+from smallport.sweep.changes import KINDS, changes_since, compare_sweeps
 from smallport.sweep.history import Outcome, Summary, history_file, read_history, remember
 from smallport.sweep.scoreboard import read_scoreboard, save
 from tests.sweep_helpers import report_with
@@ -133,7 +133,7 @@ def test_a_cache_that_is_no_longer_compared_is_a_loss_although_all_pass(tmp_path
     changes = compare_sweeps(Summary.of(before), Summary.of(after))
     assert changes.kinds["same"] == ("x", "y")
     assert changes.compared_less == {
-        "x": ("1 tensors in place of 5", "no output present", "no plain cache"),
+        "x": ("1 of 5 tensors", "no output present", "no plain cache"),
         "y": ("without: cache",),
     }
     assert changes
@@ -221,3 +221,16 @@ def test_an_outcome_that_is_not_registered_is_an_error():
     data = summary({"a": Outcome(8)}, "b").to_json()
     with pytest.raises(ValueError, match="a: an outcome, and not registered"):
         Summary.from_json(data)
+
+
+def test_a_scoreboard_is_compared_with_the_sweep_before_it(tmp_path):
+    file = tmp_path / "sweep.json"
+    now = kept(file, covering(WITHOUT_CACHE, name="x"))
+    assert changes_since(file, now) == []
+    for version in ("1", "2"):
+        remember(file, replace(now, provenance=of_versions(torch=version)))
+    newest, older = changes_since(file, now)
+    assert newest.after.provenance == now.provenance
+    assert older.versions() == [("torch", "1", "2")]
+    remember(file, now)  # as an interrupted sweep leaves it
+    assert len(changes_since(file, now)) == 2

@@ -11,9 +11,13 @@ import pytest
 import results
 from smallport import measured
 from smallport.bench.route_results import read_results
+from smallport.export.coverage import Coverage
 from smallport.export.report import STAGES
 from smallport.records import Result
-from smallport.sweep.scoreboard import save
+from smallport.sweep import upstream
+from smallport.sweep.history import remember
+from smallport.sweep.scoreboard import read_scoreboard, save
+from smallport.sweep.upstream import ExportTests, UpstreamTests
 from tests.sweep_helpers import report_with
 from tools.gallery import project
 
@@ -133,6 +137,64 @@ def test_causes_name_their_architectures(file):
     assert '<a href="#found-b">b</a>' in html
 
 
+def test_a_sweep_without_a_history_says_so(file):
+    assert "No sweep with other versions is stored yet." in rendered("changes", file)
+
+
+def test_changes_come_with_their_causes_and_what_is_no_longer_compared(file):
+    before = read_scoreboard(file)
+    wider = Coverage({"outputs": ["logits", "present"], "number of tensors": [5]}, {})
+    reports = {
+        "a": replace(before.reports["a"], coverage=wider),
+        "b": report_with(*ALL, name="b"),
+        "e": report_with(*ALL, name="e"),
+    }
+    provenance = replace(before.provenance, versions={"torch": "1 < 2"}, commit="abc")
+    remember(
+        file, replace(before, registered=("a", "b", "e"), reports=reports, provenance=provenance)
+    )
+    html = rendered("changes", file)
+    assert "+0, \N{MINUS SIGN}1, 2 new, 1 removed" in html
+    assert "torch 1 &lt; 2 →" in html
+    assert '<a href="#found-b">b</a>' in html
+    assert "because of <code>Error: … &lt; … &amp; &lt;b&gt;</code> in <em>exported</em>: b" in html
+    assert '<a href="#found-a">a</a> (0 of 5 tensors, no output logits, no output present)' in html
+    assert "<strong>1 no longer registered</strong>: e" in html
+    assert "The code of the check is the same." in html
+
+
+def test_a_check_that_may_have_changed_is_named(file):
+    before = read_scoreboard(file)
+    provenance = replace(before.provenance, versions={}, commit="abc")
+    remember(file, replace(before, provenance=provenance, check=""))
+    assert "a difference may come from the check" in rendered("changes", file)
+
+
+def test_their_own_tests_stand_next_to_ours(file, monkeypatch):
+    facts = UpstreamTests(
+        "0123456789abcdef",
+        "https://example.org/test_export.py",
+        0.05,
+        {
+            "a": ExportTests((("onnx.dynamic", "Too <slow>"),)),
+            "b": ExportTests((("generate", "Keeps state"),)),
+            "c": ExportTests(tests="https://example.org/test_c.py"),
+            "d": ExportTests(tests="https://example.org/test_d.py"),
+        },
+    )
+    monkeypatch.setattr(upstream, "read_upstream", lambda: facts)
+    html = rendered("upstream", file)
+    text = " ".join(re.sub(r"<[^>]*>", " ", html).split())
+    assert "1 agree b 1 skipped there, passes here a" in text
+    assert (
+        "1 tested there, differs here, where their test ignores up to 5% of the elements c" in text
+    )
+    assert "0 tested there, fails here None. 1 not known" in text
+    assert "at commit 0123456789ab" in text
+    assert "<td>skipped there, passes here</td>" in rendered("table", file)
+    assert "Skipped in <em>onnx.dynamic</em>: “Too &lt;slow&gt;”." in rendered("found", file)
+
+
 def test_a_difference_comes_with_its_explanation(file):
     html = rendered("mismatches", file)
     assert '<a href="#found-c">c</a>, by nan in <em>matches</em>' in html
@@ -142,9 +204,10 @@ def test_a_difference_comes_with_its_explanation(file):
 
 def test_nothing_is_asked_of_another_host(file):
     html = "".join(
-        rendered(part, file) for part in ("counts", "causes", "mismatches", "table", "found")
+        rendered(part, file)
+        for part in ("counts", "changes", "causes", "mismatches", "upstream", "table", "found")
     )
-    assert not re.search(r"(?:src|href)=\"(?:https?:)?//", html)
+    assert not re.search(r"src=\"(?:https?:)?//|<link", html)
 
 
 def test_a_number_that_is_none_is_the_largest():

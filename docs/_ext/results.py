@@ -7,8 +7,8 @@
 - ``.. measured::`` with lines ``PAGE: NAME | LABEL`` shows those figures, under these labels.
 - ``.. stored-routes::`` shows the stored results of the routes.
 - ``.. scoreboard:: PART`` renders the stored results of the sweep by a template of
-  ``_templates/scoreboard``: counts, causes, mismatches, table, found. All of it is in the page; the
-  script beside it only sorts and searches.
+  ``_templates/scoreboard``: counts, changes, causes, mismatches, upstream, table, found. All of it
+  is in the page; the script beside it only sorts and searches.
 """
 
 from __future__ import annotations
@@ -42,11 +42,16 @@ BEFORE_UNIT = re.compile(r"(?<=\d)\s+(?=(?:MB|nats|m?s|times|×|%)(?!\w))")
 
 STORED = project.ROOT / "src" / "smallport" / "measured"
 SWEEP = STORED / "sweep.json"
+HISTORY = STORED / "sweep-history.json"
+UPSTREAM = STORED / "export_skips.json"
 SWEEP_MODULES = (
     "smallport.quantities",
+    "smallport.sweep.changes",
     "smallport.sweep.counts",
+    "smallport.sweep.history",
     "smallport.sweep.mismatches",
     "smallport.sweep.scoreboard",
+    "smallport.sweep.upstream",
 )
 """What the scoreboard is computed by."""
 
@@ -255,8 +260,9 @@ class Scoreboard(SphinxDirective):
         if not template.exists():
             raise self.error(f"the scoreboard has no part {self.arguments[0]!r}: see {TEMPLATES}")
         dependencies.note_modules(self.env, *SWEEP_MODULES)
-        for dependency in (SWEEP, template):
-            self.env.note_dependency(str(dependency))
+        for dependency in (SWEEP, HISTORY, UPSTREAM, template):
+            if dependency.exists():
+                self.env.note_dependency(str(dependency))
         pages = {
             name: self.env.app.builder.get_relative_uri(self.env.docname, page)
             for name, page in (("cookbook", COOKBOOK), ("live", LIVE))
@@ -280,11 +286,15 @@ def render(template: str, pages: Mapping[str, str], results: Path = SWEEP) -> st
     """
     # Importing these takes seconds, and most builds read no document that shows the scoreboard.
     from smallport.export.report import STAGES  # noqa: PLC0415
+    from smallport.sweep import upstream  # noqa: PLC0415
+    from smallport.sweep.changes import KINDS, changes_since  # noqa: PLC0415
     from smallport.sweep.counts import frequent_causes  # noqa: PLC0415
     from smallport.sweep.mismatches import EXPLANATIONS, mismatches  # noqa: PLC0415
     from smallport.sweep.scoreboard import read_scoreboard  # noqa: PLC0415
 
     kept = read_scoreboard(results)
+    tests = upstream.read_upstream()
+    beside = {name: tests.kind(name, kept.reports.get(name)) for name in kept.registered}
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -307,6 +317,12 @@ def render(template: str, pages: Mapping[str, str], results: Path = SWEEP) -> st
         largest=largest_difference,
         mismatches=mismatches(kept.reports.values()),
         explanations=EXPLANATIONS,
+        history=changes_since(results, kept),
+        linked=kept.reports.keys(),
+        kinds=KINDS,
+        tests=tests,
+        beside=beside,
+        test_kinds=upstream.KINDS,
         **pages,
     )
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 from smallport.sweep.counts import Cause, group_causes
-from smallport.sweep.history import Outcome, Summary
+from smallport.sweep.history import Outcome, Summary, read_history
+from smallport.sweep.scoreboard import Scoreboard
 
 KINDS: Mapping[str, str] = {
     "passes": "pass now, and failed before",
@@ -150,7 +153,28 @@ def missing(name: str, before: Summary, after: Summary) -> tuple[str, ...]:
 
 def _missing(old: Outcome, new: Outcome) -> Iterable[str]:
     if new.tensors < old.tensors:
-        yield f"{new.tensors} tensors in place of {old.tensors}"
+        yield f"{new.tensors} of {old.tensors} tensors"
     yield from (f"no output {one}" for one in old.outputs if one not in new.outputs)
     yield from (f"no {one} cache" for one in old.caches if one not in new.caches)
     yield from (f"without: {one}" for one in new.not_compared if one not in old.not_compared)
+
+
+def changes_since(file: Path, scoreboard: Scoreboard) -> list[Changes]:
+    """Compare a scoreboard with the sweep before it, that one with the one before, and so on.
+
+    Parameters
+    ----------
+    file
+        The scoreboard's file, which has its history beside it.
+    scoreboard
+        What it holds.
+
+    Returns
+    -------
+    list of Changes
+        The latest first; empty where there was no sweep with other versions.
+    """
+    versions = dict(scoreboard.provenance.versions)
+    earlier = [one for one in read_history(file) if dict(one.provenance.versions) != versions]
+    sweeps = [*earlier, Summary.of(scoreboard)]
+    return [compare_sweeps(before, after) for before, after in pairwise(sweeps)][::-1]
