@@ -156,10 +156,11 @@ def test_changes_come_with_their_causes_and_what_is_no_longer_compared(file):
     html = rendered("changes", file)
     assert "+0, \N{MINUS SIGN}1, 2 new, 1 removed" in html
     assert "torch 1 &lt; 2 →" in html
+    assert '<a href="#found-c">c</a> (fails), d (no verdict)' in html
     assert '<a href="#found-b">b</a>' in html
     assert "because of <code>Error: … &lt; … &amp; &lt;b&gt;</code> in <em>exported</em>: b" in html
     assert '<a href="#found-a">a</a> (0 of 5 tensors, no output logits, no output present)' in html
-    assert "<strong>1 no longer registered</strong>: e" in html
+    assert "<strong>No longer registered (1):</strong> e" in html
     assert "The code of the check is the same." in html
 
 

@@ -26,6 +26,9 @@ KINDS: Mapping[str, str] = {
 }
 """What may have become of an architecture: exactly one of these."""
 
+WITH_CAUSE = ("passes", "fails", "later", "earlier", "otherwise")
+"""Those kinds of which an error is the cause."""
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -81,20 +84,18 @@ class Changes:
     def causes(self, kind: str) -> list[Cause]:
         """Group the architectures of a kind by the error behind it, the most frequent first.
 
-        It is the error of the sweep that failed: of those that pass now, the one before.
+        It is the error of the sweep that failed, and the later one of two.
 
         Parameters
         ----------
         kind
-            One of ``KINDS``. Where neither sweep has an error, there are no causes.
+            One of ``KINDS``. No error is behind those that are not in ``WITH_CAUSE``.
         """
-        sweep = self.before if kind in ("passes", "removed", "lost") else self.after
-        outcomes = {name: sweep.outcomes.get(name) for name in self.kinds[kind]}
-        return group_causes(
-            (name, one.stopped_in, one.cause)
-            for name, one in outcomes.items()
-            if one and not one.passes
-        )
+        if kind not in WITH_CAUSE:
+            return []
+        sweep = self.before if kind == "passes" else self.after
+        outcomes = ((name, sweep.outcomes[name]) for name in self.kinds[kind])
+        return group_causes((name, one.stopped_in, one.cause) for name, one in outcomes)
 
     def check_changed(self) -> bool | None:
         """Say whether the code of the check changed, too; None where that is not known."""
