@@ -7,8 +7,15 @@ from dataclasses import replace
 import pytest
 
 from smallport import measured
+from smallport.export.coverage import Coverage
 from smallport.export.report import STAGES
-from smallport.sweep.scoreboard import comparable, contradictions, read_scoreboard, save
+from smallport.sweep.scoreboard import (
+    comparable,
+    contradictions,
+    less_compared,
+    read_scoreboard,
+    save,
+)
 from smallport.sweep.verdicts import Conditions, Verdict
 from tests.sweep_helpers import report_with
 
@@ -108,3 +115,41 @@ def test_verdicts_of_other_versions_are_not_compared(kept):
 def test_comparing_nothing_is_an_error(kept):
     with pytest.raises(ValueError, match="contradictions: no verdict"):
         contradictions([], kept)
+
+
+COMPARED = {
+    "outputs": ["logits", "present"],
+    "number of tensors": [5],
+    "lengths": [1, 4, 33, 600],
+    "batch sizes": [1, 2, 4],
+}
+
+
+def covering(*statuses, **changes):
+    """Make a report on "a" that compared what is given."""
+    report = report_with(
+        *statuses, name="a", versions={"transformers": changes.pop("version", "1")}
+    )
+    return replace(report, coverage=Coverage(COMPARED | changes, {}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"outputs": ["logits"], "number of tensors": [1]}, ["outputs present", "tensors 4 of 5"]),
+        ({"batch sizes": [2, 4]}, ["batch sizes 1"]),
+        ({"lengths": [4, 600]}, ["lengths 33"]),
+        ({"lengths": [4, 33, 600, 700], "number of tensors": [7]}, []),
+    ],
+)
+def test_what_is_compared_no_more_is_told_whatever_the_versions(file, changes, told):
+    save(file, ["a"], [covering(*ALL)], command="")
+    now = covering("passed", "passed", "passed", "passed", version="2", **changes)
+    lost = less_compared([verdict(now, until="matches")], read_scoreboard(file))
+    assert [line.split(": ")[2].split(", which")[0] for line in lost] == told
+
+
+def test_a_program_that_was_not_compared_cannot_be_compared_less(file):
+    save(file, ["a"], [covering("passed", "passed", "failed")], command="")
+    now = verdict(covering(*ALL, outputs=[]))
+    assert less_compared([now], read_scoreboard(file)) == []

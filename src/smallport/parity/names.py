@@ -172,8 +172,12 @@ def find_cache(values: Any) -> str:
     """Name the cache among arguments or outputs, by its type; empty where there is none."""
     if not isinstance(values, Mapping):
         return ""
-    caches = (name for name, value in values.items() if isinstance(value, transformers.Cache))
-    return next(caches, CACHE if CACHE in values else "")
+    for name, value in values.items():
+        if isinstance(value, transformers.Cache):
+            return str(name)
+    return (
+        CACHE if CACHE in list(values) else ""
+    )  # outputs of 5.24 warn when asked for the old name
 
 
 def _name_cache(values: Any) -> Any:

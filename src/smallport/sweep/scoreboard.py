@@ -169,3 +169,48 @@ def contradictions(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
                     f"on {kept.provenance.date}: {stage.error or stage.found}"
                 )
     return found
+
+
+def less_compared(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
+    """List what verdicts found now rest on less than the kept ones, whatever the versions.
+
+    Architectures whose program was compared both times are looked at. Texts that are shorter than
+    any of now belong to later stages than *matches*, and are left out.
+
+    Parameters
+    ----------
+    live
+        What was found now, with any versions.
+    kept
+        What was found before.
+
+    Returns
+    -------
+    list of str
+        A sentence for each; empty where as much was compared as before.
+    """
+    found = []
+    for now in live:
+        before = kept.reports.get(now.model_type)
+        if before is None or not all(
+            one["matches"].status == "passed" for one in (now.report, before)
+        ):
+            continue
+        old, new = before.coverage.compared, now.report.coverage.compared
+        shortest = min(new.get("lengths", ()), default=0)
+        lost = {
+            part: [one for one in old.get(part, ()) if one not in new.get(part, ())]
+            for part in ("outputs", "batch sizes", "padding", "lengths")
+        }
+        lost["lengths"] = [one for one in lost["lengths"] if one > shortest]
+        number, before_that = (sum(one.get("number of tensors", ())) for one in (new, old))
+        lost["tensors"] = (
+            [f"{before_that - number} of {before_that}"] if number < before_that else []
+        )
+        found += [
+            f"{now.model_type}: not compared any more: {part} {', '.join(map(str, those))}, which "
+            f"the sweep of {kept.provenance.date} compared"
+            for part, those in lost.items()
+            if those
+        ]
+    return found

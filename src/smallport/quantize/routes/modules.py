@@ -84,7 +84,12 @@ def _compiled(model: WordLanguageModel, folder: Path) -> Prepared:
     """Compile a model for every length, which happens at its first calls, into a folder."""
     runs = CompiledModel(model)
     described = prepared_module(model, runs)
-    with torch.no_grad(), warnings.catch_warnings(), _compiling_into(folder / "compiled"):
+    with (
+        torch.no_grad(),
+        warnings.catch_warnings(),
+        errors_only("torch.utils.cpp_extension"),  # about CUDA, since PyTorch 2.14
+        _compiling_into(folder / "compiled"),
+    ):
         warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
         # Headers would go elsewhere, and stay there.
         options = {"cpp_cache_precompile_headers": False}
