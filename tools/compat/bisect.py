@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -199,7 +200,7 @@ class Bisection:
         """The file of the outcomes."""
         return FOLDER / "bisect" / f"{re.sub(r'[^-.a-zA-Z0-9]+', '-', self.subject.name)}.json"
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What the outcomes are kept for: the subject, and all that is installed."""
         all_versions = sorted(
