@@ -715,6 +715,12 @@ FAULTS += [
         "AssertionError: opt: 'built' is passed, and was failed on ",
     ),
     Fault(
+        "cache_not_covered",
+        SCOREBOARD,
+        "assert not lost, ",
+        "AssertionError: bloom: not compared any more: outputs present, which the sweep of ",
+    ),
+    Fault(
         "verdict_lost",
         SCOREBOARD,
         "assert sorted(reports) == files == list(chosen), ",

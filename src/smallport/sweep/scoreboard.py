@@ -190,7 +190,7 @@ def less_compared(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
         A sentence for each; empty where as much was compared as before.
     """
     found = []
-    for now in live:
+    for now in sorted(live, key=lambda one: one.model_type):
         before = kept.reports.get(now.model_type)
         if before is None or not all(
             one["matches"].status == "passed" for one in (now.report, before)
