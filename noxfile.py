@@ -85,7 +85,7 @@ def environment(session: nox.Session) -> None:
         pins = [f"torch=={torch}"] if torch else []
         pins += PRERELEASES if "--prereleases" in session.posargs else []
         newest = [UPPER_END.sub("", one) for one in required(*groups)]
-        session.install("-q", "requests", "packaging", "filelock", "platformdirs")
+        session.install("-q", "pip", "requests", "packaging", "filelock", "platformdirs")
         session.run("python", "-m", "tools.compat.packages", *newest, *pins, env=SRC)
         session.install("--no-deps", *package)
         session.install("--upgrade", *newest, *pins, silent=False)

@@ -8,6 +8,7 @@ would download, and how large it is.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -63,6 +64,11 @@ class Package:
 
 def pip(*arguments: str) -> str:
     """Run pip in this environment; return what it printed."""
+    if importlib.util.find_spec("pip") is None:
+        raise PackagesError(
+            "pip is not installed in this environment, as in those that uv makes. Set "
+            "NOX_DEFAULT_VENV_BACKEND=virtualenv, and delete .nox/environment"
+        )
     command = [sys.executable, "-m", "pip", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
