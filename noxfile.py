@@ -163,6 +163,12 @@ def bisect(session: nox.Session) -> None:
 
 
 @nox.session(requires=["environment"], venv_backend="none", default=False)
+def history(session: nox.Session) -> None:
+    """Append the figures of the last build to docs/history.jsonl; CI does, and commits the file."""
+    run(session, "tools.history", "append")
+
+
+@nox.session(requires=["environment"], venv_backend="none", default=False)
 def mutations(session: nox.Session) -> None:
     """Decide after a build which pages each of many changes concerns; --oracle: run them, too."""
     oracle = ["-m", "oracle", "-s", "tests/test_oracle.py"]

@@ -33,6 +33,7 @@ extensions = [
     "discovery",
     "downloads",
     "figures",
+    "history",
     "inventories",
     "messages",
     "pages",

@@ -18,6 +18,7 @@ from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
 from tools.gallery import project
 from tools.gallery.project import Finding, finding
+from tools.history import lines as history
 from tools.lint import claims, drawing, handlers, opening
 
 HEADER = "GALLERY_HEADER.rst"
@@ -98,8 +99,8 @@ class Lifted:
 
 
 def findings() -> list[Finding]:
-    """Apply every rule to every page and every text."""
-    found = [*file_names(), *folders()]
+    """Apply every rule to every page, every text and the history."""
+    found = [*file_names(), *folders(), *history.findings()]
     for script in project.scripts():
         found += on_page(script)
     texts = [*project.DOCS.glob("*.rst"), *project.EXAMPLES.rglob(HEADER)]
