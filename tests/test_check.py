@@ -16,7 +16,7 @@ from smallport.architectures.tiny import tiny_model
 from smallport.export import STAGES, check_export, stages
 from smallport.export import exporters as programs
 from smallport.export.under_test import TEST_SHAPES, examine_model
-from smallport.parity import Discrepancy, InputShape, closeness
+from smallport.parity import Discrepancy, InputShape, cache_argument, closeness
 
 SIZE = 8
 VOCABULARY = 40
@@ -257,7 +257,7 @@ def test_a_state_that_a_program_does_not_carry_on_differs(monkeypatch):
 
         def forward(self, **inputs):
             """Forget what the text began with."""
-            for layer in inputs["past_key_values"].layers:
+            for layer in inputs[cache_argument()].layers:
                 if isinstance(layer, LinearAttentionLayer):
                     layer.conv_states[0].zero_()
             return self.program(**inputs)
@@ -467,7 +467,7 @@ def test_a_cache_of_another_kind_is_named():
     model = tiny_model("llama")
     ids = torch.zeros(2, 3, dtype=torch.int64)
     for cache in (transformers.StaticCache(config=model.config, max_cache_len=9), ((1,), (2,))):
-        report = check_export(model, {"input_ids": ids, "past_key_values": cache}, until="ran")
+        report = check_export(model, {"input_ids": ids, cache_argument(): cache}, until="ran")
         assert f"DynamicCache, with which checks are made, and is a {type(cache).__name__}" in (
             report["ran"].error
         )

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from smallport.parity import (
     Discrepancy,
     InputShape,
+    cache_argument,
     closeness,
     compare,
     discrepancies_table,
@@ -329,7 +330,7 @@ def test_both_sides_get_inputs_of_their_own(untrained, compare_at):
     seen = []
 
     def run(inputs):
-        seen.append(inputs["past_key_values"].get_seq_length())
+        seen.append(inputs[cache_argument()].get_seq_length())
         return untrained.model(**inputs)
 
     compare_at(run)

@@ -11,6 +11,7 @@ from transformers import DynamicCache
 
 from smallport.parity import (
     Decoding,
+    cache_argument,
     compare_decodings,
     greedy_decode,
     name_outputs,
@@ -131,7 +132,7 @@ def test_a_cache_that_holds_the_beginning_is_continued(untrained, decode):
     continued = greedy_decode(
         lambda inputs: untrained.model(**inputs),
         PROMPT[:, past:],
-        begun.past_key_values,
+        begun[cache_argument()],
         attention_mask=MASK,
         new_tokens=whole.tokens.shape[1],
     )
@@ -214,7 +215,7 @@ def test_an_onnx_session_gets_back_what_it_returned(untrained, decode):
             for layer in (0, 1):
                 place = f"past_key_values.{layer}"
                 cache.update(tensors.pop(f"{place}.key"), tensors.pop(f"{place}.value"), layer)
-            outputs = untrained.model(**tensors, past_key_values=cache)
+            outputs = untrained.model(**tensors, **{cache_argument(): cache})
             return [tensor.numpy() for tensor in name_outputs(outputs).values()]
 
     session = Session()
@@ -259,13 +260,13 @@ def prompt_off_by_one(model, inputs):
 @broken
 def layers_swapped(model, inputs):
     outputs = model(**inputs)
-    outputs.past_key_values.layers.reverse()
+    outputs[cache_argument()].layers.reverse()
     return outputs
 
 
 @broken
 def cache_not_fed_back(model, inputs):
-    return model(**inputs | {"past_key_values": DynamicCache()})
+    return model(**inputs | {cache_argument(): DynamicCache()})
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smallport.parity import InputShape, copy_inputs, dynamic_shapes, name_inputs
+from smallport.parity import InputShape, cache_argument, copy_inputs, dynamic_shapes, name_inputs
 from smallport.parity.inputs import Vocabulary, random_text
 from smallport.tiny_llm import make_inputs, tiny_llm_config, untrained_tiny_llm
 
@@ -42,7 +42,7 @@ def test_inputs_and_shapes_fit_each_other(shape, layers, with_cache):
     dynamic = torch.export.Dim.DYNAMIC
     names = ("input_ids", "attention_mask", "position_ids")
     text = {name: {0: dynamic, 1: dynamic} for name in names}
-    cache = {"past_key_values": [{0: dynamic, 2: dynamic}] * 2 * layers}
+    cache = {cache_argument(): [{0: dynamic, 2: dynamic}] * 2 * layers}
     assert shapes == (text | cache if with_cache else text)
     assert list(shapes) == list(inputs)
 
@@ -56,7 +56,7 @@ def test_dynamic_shapes_of_other_inputs():
     config = tiny_llm_config()
     inputs = make_inputs(config)
     same_batch = make_inputs(config, InputShape(2, 7, 5))
-    assert list(dynamic_shapes(inputs, same_batch)["past_key_values"][0]) == [2]
+    assert list(dynamic_shapes(inputs, same_batch)[cache_argument()][0]) == [2]
     with pytest.raises(ValueError, match="pass a cache whose layers are all filled"):
         dynamic_shapes(inputs, make_inputs(config, with_cache=False))
 
@@ -86,7 +86,7 @@ def test_no_cache_is_asked_for_by_name():
     empty = InputShape(cache_length=0)
     with pytest.raises(ValueError, match="with_cache=False"):
         make_inputs(tiny_llm_config(), empty)
-    assert "past_key_values" not in make_inputs(tiny_llm_config(), empty, with_cache=False)
+    assert cache_argument() not in make_inputs(tiny_llm_config(), empty, with_cache=False)
 
 
 def test_texts_longer_than_the_model_has_positions():
@@ -118,8 +118,8 @@ def test_a_copy_of_the_inputs_survives_the_forward_pass():
     used = copy_inputs(untrained.inputs)
     with torch.no_grad():
         untrained.model(**used)
-    assert used["past_key_values"].get_seq_length() == 33
-    assert untrained.inputs["past_key_values"].get_seq_length() == 30
+    assert used[cache_argument()].get_seq_length() == 33
+    assert untrained.inputs[cache_argument()].get_seq_length() == 30
 
 
 SPECIAL = Vocabulary(

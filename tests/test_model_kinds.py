@@ -15,6 +15,7 @@ from smallport.export.model_kinds import (
     quantized_parts,
     unwrapped,
 )
+from smallport.parity import cache_argument
 from smallport.quantize.eager import quantize_model
 
 
@@ -42,7 +43,7 @@ class Scaled(Logged):
     def forward(self, *args, **kwargs):
         """Double the logits."""
         outputs = self.model(*args, **kwargs)
-        return {"logits": 2 * outputs.logits, "past_key_values": outputs.past_key_values}
+        return {"logits": 2 * outputs.logits, "past_key_values": outputs[cache_argument()]}
 
 
 def test_a_wrapper_that_passes_everything_on_is_looked_through(llama):
@@ -71,7 +72,7 @@ class Flagged(nn.Module):
 
     def forward(self, input_ids, attention_mask=None, past_key_values=None, use_cache=None):
         """Pass them on."""
-        inputs = {"attention_mask": attention_mask, "past_key_values": past_key_values}
+        inputs = {"attention_mask": attention_mask, cache_argument(): past_key_values}
         return self.model(input_ids, **inputs, use_cache=use_cache)
 
 
@@ -314,7 +315,7 @@ class Required(nn.Module):
 
     def forward(self, input_ids, attention_mask, past_key_values):
         """Pass them on."""
-        return self.model(input_ids, attention_mask, past_key_values=past_key_values)
+        return self.model(input_ids, attention_mask, **{cache_argument(): past_key_values})
 
 
 def test_an_argument_without_a_default_is_named(llama):

@@ -22,7 +22,7 @@ from smallport.export.comparisons import (
 from smallport.export.coverage import MAX_TOKENS
 from smallport.export.thresholds import LEAST, Threshold, thresholds
 from smallport.export.under_test import examine_model
-from smallport.parity import copy_inputs, name_outputs
+from smallport.parity import cache_argument, copy_inputs, name_outputs
 from tests.test_check import TinyModel, failing_at, statuses
 
 
@@ -312,7 +312,7 @@ def test_decoding_is_compared_with_the_cache_of_generate():
     fed = []
 
     def run(inputs):
-        fed.append({type(layer).__name__ for layer in inputs["past_key_values"].layers})
+        fed.append({type(layer).__name__ for layer in inputs[under_test.cache].layers})
         return under_test.call_with(inputs)
 
     found = compare_decoding(under_test, run)
@@ -347,9 +347,10 @@ def test_a_model_whose_windowed_cache_changes_its_results_is_said_to(monkeypatch
     model = windowed()
     forward = model.forward
 
-    def differ(past_key_values=None, **inputs):
-        kinds = {type(layer).__name__ for layer in getattr(past_key_values, "layers", [])}
-        outputs = forward(past_key_values=past_key_values, **inputs)
+    def differ(**inputs):
+        cache = inputs.get(cache_argument())
+        kinds = {type(layer).__name__ for layer in getattr(cache, "layers", [])}
+        outputs = forward(**inputs)
         if "DynamicSlidingWindowLayer" in kinds:
             outputs["logits"] = outputs["logits"] * 1.5
         return outputs
@@ -380,7 +381,7 @@ def test_a_model_whose_windowed_cache_changes_its_results_is_said_to(monkeypatch
 def test_a_cache_that_is_not_made_at_other_shapes_is_named(make, named):
     model = windowed()
     ids = torch.zeros(2, 3, dtype=torch.int64)
-    inputs = {"input_ids": ids, "past_key_values": make(model.config)}
+    inputs = {"input_ids": ids, cache_argument(): make(model.config)}
     report = check_export(model, inputs, until="ran")
     assert statuses(report)[1] == "failed"
     assert named in report["ran"].error

@@ -4,7 +4,7 @@ import pytest
 import torch
 import transformers
 
-from smallport.parity import copy_inputs
+from smallport.parity import cache_argument, copy_inputs
 from smallport.tiny_llm import (
     PARAMETERS,
     SPECIAL_TOKENS,
@@ -24,10 +24,10 @@ def test_the_published_size():
 def test_overrides_reach_the_model():
     untrained = untrained_tiny_llm(num_hidden_layers=3, num_key_value_heads=2, **SMALL)
     assert untrained.model.config.num_hidden_layers == 3
-    assert len(untrained.inputs["past_key_values"].layers) == 3
+    assert len(untrained.inputs[cache_argument()].layers) == 3
     result = untrained.model(**copy_inputs(untrained.inputs))
     assert result.logits.shape == (2, 3, 50)
-    assert result.past_key_values.layers[2].values.shape == (2, 2, 33, 8)
+    assert result[cache_argument()].layers[2].values.shape == (2, 2, 33, 8)
 
 
 def test_a_misspelt_override_is_refused():

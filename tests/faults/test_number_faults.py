@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from smallport.measured import FOLDER
+from smallport.parity import cache_argument
 from smallport.records import read_results
 from tests.faults import forks
 from tests.faults.fault import Fault
@@ -636,7 +637,7 @@ FAULTS += [
         COOKBOOK,
         "with checks.raises(AssertionError, match=announced)",
         "AssertionError: announced AssertionError with 'Guard failed: input_ids.size()[1] + "
-        "past_key_values[0].size()[2] + -1 * attention_mask.size()[1] <= 0', and nothing was "
+        f"{cache_argument()}[0].size()[2] + -1 * attention_mask.size()[1] <= 0', and nothing was "
         "raised",
     ),
     Fault(

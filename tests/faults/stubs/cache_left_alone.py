@@ -5,14 +5,16 @@ import functools
 
 from transformers import LlamaForCausalLM
 
+from smallport.parity import cache_argument
+
 
 def apply():
     forward = LlamaForCausalLM.forward
 
     @functools.wraps(forward)
-    def careful(self, *args, past_key_values=None, **kwargs):
-        cache = copy.copy(past_key_values)
+    def careful(self, *args, **kwargs):
+        cache = copy.copy(kwargs[cache_argument()])
         cache.layers = [copy.copy(layer) for layer in cache.layers]
-        return forward(self, *args, past_key_values=cache, **kwargs)
+        return forward(self, *args, **kwargs | {cache_argument(): cache})
 
     LlamaForCausalLM.forward = careful

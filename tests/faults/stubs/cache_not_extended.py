@@ -2,6 +2,8 @@
 
 import torch
 
+from smallport.parity import cache_argument
+
 
 def apply():
     module_of = torch.export.ExportedProgram.module
@@ -11,7 +13,7 @@ def apply():
 
         def run(**inputs):
             outputs = module(**inputs)
-            for layer in outputs.past_key_values.layers:
+            for layer in outputs[cache_argument()].layers:
                 new = inputs["input_ids"].shape[1]
                 layer.keys, layer.values = layer.keys[:, :, :-new], layer.values[:, :, :-new]
             return outputs

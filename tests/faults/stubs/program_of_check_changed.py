@@ -3,6 +3,7 @@
 import torch
 
 from smallport.export import exporters as programs
+from smallport.parity import cache_argument
 
 
 def apply():
@@ -13,7 +14,7 @@ def apply():
         module = program.module()
 
         def run(**inputs):
-            if inputs["past_key_values"].get_seq_length() == 0:
+            if inputs[cache_argument()].get_seq_length() == 0:
                 inputs["input_ids"] = torch.zeros_like(inputs["input_ids"])
             return module(**inputs)
 
