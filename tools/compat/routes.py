@@ -200,7 +200,7 @@ class Outcome:
     shapes, tensors
         How many shapes and tensors were compared, all shapes together.
     largest
-        The largest relative difference; None where nothing was compared, and where it is not finite.
+        The largest relative difference; None where nothing was compared or it is not finite.
     cpu
         Seconds of processor time.
     versions
@@ -270,12 +270,17 @@ def judge(route: Route) -> Outcome:
 
 def failed(outcome: str, error: Exception, where: str = "", **counts: int) -> Outcome:
     """Describe an error by its first line and the end of its traceback."""
-    lines = str(error).strip().splitlines() or [""]
-    trace = [
-        line for entry in traceback.format_exception(error) for line in entry.rstrip().splitlines()
-    ]
+    lines = without_folders(str(error)).strip().splitlines() or [""]
+    trace = without_folders("".join(traceback.format_exception(error))).splitlines()
     says = f"{where}{type(error).__name__}: {lines[0]}"
     return Outcome(outcome, says, "\n".join(trace[-LAST_LINES:]), **counts)
+
+
+def without_folders(text: str) -> str:
+    """Leave out where this machine has its packages."""
+    for folder in sorted(filter(None, sys.path), key=len, reverse=True):
+        text = text.replace(f"{folder}/", "")
+    return text
 
 
 def found_versions(route: Route) -> dict[str, str]:
