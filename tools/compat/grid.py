@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 import tempfile
@@ -180,7 +179,9 @@ def cells(transformers: Iterable[str], torch: Iterable[str]) -> list[Cell]:
     for one in torches:
         for release in dict.fromkeys(transformers):
             # Libraries of PyTorch look for each other by relative paths: they share a folder.
-            base = [(package,) for package in ask("transformers", release)]
+            base: list[tuple[Package, ...]] = [
+                (package,) for package in ask("transformers", release)
+            ]
             base += [ask("torch", one)] if ask("torch", one) else []
             for route, about in ROUTES.items():
                 extra = [(package,) for name in about.packages for package in ask_installed(name)]

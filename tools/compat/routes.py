@@ -7,12 +7,13 @@ the exit status is not 0.
 from __future__ import annotations
 
 import importlib
+import math
 import resource
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,7 +22,7 @@ from smallport.files import write_json
 from smallport.sweep.limits import exit_when_parent_dies
 
 if TYPE_CHECKING:
-    from smallport.parity import Inputs, InputShape, NamedTensors
+    from smallport.parity import Discrepancy, Inputs, InputShape
     from smallport.tiny_llm import UntrainedTinyLLM
 
 MATCHES, EXPORTED, REJECTED, NO_IMPORT = OUTCOMES = (
@@ -32,7 +33,7 @@ MATCHES, EXPORTED, REJECTED, NO_IMPORT = OUTCOMES = (
 )
 """The outcomes, the best first."""
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "hidden_size": 64,
     "intermediate_size": 128,
     "num_attention_heads": 4,
@@ -54,7 +55,6 @@ TEST_SHAPES = (
 )
 """Those of the calls that are compared, none of which the export saw."""
 
-SEED = 0
 LAST_LINES = 12
 """How many lines of a traceback are kept."""
 
@@ -98,10 +98,10 @@ def by_hand() -> Export:
     from torch.utils import _pytree as pytree  # noqa: PLC0415
     from transformers import DynamicCache  # noqa: PLC0415
 
-    def flatten(cache: DynamicCache) -> tuple[list[Any], None]:
+    def flatten(cache: Any) -> tuple[list[Any], None]:
         return [part for layer in cache.layers for part in (layer.keys, layer.values)], None
 
-    def flatten_with_names(cache: DynamicCache) -> tuple[list[Any], None]:
+    def flatten_with_names(cache: Any) -> tuple[list[Any], None]:
         return [(pytree.SequenceKey(at), one) for at, one in enumerate(flatten(cache)[0])], None
 
     def unflatten(tensors: Any, _: None) -> DynamicCache:
@@ -162,14 +162,16 @@ def patched_without_transformers() -> Export:
 
 def exporters() -> Export:
     """Call the exporter that comes with transformers."""
-    from transformers.exporters import DynamoConfig, DynamoExporter  # noqa: PLC0415
+    from transformers.exporters.configs import DynamoConfig  # noqa: PLC0415
+    from transformers.exporters.exporter_dynamo import DynamoExporter  # noqa: PLC0415
 
     @contextmanager
     def export(tiny: UntrainedTinyLLM) -> Iterator[Program]:
         from smallport.parity import copy_inputs  # noqa: PLC0415
 
         config = DynamoConfig(dynamic=True, dynamic_shapes=tiny.dynamic_shapes)
-        exported = DynamoExporter().export(tiny.model, copy_inputs(tiny.inputs), config=config)
+        exporter: Any = DynamoExporter()  # type: ignore[no-untyped-call]
+        exported = exporter.export(tiny.model, copy_inputs(tiny.inputs), config=config)
         yield getattr(exported, "program", exported).module()
 
     return export
@@ -220,34 +222,31 @@ class Outcome:
 def judge(route: Route) -> Outcome:
     """Export a tiny Llama by a route, and compare the program with a model of its own."""
     try:
-        from smallport.parity import InputShape, compare, name_outputs, worst_of  # noqa: PLC0415
+        from smallport.parity import InputShape, compare, name_outputs  # noqa: PLC0415
         from smallport.tiny_llm import make_inputs, untrained_tiny_llm  # noqa: PLC0415
 
         importlib.import_module("transformers").LlamaForCausalLM  # noqa: B018 - loaded when used
         export = route.prepare()
     except Exception as error:  # noqa: BLE001 - whatever stops an import
         return failed(NO_IMPORT, error)
-    tiny = untrained_tiny_llm(InputShape(*EXPORT_SHAPE), seed=SEED, **SIZES)
-    reference = untrained_tiny_llm(InputShape(*EXPORT_SHAPE), seed=SEED, **SIZES).model
+    export_shape = InputShape(*EXPORT_SHAPE)
+    tiny = untrained_tiny_llm(export_shape, **SIZES)
+    reference = untrained_tiny_llm(export_shape, **SIZES).model  # it shares no weights
 
     def inputs(shape: InputShape) -> Inputs:
-        return make_inputs(tiny.configuration, shape, seed=SEED + 1)
+        return make_inputs(tiny.configuration, shape, seed=1)
 
     # Before anything is patched that the model itself calls.
     shapes = [InputShape(*sizes) for sizes in TEST_SHAPES]
     with importlib.import_module("torch").no_grad():
-        expected = {shape: name_outputs(reference(**inputs(shape))) for shape in shapes}
+        eager = {shape: name_outputs(reference(**inputs(shape))) for shape in shapes}
     errors: dict[InputShape, Exception] = {}
-    found = {}
+    found: dict[InputShape, Discrepancy] = {}
     try:
         with export(tiny) as program:
             for shape in shapes:
-
-                def eager(_of: NamedTensors = expected[shape], **_: Any) -> NamedTensors:
-                    return _of
-
                 found |= compare(
-                    eager,
+                    lambda _of=eager[shape], **_: _of,
                     lambda arguments: program(**arguments),
                     [shape],
                     make_inputs=inputs,
@@ -255,25 +254,36 @@ def judge(route: Route) -> Outcome:
                 )
     except Exception as error:  # noqa: BLE001 - whatever the export raises
         return failed(REJECTED, error)
-    counts = {"shapes": len(found), "tensors": sum(len(one.by_tensor) for one in found.values())}
-    if errors:
-        shape, error = next(iter(errors.items()))
-        rejects = f"rejects {len(errors)} of {len(shapes)} shapes, such as {shape}"
-        return failed(EXPORTED, error, f"{rejects}: ", **counts)
-    worst = worst_of(found.values())
-    largest = worst.relative if abs(worst.relative) < float("inf") else None
-    if worst.tolerable:
-        return Outcome(MATCHES, largest=largest, **counts)
-    where = f"differs in {worst.where or worst.worst()}"
-    return Outcome(EXPORTED, where, largest=largest, **counts)
+    return compared(found, errors)
 
 
-def failed(outcome: str, error: Exception, where: str = "", **counts: int) -> Outcome:
+def compared(
+    found: Mapping[InputShape, Discrepancy], errors: Mapping[InputShape, Exception]
+) -> Outcome:
+    """Say whether a program matches, where it differs, or which shapes it rejects."""
+    from smallport.parity import worst_of  # noqa: PLC0415
+
+    counts: dict[str, Any] = {
+        "shapes": len(found),
+        "tensors": sum(len(one.by_tensor) for one in found.values()),
+    }
+    if found:
+        worst = worst_of(found.values())
+        counts["largest"] = worst.relative if math.isfinite(worst.relative) else None
+        if not worst.tolerable:
+            return Outcome(EXPORTED, f"differs: {worst.where or worst.worst()}", **counts)
+    for shape, error in errors.items():
+        rejects = f"rejects {len(errors)} of {len(errors) + len(found)} shapes, such as {shape}"
+        return replace(failed(EXPORTED, error, f"{rejects}: "), **counts)
+    return Outcome(MATCHES, **counts)
+
+
+def failed(outcome: str, error: Exception, where: str = "") -> Outcome:
     """Describe an error by its first line and the end of its traceback."""
     lines = without_folders(str(error)).strip().splitlines() or [""]
     trace = without_folders("".join(traceback.format_exception(error))).splitlines()
-    says = f"{where}{type(error).__name__}: {lines[0]}"
-    return Outcome(outcome, says, "\n".join(trace[-LAST_LINES:]), **counts)
+    says = f"{where}{type(error).__name__}{lines[0] and ': '}{lines[0]}"
+    return Outcome(outcome, says, "\n".join(trace[-LAST_LINES:]))
 
 
 def without_folders(text: str) -> str:
