@@ -169,6 +169,12 @@ def history(session: nox.Session) -> None:
 
 
 @nox.session(requires=["environment"], venv_backend="none", default=False)
+def compat(session: nox.Session) -> None:
+    """Try every route with releases of transformers and torch; --help names the options."""
+    run(session, "tools.compat.grid", *session.posargs)
+
+
+@nox.session(requires=["environment"], venv_backend="none", default=False)
 def mutations(session: nox.Session) -> None:
     """Decide after a build which pages each of many changes concerns; --oracle: run them, too."""
     oracle = ["-m", "oracle", "-s", "tests/test_oracle.py"]

@@ -39,6 +39,7 @@ extensions = [
     "pages",
     "provenance",
     "results",
+    "compatibility",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -104,7 +105,15 @@ html_js_files = [("print_in_light.js", {"defer": "defer"})]
 html_search_scorer = str(HERE / "_static" / "search_scorer.js")
 html_favicon = "_static/logo.svg"
 html_context = {"default_mode": "auto"}
-alone = ("index", "in_the_page", "results", "scoreboard", "assets", "contributing")
+alone = (
+    "index",
+    "in_the_page",
+    "results",
+    "scoreboard",
+    "compatibility",
+    "assets",
+    "contributing",
+)
 html_sidebars = {name: [] for name in alone}
 html_scaled_image_link = False  # thumbnails have a size and lead to their pages, not to images
 html_copy_source = False

@@ -52,6 +52,7 @@ WITH_TABLES = [
     "index.html",
     "results.html",
     "scoreboard.html",
+    "compatibility.html",
     "assets.html",
     *(f"gallery/{project.docname(script)}.html" for script in project.scripts()),
 ]

@@ -17,6 +17,7 @@ KINDS = {
     "demo": "in_the_page.html",
     "results": "results.html",
     "scoreboard": "scoreboard.html",
+    "compatibility": "compatibility.html",
     "api": "api/smallport.checks.check.html",
 }
 SETTINGS = {
