@@ -278,10 +278,12 @@ def run_cell(
             outcome = Outcome(**json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             return NoResult(f"The process wrote no outcome: {error!r}")
+    if outcome.outcome not in OUTCOMES:
+        return NoResult(f"The process wrote an outcome of another name: {outcome.outcome}")
     wanted = {"torch": cell.torch, "transformers": cell.transformers}
     for name, number in wanted.items():
-        if outcome.versions.get(name) != number:
-            return NoResult(f"The process found {name} {outcome.versions.get(name)}.")
+        if (found := outcome.versions.get(name)) != number:
+            return NoResult(f"The process found {name} {found} instead of {number}.")
     return Result(outcome, ending.seconds, ending.megabytes)
 
 
@@ -292,7 +294,7 @@ def run(
     executor: Executor,
     *,
     limits: Limits = LIMITS,
-    child: Sequence[str] = CHILD,
+    child: Sequence[str] | None = None,
 ) -> Iterator[tuple[Cell, Result | NoResult]]:
     """Run the cells about which nothing is known, and keep each result as soon as it is there.
 
@@ -312,7 +314,7 @@ def run(
         except (PackagesError, OSError) as error:
             yield cell, NoResult(f"cannot install: {error}")
     futures = {
-        executor.submit(run_cell, cell, found, limits, tuple(child)): cell
+        executor.submit(run_cell, cell, found, limits, tuple(child or CHILD)): cell
         for cell, found in folders.items()
     }
     for future in as_completed(futures):

@@ -208,7 +208,7 @@ class Grid:
                 one = self.entry(route, release, torch)
                 if one.outcome != MATCHES:
                     same.setdefault((one.outcome, one.found), []).append(one)
-        found = []
+        found: list[Problem] = []
         for entries in same.values():
             by_torch = {
                 torch: [one.transformers for one in entries if one.torch == torch]
