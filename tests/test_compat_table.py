@@ -10,6 +10,7 @@ from tools.compat.routes import OUTCOMES, ROUTES
 from tools.compat.table import UNKNOWN, Grid, in_words, ranges, read_grid
 
 RELEASES = ["5.1", "5.2", "5.3", "5.4"]
+APART = "works with transformers 5.1 to 5.4 on torch 2.1, and with transformers 5.3 on torch 2.2"
 LETTERS = {"m": "matches", "e": "exported", "r": "rejected", "c": "cannot be imported", "?": ""}
 
 
@@ -62,11 +63,7 @@ def test_sentences_name_ranges_where_all_releases_of_torch_agree():
         ("mrmm", "mrmm", "works with transformers 5.1 and 5.3 to 5.4, on torch 2.1 and 2.2"),
         ("m?mr", "m?mr", "works with transformers 5.1 and 5.3, on torch 2.1 and 2.2"),
         ("mm m", "mm m", "works with transformers 5.1 to 5.2 and 5.4, on torch 2.1 and 2.2"),
-        (
-            "mmmm",
-            "rrmr",
-            "works with transformers 5.1 to 5.4 on torch 2.1, and with transformers 5.3 on torch 2.2",
-        ),
+        ("mmmm", "rrmr", APART),
         ("rrrr", "rrrm", "works with transformers 5.4 on torch 2.2"),
         ("eeee", "rrrr", "works with none of these releases"),
     ],
