@@ -1,7 +1,9 @@
 """Tests of :mod:`tools.compat.grid`."""
 
+import subprocess
 import sys
 import textwrap
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,17 +14,20 @@ from tools.compat import grid
 from tools.compat.grid import Cell, GridError, NoResult, Result, Results, run, run_cell
 from tools.compat.packages import Package, PackagesError, Store
 from tools.compat.routes import Outcome
+from tools.gallery import project
 
 VERSIONS = {"torch": "2.13.0", "transformers": "5.24.0"}
 CELL = Cell("plain torch.export", "5.24.0", "2.13.0")
 STAND_IN = """
     import json, os, sys, time
     from pathlib import Path
+    parent = os.getppid()
     route, file = sys.argv[1:]
     with Path({log!r}).open("a") as log:
         print(route, file=log)
     if route == "hangs":
-        time.sleep(100)
+        while os.getppid() == parent:
+            time.sleep(0.1)
     if route == "crashes":
         os.abort()
     if route == "full":
@@ -175,6 +180,30 @@ def test_a_grid_that_was_interrupted_goes_on_where_it_was(results, tmp_path, chi
     assert all(map(results.read, cells))
     assert len(ran()) == started + 3
     assert kept[0].route not in ran()[started:]
+
+
+DRIVER = """
+    import sys
+    from pathlib import Path
+    from smallport.sweep.executors import local
+    from tools.compat.grid import Cell, Results, Store, run
+    folder, child = sys.argv[1:]
+    cells = [Cell(route, "5.24.0", "2.13.0") for route in ("fine", "hangs")]
+    with local(2) as executor:
+        list(run(cells, Results(Path(folder)), Store(Path(folder)), executor, child=(child,)))
+"""
+
+
+def test_a_grid_that_was_killed_goes_on_where_it_was(results, tmp_path, child, ran):
+    command = [sys.executable, "-c", textwrap.dedent(DRIVER), str(results.folder), *child]
+    with subprocess.Popen(command, cwd=project.ROOT) as driver:
+        while not results.read(cell()):
+            assert driver.poll() is None
+            time.sleep(0.05)
+        driver.kill()
+    found = run_all([cell(), cell("hangs"), cell("other")], results, tmp_path, child, seconds=1)
+    assert found.keys() == {cell("hangs"), cell("other")}
+    assert sorted(ran()) == ["fine", "hangs", "hangs", "other"]
 
 
 def test_results_that_cannot_be_written_stop_the_grid(results, tmp_path, child):
