@@ -48,6 +48,7 @@ RELEVANT = (
     "numpy",
     "onnx",
     "onnx-diagnostic",
+    "onnxruntime",
     "onnxscript",
     "optree",
     "safetensors",

@@ -177,7 +177,8 @@ def exporters() -> Export:
     return export
 
 
-PATCHES = "onnx-diagnostic", "optree", "scipy"
+# onnx-diagnostic declares no requirements.
+PATCHES = "onnx-diagnostic", "onnx", "onnxruntime", "onnxscript", "optree", "scipy"
 ROUTES = {
     "plain torch.export": Route((), plain),
     "cache registered by hand": Route((), by_hand),
