@@ -71,6 +71,8 @@ def test_a_package_is_installed_once_and_alone(pip, tmp_path):
     assert store.add(Package("a", "1"), Package("needed", "2")) == first
     assert store.add(Package("a", "1"), Package("needed", "3")) != first
     assert [one[-2:] for one in pip] == [("a==1", "needed==2"), ("a==1", "needed==3")]
+    many = [Package("b", "1"), Package("c", "1")]
+    assert store.add(*many, Package("d", "1")) != store.add(*many, Package("d", "2"))
     assert all("--no-deps" in one for one in pip)
 
 

@@ -25,6 +25,7 @@ from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
 
 from smallport.files import replacing
+from smallport.keys import key_of
 from tools.gallery.versions import normalized
 
 SECONDS_TO_ASK = 30
@@ -163,7 +164,8 @@ class Store:
 
     def add(self, *packages: Package) -> Path:
         """Install packages into a folder of their own, without what they require; return it."""
-        target = self.folder / "+".join(f"{one.name}-{one.version}" for one in packages[:2])
+        first, *others = [f"{one.name}-{one.version}" for one in packages]
+        target = self.folder / (f"{first}+{key_of(*others)[:8]}" if others else first)
         if not target.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             with replacing(target) as partial:
