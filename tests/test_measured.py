@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from smallport import measured
+from smallport.sweep.history import read_history
 
 
 def test_results_come_back_with_their_provenance(tmp_path):
@@ -64,9 +65,13 @@ def test_a_missing_git_leaves_the_commit_empty(monkeypatch):
 
 
 def test_every_kept_file_is_readable_and_says_how_to_measure_it_again():
-    names = sorted(file.stem for file in measured.FOLDER.glob("*.json"))
-    for name in names:
-        kept = measured.read(name)
+    names = {file.stem for file in measured.FOLDER.glob("*.json")}
+    histories = {name for name in names if name.endswith("-history")}
+    kept_files = [measured.read(name) for name in names - histories]
+    earlier = read_history(measured.FOLDER / "sweep.json")
+    assert histories == {"sweep-history"}
+    assert earlier
+    for kept in kept_files + [measured.Kept(one.provenance, one.outcomes) for one in earlier]:
         assert kept.provenance.command
         assert kept.provenance.commit
         assert kept.results
