@@ -89,9 +89,10 @@ def test_a_model_runs_and_continues_from_its_cache(model_type):
     assert not model.training
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     ids = torch.arange(3, 19).reshape(2, 8)
-    cache_name = "past_key_values"
-    if cache_name not in inspect.signature(model.forward).parameters:
-        cache_name = "cache_params"
+    arguments = inspect.signature(model.forward).parameters
+    cache_name = next(
+        name for name in ("cache", "past_key_values", "cache_params") if name in arguments
+    )
     with torch.no_grad():
         whole = model(input_ids=ids).logits
         beginning = model(input_ids=ids[:, :7], use_cache=True)
