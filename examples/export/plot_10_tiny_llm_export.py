@@ -1199,6 +1199,11 @@ for stage in report.stages:
     print(textwrap.fill(line, 88, subsequent_indent="    "))
 
 # %%
+# In a test suite, one assertion is enough.
+
+assert report.passed(), report.failure()
+
+# %%
 # The end of the report lists the number of tensors, the lengths, batch sizes and
 # special tokens that were compared. A part of the model that was left out, such as a
 # window that is longer than every text, is listed under *not compared*.
@@ -1210,11 +1215,6 @@ assert compared["number of tensors"] == [3]  # the logits, one key and one value
 assert max(compared["lengths"]) == 600
 assert compared["first tokens"][0] == untrained.configuration.bos_token_id
 assert not report.coverage.not_compared
-
-# %%
-# In a test suite, one assertion is enough.
-
-assert report.passed(), report.failure()
 
 # %%
 # Differences are measured here as a share of the element, or of typical elements beside
