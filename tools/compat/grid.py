@@ -24,6 +24,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from smallport import measured
+from smallport.commands.shell import INTERRUPTED
 from smallport.files import write_json
 from smallport.keys import code_key, key_of
 from smallport.machine import usable_cores
@@ -61,7 +62,6 @@ RELEVANT = (
 
 CHILD = "-X", "faulthandler", "-W", "ignore", "-m", "tools.compat.routes"
 INCOMPLETE = 1
-INTERRUPTED = 130
 
 
 class GridError(Exception):
