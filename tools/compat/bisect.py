@@ -33,6 +33,7 @@ from tools.compat.packages import (
     Package,
     PackagesError,
     Store,
+    installed,
     missing,
     releases,
     to_install,
@@ -41,7 +42,6 @@ from tools.compat.packages import (
 from tools.compat.search import FirstBad, Outcome, Search
 from tools.downloads.install import ABOUT
 from tools.gallery import project
-from tools.gallery.versions import normalized
 
 FOLDER = project.ROOT / ".nox" / "compat"
 LIMITS = Limits(seconds=1800, megabytes=16_000)
@@ -203,10 +203,8 @@ class Bisection:
     @cached_property
     def key(self) -> str:
         """What the outcomes are kept for: the subject, and all that is installed."""
-        all_versions = sorted(
-            f"{normalized(one.name)} {one.version}" for one in importlib.metadata.distributions()
-        )
-        return key_of(self.subject.key, *all_versions)
+        versions = sorted(f"{name} {version}" for name, version in installed().items())
+        return key_of(self.subject.key, *versions)
 
     def read(self) -> None:
         """Read the outcomes that are known, if they are of the same subject and versions."""
@@ -226,10 +224,7 @@ class Bisection:
 
 def installed_version(name: str) -> str:
     """Look up the version of a package in this environment; empty where it is not installed."""
-    try:
-        return importlib.metadata.version(name).partition("+")[0]
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+    return installed().get(name, "")
 
 
 @dataclass(frozen=True)

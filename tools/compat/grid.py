@@ -18,7 +18,6 @@ from concurrent.futures import CancelledError, Executor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import distributions
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -30,10 +29,16 @@ from smallport.keys import code_key, key_of
 from smallport.machine import usable_cores
 from smallport.sweep.executors import SweepError, cluster, local
 from smallport.sweep.limits import Limits, run_limited
-from tools.compat.packages import Package, PackagesError, Store, to_install, variables
+from tools.compat.packages import (
+    Package,
+    PackagesError,
+    Store,
+    installed,
+    to_install,
+    variables,
+)
 from tools.compat.routes import OUTCOMES, ROUTES, Outcome
 from tools.gallery import project
-from tools.gallery.versions import normalized
 
 FOLDER = project.ROOT / ".nox" / "compat"
 STORED = project.ROOT / "src" / "smallport" / "measured" / "compat.json"
@@ -133,12 +138,6 @@ class NoResult:
     """
 
     cause: str
-
-
-@cache
-def installed() -> dict[str, str]:
-    """Look up the versions of what is installed in this environment, by name."""
-    return {normalized(one.name): one.version.partition("+")[0] for one in distributions()}
 
 
 @cache

@@ -17,6 +17,8 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import distributions
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -99,6 +101,12 @@ def to_install(*requirements: str, options: Sequence[str] = ()) -> list[Package]
         )
         for one in installs
     ]
+
+
+@cache
+def installed() -> dict[str, str]:
+    """Look up the versions of what is installed in this environment, by name."""
+    return {normalized(one.name): one.version.partition("+")[0] for one in distributions()}
 
 
 def releases(name: str, *, prereleases: bool = False) -> list[str]:
