@@ -113,6 +113,8 @@ alone = (
     "compatibility",
     "assets",
     "contributing",
+    "glossary",
+    "licences",
 )
 html_sidebars = {name: [] for name in alone}
 html_scaled_image_link = False  # thumbnails have a size and lead to their pages, not to images

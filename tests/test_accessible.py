@@ -1,5 +1,6 @@
 """Pages work with a keyboard and assistive technology; code that only draws is folded."""
 
+import pytest
 from bs4 import BeautifulSoup
 from docutils import nodes
 
@@ -76,14 +77,41 @@ def code(text):
     return nodes.literal_block(text, text)
 
 
-def test_only_what_draws_is_folded():
+def cell(*children):
+    return [nodes.comment("", f"{accessible.CELL} LINES 1-2"), *children]
+
+
+def shown(document):
+    return [child.astext() for child in document.children if not isinstance(child, nodes.comment)]
+
+
+def test_the_code_of_a_figure_is_folded_and_the_figure_is_not():
     document = nodes.section()
-    document += [code("print(1)"), code("\n# Drawing: bars that fall\nplt.show()"), code("$ ls")]
+    document += cell(code("print(1)"))
+    document += cell(code("\n# Drawing: bars that fall\nplt.show()"), nodes.paragraph("", "figure"))
     accessible.fold(None, document)
-    plain, opening, drawn, closing, other = document.children
-    assert plain.astext() == "print(1)"
-    assert opening.astext().startswith("<details")
-    assert "<summary>" in opening.astext()
-    assert "Drawing" in drawn.astext()
-    assert closing.astext() == "</details>"
-    assert other.astext() == "$ ls"
+    plain, opening, drawn, closing, figure = shown(document)
+    assert plain == "print(1)"
+    assert opening.startswith("<details")
+    assert "<summary>" in opening
+    assert "Drawing" in drawn
+    assert closing == "</details>"
+    assert figure == "figure"
+
+
+@pytest.mark.parametrize("mark", ["Answer", "Guard"])
+def test_an_answer_and_a_guard_are_folded_with_their_output(mark):
+    document = nodes.section()
+    document += cell(code(f"# {mark}: one\nprint(1)"), nodes.paragraph("", "1"))
+    document += cell(nodes.paragraph("", "text"))
+    accessible.fold(None, document)
+    opening, _, output, closing, text = shown(document)
+    assert f"smallport-{mark.lower()}" in opening
+    assert (output, closing, text) == ("1", "</details>", "text")
+
+
+def test_what_is_folded_ends_with_its_section():
+    document = nodes.section()
+    document += [*cell(code("# Answer: one\nprint(1)")), nodes.section("", nodes.title("", "next"))]
+    accessible.fold(None, document)
+    assert shown(document)[-2:] == ["</details>", "next"]

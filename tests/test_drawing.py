@@ -76,3 +76,18 @@ def test_a_name_may_be_used_anew(code):
 
 def test_a_folded_cell_may_use_another():
     assert found(SAID + "def draw():\n    plt.show()", SAID + "draw()") == []
+
+
+def test_what_a_folded_answer_or_guard_defines_is_not_used_outside():
+    guard = "# Guard: the clock\nclock = 3"
+    ((_, message),) = found(guard, "print(clock)")
+    assert "'clock' of the folded cell" in message
+    assert found(guard, "# Answer: three\nprint(clock)") == []
+
+
+@pytest.mark.parametrize("mark", ["Answer", "Guard"])
+def test_an_answer_says_what_it_shows_and_draws_in_another_cell(mark):
+    ((_, message),) = found(f"# {mark}:\nx = 1")
+    assert "says nothing" in message
+    ((_, message),) = found(f"# {mark}: a figure\nplt.plot([1])")
+    assert "# Drawing: " in message

@@ -11,6 +11,7 @@ import pytest
 import provenance
 from smallport.records import Result
 from tools.gallery import project, runs, settings
+from tools.lint.opening import Opening
 
 PAGE = """\
 .. only:: html
@@ -29,10 +30,15 @@ PAGE = """\
 A page
 ======
 
-An introduction.
+Result: a page
+has a card.
 
 What you will learn: how ``a page``
 opens.
+
+Prerequisites: :doc:`the page before <before>`.
+
+An introduction.
 
 .. GENERATED FROM PYTHON SOURCE LINES 9-12
 """
@@ -56,7 +62,10 @@ def app(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "FOLDER", tmp_path / "records")
     script = tmp_path / "small" / "page.py"
     script.parent.mkdir()
-    script.write_text('"""\nA page\n\nWhat you will learn: how ``a page``\nopens.\n"""\n')
+    docstring = PAGE[PAGE.index("A page\n") : PAGE.index(".. GENERATED")]
+    script.write_text(f'"""\n{docstring}"""\n')
+    monkeypatch.setattr(project, "HEADLINE", tmp_path / "headline.toml")
+    project.HEADLINE.write_text('["small/page"]\n"how small it gets" = "size"\n')
     runs.write(script, runs.Run("small/page.py", "", ENVIRONMENT, seconds=92, megabytes=1315.1))
     seen = []
     downloads = SimpleNamespace(add_file=lambda _, file: f"0123/{file.rpartition('/')[2]}")
@@ -75,7 +84,8 @@ def test_the_card_stands_under_the_title_in_place_of_the_note(app):
     assert "Go to the end" not in text
     assert text.index("\nA page\n======\n") < text.index(".. container:: smallport-card")
     assert text.index("smallport-card") < text.index("An introduction.")
-    assert text.count("What you will learn") == 1
+    assert text.count("how ``a page`` opens") == text.count("has a card") == 1
+    assert "What you will learn:" not in text
     assert ".. GENERATED FROM PYTHON SOURCE LINES 9-12" in text
     names = {Path(file).name for file in app.seen}
     assert names >= {"run.json", "card.rst", "quantities.py", "records.py"}
@@ -83,10 +93,14 @@ def test_the_card_stands_under_the_title_in_place_of_the_note(app):
 
 def test_the_card_says_what_the_record_says(app):
     text = carded(app)
-    assert "**What you will learn:** how ``a page`` opens." in text
+    assert "**Result:** a page has a card." in text
+    assert ":You need: :doc:`the page before <before>`." in text
+    assert ":You will learn: how ``a page`` opens." in text
     assert ":description: How a page opens." in text
-    assert ":Takes: 1 min 32 s\n" in text
-    assert ":Needs: 1.3 GB of memory, no download but the packages, a processor and no GPU" in text
+    assert ":Takes: about 1 minute to read, 1 min 32 s to run\n" in text
+    assert (
+        ":Runs on: 1.3 GB of memory, no download but the packages, a processor and no GPU" in text
+    )
     assert "2 November 2026 on A processor, 1 core, with python 3.11.7, torch 2.13.0" in text
     assert "<page.py>`" in text
     assert "<page.ipynb>`" in text
@@ -102,7 +116,15 @@ def test_training_that_an_earlier_run_did_is_not_left_out(app, seconds, taken):
     line = json.dumps({"Result": dataclasses.asdict(result)})
     runs.results_file(script).write_text(f"{line}\n", encoding="utf-8")
     runs.write(script, runs.Run("small/page.py", "", ENVIRONMENT, seconds=seconds))
-    assert f":Takes: {taken}\n" in carded(app)
+    assert f" to read, {taken} to run\n" in carded(app)
+
+
+def test_the_card_shows_the_figures_that_are_named_for_its_page(app):
+    assert "how small it gets" not in carded(app)
+    script = project.EXAMPLES / "small" / "page.py"
+    result = json.dumps({"Result": dataclasses.asdict(Result("size", 2.5, "MB"))})
+    runs.results_file(script).write_text(f"{result}\n", encoding="utf-8")
+    assert "   - how small it gets: **2.5 MB**\n" in carded(app)
 
 
 def test_colab_is_offered_only_where_the_address_is_known(app, monkeypatch):
@@ -119,7 +141,8 @@ def test_other_documents_are_left_alone(app, docname):
 
 def test_memory_that_nobody_measured_is_not_named():
     run = runs.Run("small/page.py", "", ENVIRONMENT, seconds=1)
-    assert ":Needs: no download but the packages" in provenance.rendered(run, "much")
+    card = provenance.rendered(run, Opening(), 1)
+    assert ":Runs on: no download but the packages" in card
 
 
 @pytest.fixture

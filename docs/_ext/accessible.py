@@ -6,7 +6,8 @@
   are deprecated.
 - Sphinx-Gallery links names in code to their documentation: up to a hundred stops between a reader
   and the next heading. The same names are linked in the text.
-- Cells that only draw are folded away, in a ``details`` that mouse and keyboard open.
+- Cells that only draw, answer an exercise or check the measurement are folded away, in a
+  ``details`` that mouse and keyboard open.
 """
 
 import re
@@ -17,12 +18,15 @@ from bs4 import BeautifulSoup, Tag
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from tools.lint import drawing
+from tools.lint import folded
 
 NAVIGATION = "generate_toctree_html"
 """What the theme calls its function that writes the navigation."""
 
-FOLDED = '<details class="smallport-drawing"><summary>Code of the figure</summary>'
+FOLDED = '<details class="smallport-folded smallport-{}"><summary>{}</summary>'
+CELL = "GENERATED FROM PYTHON SOURCE"
+"""How the comment begins that the gallery writes before each cell."""
+
 HEADER = re.compile(r'<th class="(?P<kind>head|stub)')
 SCOPES = {"head": "col", "stub": "row"}
 BOX = '<div class="pst-scrollable-table-container">'
@@ -145,12 +149,24 @@ def depart_citation(self: Any, node: nodes.citation) -> None:
 
 
 def fold(app: Sphinx, doctree: nodes.document) -> None:
-    """Put each cell that only draws between the tags of a ``details``."""
+    """Put each folded cell, with its output if that is folded too, into a ``details``."""
     for code in list(doctree.findall(nodes.literal_block)):
-        if drawing.described(code.rawsource or code.astext()) is not None:
-            place = code.parent.index(code)
-            code.parent.insert(place + 1, nodes.raw("", "</details>", format="html"))
-            code.parent.insert(place, nodes.raw("", FOLDED, format="html"))
+        kind = folded.kind_of(code.rawsource or code.astext())
+        if kind is None:
+            continue
+        parent, first = code.parent, code.parent.index(code)
+        last = first + 1
+        while kind.output and last < len(parent) and not _begins_cell(parent[last]):
+            last += 1
+        parent.insert(last, nodes.raw("", "</details>", format="html"))
+        opening = FOLDED.format(kind.mark.lower(), kind.summary)
+        parent.insert(first, nodes.raw("", opening, format="html"))
+
+
+def _begins_cell(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.section) or (
+        isinstance(node, nodes.comment) and node.astext().startswith(CELL)
+    )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

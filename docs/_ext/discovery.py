@@ -169,7 +169,8 @@ def described(app: Sphinx, docname: str) -> str:
     """Write a document's title, and what one learns from it where it says so."""
     title = app.env.titles[docname].astext()
     script = provenance.script_of(docname)
-    learned = opening.learned(script.read_text(encoding="utf-8")) if script else ""
+    text = script.read_text(encoding="utf-8") if script else ""
+    learned = provenance.without_markup(opening.opening_of(text).learned)
     return f"{title}\n{learned}".strip()
 
 

@@ -131,7 +131,7 @@ def markdown(role: re.Match[str], page: str, link: Link) -> str:
         document = posixpath.join("/", posixpath.dirname(page), role["target"]).lstrip("/")
         address = link(posixpath.normpath(document))
         return f"[{label}]({address})" if address else label
-    if role["role"] in {"doc", "published", "ref"}:
+    if role["role"] in {"doc", "published", "ref", "term"}:
         return label
     if role["role"] in {"sub", "sup"}:
         return f"<{role['role']}>{label}</{role['role']}>"

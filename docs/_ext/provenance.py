@@ -23,7 +23,7 @@ from smallport.records import Result, Source
 from tools.downloads import bundle, install
 from tools.downloads.wheel import FOLDER, built
 from tools.gallery import project, runs, settings
-from tools.lint import opening
+from tools.lint import opening, pages
 
 GALLERY = "gallery/"
 
@@ -33,6 +33,9 @@ NOTE = re.compile(
     r"^\.\. only:: html\n\n    \.\. note::\n        :class: sphx-glr-download-link-note\n\n.+?\n\n",
     re.MULTILINE | re.DOTALL,
 )
+CELL = ".. GENERATED FROM PYTHON SOURCE"
+"""What the gallery writes before each cell."""
+
 TITLE = re.compile(r"^(?P<title>\S.*)\n(?P<underline>([=~^*#-])\3{2,})\n", re.MULTILINE)
 COLAB = "https://colab.research.google.com/#fileId="
 """Opens the notebook whose address follows."""
@@ -140,33 +143,53 @@ def add_card(app: Sphinx, docname: str, source: list[str]) -> None:
     app.env.note_dependency(str(runs.record_file(script)))
     app.env.note_dependency(str(TEMPLATES / "card.rst"))
     dependencies.note_modules(app.env, quantities.__name__)
-    learned = opening.learned(script.read_text(encoding="utf-8"))
-    card = rendered(run, learned, colab_address(app, docname), runs.checked(script))
-    text = opening.LEARNED.sub("", NOTE.sub("", source[0], count=1), count=1)
-    source[0] = TITLE.sub(lambda title: title.group() + card, text, count=1)
+    app.env.note_dependency(str(project.HEADLINE))
+    card = rendered(
+        run,
+        opening.opening_of(script.read_text(encoding="utf-8")),
+        opening.reading_minutes(pages.cells_of(script)),
+        colab_address(app, docname),
+        runs.checked(script),
+    )
+    docstring, cell, rest = NOTE.sub("", source[0], count=1).partition(CELL)
+    docstring = opening.PARAGRAPH.sub("", docstring)
+    source[0] = TITLE.sub(lambda title: title.group() + card, docstring, count=1) + cell + rest
 
 
-def rendered(run: runs.Run, learned: str, colab: str = "", results: Iterable[Result] = ()) -> str:
+def rendered(
+    run: runs.Run,
+    opens: opening.Opening,
+    minutes: int,
+    colab: str = "",
+    results: Iterable[Result] = (),
+) -> str:
     """Write a card in reStructuredText.
 
     Parameters
     ----------
     run
         The last run of the page.
-    learned
-        What one learns.
+    opens
+        What the page says at its beginning.
+    minutes
+        How long it takes to read.
     colab
         The address that opens the notebook in Colab, if there is one.
     results
         What the run measured.
     """
     ran = run.environment
+    results = list(results)
     memory = quantities.quantity(round(run.megabytes / 1000, 1), "GB") if run.megabytes else ""
     needs = [f"{memory} of memory"] if memory else []
     cores = f"{ran.cores} {'core' if ran.cores == 1 else 'cores'}"
+    values = {one.name: quantities.describe_value(one) for one in results}
+    wanted = project.headlines().get(run.page.removesuffix(".py"), {})
     card: str = TEMPLATE.render(
-        learned=learned,
-        description=learned[:1].upper() + learned[1:].replace("``", ""),
+        opening=opens,
+        figures={label: values[name] for label, name in wanted.items() if name in values},
+        description=without_markup(opens.learned[:1].upper() + opens.learned[1:]),
+        reading=f"about {minutes} {'minute' if minutes == 1 else 'minutes'}",
         time=taken(run.seconds or 0, results),
         needs=", ".join([*needs, NEEDS[ran.assets], "a processor and no GPU"]),
         date=in_words(ran.date),
@@ -176,6 +199,18 @@ def rendered(run: runs.Run, learned: str, colab: str = "", results: Iterable[Res
         colab=colab,
     )
     return card
+
+
+def without_markup(text: str) -> str:
+    """Write a text without roles, as descriptions for search engines are written.
+
+    Examples
+    --------
+    >>> without_markup("the :term:`scales <scale>` of ``int8``, and :term:`perplexity`")
+    'the scales of int8, and perplexity'
+    """
+    text = re.sub(r":[\w:]+:`~?([^`<]+?)(?:\s*<[^`]*>)?`", r"\1", text)
+    return re.sub(r"`([^`<]+?)\s*<[^`]*>`_{0,2}", r"\1", text).replace("``", "")
 
 
 def taken(seconds: float, results: Iterable[Result]) -> str:

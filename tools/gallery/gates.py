@@ -145,18 +145,27 @@ def failure(script: Path) -> tuple[int | None, str]:
 
 
 def unmeasured(scripts: list[Path]) -> Iterator[Finding]:
-    """Find published figures beside which no page measured its own."""
+    """Find published figures, and figures for a page's card, that no page measured."""
     measured = {
         (project.docname(script), result.name)
         for script in scripts
         for result in runs.checked(script)
     }
     published = project.DOCS / "published.toml"
-    for page, figures in tomllib.loads(published.read_text(encoding="utf-8")).items():
-        for name in figures:
-            if (page, name) not in measured:
-                message = f"examples/{page}.py measured no {name!r}: fix the page, or the entry"
-                yield finding(published, None, "claims", message)
+    wanted = [
+        (published, page, name)
+        for page, figures in tomllib.loads(published.read_text(encoding="utf-8")).items()
+        for name in figures
+    ]
+    wanted += [
+        (project.HEADLINE, page, name)
+        for page, figures in project.headlines().items()
+        for name in figures.values()
+    ]
+    for file, page, name in wanted:
+        if (page, name) not in measured:
+            message = f"examples/{page}.py measured no {name!r}: fix the page, or the entry"
+            yield finding(file, None, "claims", message)
 
 
 def left_behind(script: Path, run: runs.Run) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ EXAMPLES = ROOT / "examples"
 DOCS = ROOT / "docs"
 BUILD = DOCS / "_build"
 GALLERY = DOCS / "gallery"
+HEADLINE = DOCS / "headline.toml"
+"""Which figures the card of a page shows: by page, their labels and their names."""
 
 MEASURES_TIME = re.compile(r"^# sphinx_gallery_measures_time = True$", re.MULTILINE)
 CLOCKS = re.compile(r"time_interleaved|perf_counter|process_time|measure_\w+")
@@ -82,6 +85,11 @@ def title(script: Path) -> str:
     """Read a page's title, which is the first line of its docstring."""
     text = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or script.stem
     return text.partition("\n")[0]
+
+
+def headlines() -> dict[str, dict[str, str]]:
+    """Read which figures the card of each page shows: by page, the name of each by its label."""
+    return tomllib.loads(HEADLINE.read_text(encoding="utf-8"))
 
 
 def measures_time(script: Path) -> bool:

@@ -6,15 +6,13 @@ comment in the script and in the notebook.
 """
 
 import ast
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from tools.gallery.project import Finding, finding
-from tools.lint import claims
+from tools.lint import claims, folded
 
-MARK = re.compile(r"\s*# Drawing:(?P<first>.*)\n(?P<rest>(?:#.*\n)*)")
 FEWEST_WORDS = 8
 LIBRARY = "plt"
 """The name by which pages know Matplotlib's interface for drawing."""
@@ -48,11 +46,7 @@ def described(code: str) -> str | None:
     >>> described("plt.show()") is None
     True
     """
-    found = MARK.match(f"{code}\n")
-    if found is None:
-        return None
-    lines = [found["first"], *found["rest"].splitlines()]
-    return " ".join(line.removeprefix("#").strip() for line in lines).strip()
+    return folded.description_of(code) if folded.kind_of(code) is folded.DRAWING else None
 
 
 def findings(script: Path, cells: Sequence[Cell]) -> Iterator[Finding]:
@@ -63,13 +57,18 @@ def findings(script: Path, cells: Sequence[Cell]) -> Iterator[Finding]:
             continue
         text = "\n".join(cell.lines)
         tree = ast.parse(text)
-        description = described(text)
-        if description is None:
+        kind = folded.kind_of(text)
+        if kind is None:
             drawn = {name: line for name, line in drawn.items() if name not in _assigned(tree)}
             found = _hidden_parts(tree, drawn)
-        else:
+        elif kind is folded.DRAWING:
             drawn |= dict.fromkeys(_assigned(tree), cell.line)
-            found = _misuse(text, tree, description)
+            found = _misuse(text, tree, folded.description_of(text))
+        else:
+            found = _hidden_parts(tree, {})  # it may use what other folded cells define
+            drawn |= dict.fromkeys(_assigned(tree), cell.line)
+            if not folded.description_of(text):
+                found = iter([(1, f"says nothing after '# {kind.mark}:': say what it is about")])
         for line, message in found:
             yield finding(script, cell.line + line - 1, "drawing", message)
 

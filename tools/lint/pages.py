@@ -172,7 +172,7 @@ def on_page(script: Path) -> list[Finding]:
     prose = [cell for cell in cells if cell.kind == "text"]
     kept += [
         *too_little_prose(script, prose),
-        *nothing_learned(script, text),
+        *opening.findings(script, text, cells),
         *time_undeclared(script, text),
         *bad_comments(script, text),
     ]
@@ -237,13 +237,6 @@ def time_undeclared(script: Path, text: str) -> Iterator[Finding]:
             "'# sphinx_gallery_measures_time = True'"
         )
         yield finding(script, text[: found.start()].count("\n") + 1, "measures-time", message)
-
-
-def nothing_learned(script: Path, text: str) -> Iterator[Finding]:
-    """Find pages that do not say what one learns from them."""
-    if not opening.learned(text):
-        message = "does not say what one learns: end its docstring with 'What you will learn: …'"
-        yield finding(script, None, "learned", message)
 
 
 def long_cells(script: Path, cells: list[Cell]) -> Iterator[Finding]:
