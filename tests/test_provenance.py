@@ -124,6 +124,7 @@ def test_the_card_shows_the_figures_that_are_named_for_its_page(app):
     script = project.EXAMPLES / "small" / "page.py"
     result = json.dumps({"Result": dataclasses.asdict(Result("size", 2.5, "MB"))})
     runs.results_file(script).write_text(f"{result}\n", encoding="utf-8")
+    runs.write(script, runs.Run("small/page.py", "", ENVIRONMENT, seconds=1))
     assert "   - how small it gets: **2.5 MB**\n" in carded(app)
 
 
