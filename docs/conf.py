@@ -36,6 +36,7 @@ extensions = [
     "history",
     "inventories",
     "messages",
+    "notices",
     "pages",
     "provenance",
     "results",

@@ -34,9 +34,10 @@ def test_a_path_that_leads_out_of_the_folder_is_refused(name):
 
 def test_the_bundle_holds_pages_wheel_versions_and_how_to_run_them():
     packed = opened(bundle.pack(PAGES, TITLES, WHEEL, b"wheel"))
-    names = {*PAGES, WHEEL.name, "constraints.txt", "README.md"}
+    names = {*PAGES, WHEEL.name, "constraints.txt", "README.md", "NOTICES.md"}
     assert set(packed.namelist()) == {f"{bundle.FOLDER}/{name}" for name in names}
     assert packed.read(f"{bundle.FOLDER}/{WHEEL.name}") == b"wheel"
+    assert b"PYTHON SOFTWARE FOUNDATION LICENSE" in packed.read(f"{bundle.FOLDER}/NOTICES.md")
     assert all(member.external_attr >> 16 == 0o100644 for member in packed.infolist())
 
 

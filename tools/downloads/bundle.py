@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping
 
 from smallport.files import git
-from tools.downloads import install
+from tools.downloads import install, notices
 from tools.gallery import project, versions
 
 NAME = "smallport-offline.zip"
@@ -98,6 +98,7 @@ def pack(
         wheel.name: built,
         "constraints.txt": versions.CONSTRAINTS.read_bytes(),
         "README.md": readme(titles, wheel).encode(),
+        "NOTICES.md": notices.as_text(n for n in notices.notices() if n.in_archive).encode(),
     }
     return archive({f"{FOLDER}/{name}": content for name, content in files.items()})
 
