@@ -33,6 +33,7 @@ extensions = [
     "discovery",
     "downloads",
     "figures",
+    "front",
     "history",
     "inventories",
     "messages",

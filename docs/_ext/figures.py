@@ -28,9 +28,9 @@ NIGHT = (0x14, 0x18, 0x1E)
 """The theme's background in the dark, which the white of a figure becomes."""
 
 DARK = "_dark"
-THUMBNAIL_INCHES = (4.0, 2.8)
-THUMBNAIL_DPI = 200
-LONGEST_TITLE, LONGEST_LABEL = 34, 30
+THUMBNAIL_INCHES = (3.6, 2.52)
+THUMBNAIL_DPI = 2000 / 9
+LONGEST_TITLE, LONGEST_LABEL = 31, 27
 """How many letters of the usual sizes a thumbnail has room for in a line."""
 
 
