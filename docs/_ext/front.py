@@ -15,7 +15,6 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 import dependencies
 from results import STORED
-from smallport import quantities
 from tools.downloads import install
 from tools.downloads.wheel import FOLDER, built
 
@@ -30,7 +29,7 @@ def smallest() -> str:
     routes = read_results()[1].routes
     sound = [route for route in routes if route.loss - routes[0].loss <= FREE]
     times = routes[0].megabytes / min(route.megabytes for route in sound)
-    return quantities.quantity(round(times, 1), "×")
+    return f"{times:.1f} times"
 
 
 def architectures() -> str:

@@ -214,10 +214,10 @@ def without_markup(text: str) -> str:
 
 
 def taken(seconds: float, results: Iterable[Result]) -> str:
-    """Write how long a page took, and the training that an earlier run spared it."""
+    """Write how long a page ran, and the training that an earlier run had done."""
     trained = [one.value for one in results if one.name == TRAINING and one.value > seconds]
-    before = [f"; the training, {quantities.duration(one)}, was done before" for one in trained]
-    return quantities.duration(seconds) + "".join(before)
+    before = [f", and {quantities.duration(one)} to train before" for one in trained]
+    return f"{quantities.duration(seconds)} to run" + "".join(before)
 
 
 def in_words(date: str) -> str:
