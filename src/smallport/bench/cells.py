@@ -1,12 +1,22 @@
-"""The speed-up of int8 in one setting, as measured now and as stored."""
+"""The speed-up of int8 in one setting, measured now or stored, and grids of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from smallport import measured
+from smallport.machine import int8_dot_products
+from smallport.timing import Ratio, Timing
+
+WIDEST = 2
+"""The largest quotient of the ends of an interval. Cells with a wider one are dropped."""
+
+Place = tuple[str, str, int, int, int]
+"""Route, part, batch size, length and threads of a cell."""
 
 
 @dataclass(frozen=True)
@@ -16,29 +26,32 @@ class Cell:
     Parameters
     ----------
     route
-        By what the model is run, ``eager`` or ``ONNX``.
+        What runs the model: ``eager``, ``ONNX``, or ``eager, memory kept``.
     part
-        What of it: the whole ``model``, its ``LSTM`` or its ``decoder``.
+        The whole ``model``, its ``LSTM`` or its ``decoder``.
     batch
         How many texts are read side by side.
     length
-        How many words of each are read in one call.
+        How many words of each text are read in one call.
     threads
-        How many threads may work on it.
+        How many threads may be used.
     ratio
-        The time in floats divided by that in int8: the median over the turns.
+        The time in floats divided by the time in int8. Each turn gives a ratio; this is the median
+        of the medians of all processes.
     low, high
-        The least and the greatest ratio of a turn. With seven turns that are like each other, the
-        true median lies between them with a probability of 98 % [1]_.
+        The lowest and the highest ratio of all turns of all processes.
     float32_seconds, int8_seconds
-        What a call takes: the median over the turns.
+        The time of one call: the median over the turns, for each process.
     cores
-        How many cores were at work on average, in both.
+        How many cores were busy on average, in both precisions and all processes.
 
-    References
-    ----------
-    .. [1] The sign test's interval: all of n independent turns lie on one side of the median with
-       a probability of 2 ** (1 - n).
+    Examples
+    --------
+    >>> cell = Cell("eager", "LSTM", 8, 25, 1, 2.0, 1.5, 2.5, (0.03, 0.02), (0.01, 0.015), 1.0)
+    >>> print(cell)
+    eager LSTM, 8 × 25 words, 1 thread
+    >>> cell.processes
+    2
     """
 
     route: str
@@ -49,14 +62,51 @@ class Cell:
     ratio: float
     low: float
     high: float
-    float32_seconds: float
-    int8_seconds: float
+    float32_seconds: tuple[float, ...]
+    int8_seconds: tuple[float, ...]
     cores: float
 
     @property
-    def place(self) -> tuple[str, str, int, int, int]:
+    def place(self) -> Place:
         """The key that tells it from the other cells of a grid."""
         return self.route, self.part, self.batch, self.length, self.threads
+
+    @property
+    def processes(self) -> int:
+        """How many processes measured it."""
+        return len(self.int8_seconds)
+
+    @property
+    def float32(self) -> float:
+        """Seconds of a call in floats: the median over the processes."""
+        return statistics.median(self.float32_seconds)
+
+    @property
+    def int8(self) -> float:
+        """Seconds of a call in int8: the median over the processes."""
+        return statistics.median(self.int8_seconds)
+
+    def against(self, baseline: Cell) -> Ratio:
+        """Divide the time of another cell in floats by the time of this one in int8.
+
+        Parameters
+        ----------
+        baseline
+            The same setting of another route, measured by the same processes.
+
+        Returns
+        -------
+        Ratio
+            Median, lowest and highest of the ratios of all processes.
+
+        Examples
+        --------
+        >>> cell = Cell("eager", "LSTM", 8, 25, 1, 3.0, 2.9, 3.1, (0.6,), (0.2,), 1.0)
+        >>> other = Cell("ONNX", "LSTM", 8, 25, 1, 2.0, 1.9, 2.1, (0.3,), (0.15,), 1.0)
+        >>> print(cell.against(other))
+        1.50 (1.50 to 1.50)
+        """
+        return Ratio.of(Timing(baseline.float32_seconds), Timing(self.int8_seconds))
 
     def __str__(self) -> str:
         threads = "thread" if self.threads == 1 else "threads"
@@ -66,89 +116,136 @@ class Cell:
         )
 
 
+def combine(cells: Iterable[Cell]) -> Cell:
+    """Combine the same cell of several processes.
+
+    Parameters
+    ----------
+    cells
+        One cell for each process.
+
+    Examples
+    --------
+    >>> one = Cell("eager", "LSTM", 8, 25, 1, 2.0, 1.5, 2.5, (0.02,), (0.01,), 1.0)
+    >>> two = Cell("eager", "LSTM", 8, 25, 1, 3.0, 2.0, 3.5, (0.03,), (0.01,), 1.0)
+    >>> both = combine([one, two])
+    >>> both.ratio, both.low, both.high, both.int8_seconds
+    (2.5, 1.5, 3.5, (0.01, 0.01))
+    """
+    first, *others = same = list(cells)
+    if any(cell.place != first.place for cell in others):
+        raise ValueError(f"cells of several places cannot be combined: {first} and others")
+    return Cell(
+        *first.place,
+        ratio=statistics.median(cell.ratio for cell in same),
+        low=min(cell.low for cell in same),
+        high=max(cell.high for cell in same),
+        float32_seconds=tuple(second for cell in same for second in cell.float32_seconds),
+        int8_seconds=tuple(second for cell in same for second in cell.int8_seconds),
+        cores=statistics.fmean(cell.cores for cell in same),
+    )
+
+
 @dataclass(frozen=True)
-class Contradiction:
-    """A cell whose interval and that of the kept one have nothing in common.
-
-    Parameters
-    ----------
-    now
-        As it was measured now.
-    kept
-        As it was kept.
-    """
-
-    now: Cell
-    kept: Cell
-
-    def __str__(self) -> str:
-        return (
-            f"{self.now}: {self.now.ratio:.2f} times as fast as float32 "
-            f"({self.now.low:.2f} to {self.now.high:.2f}), kept {self.kept.ratio:.2f} "
-            f"({self.kept.low:.2f} to {self.kept.high:.2f})"
-        )
-
-
-def contradictions(now: Iterable[Cell], kept: Iterable[Cell]) -> list[Contradiction]:
-    """Find cells that are faster or slower now than they were, by more than their intervals.
-
-    Parameters
-    ----------
-    now
-        Cells that were measured now.
-    kept
-        Cells that were kept, these among them.
-
-    Raises
-    ------
-    ValueError
-        When a cell was not kept.
-    """
-    by_place = {cell.place: cell for cell in kept}
-    found = []
-    for cell in now:
-        if cell.place not in by_place:
-            raise ValueError(
-                f"{cell} is not among the {len(by_place)} kept cells: measure the whole grid "
-                "again, or compare cells that it has"
-            )
-        before = by_place[cell.place]
-        if cell.low > before.high or cell.high < before.low:
-            found.append(Contradiction(cell, before))
-    return found
-
-
-def read_grid(name: Path | str = "grid") -> tuple[measured.Provenance, list[Cell]]:
-    """Read a kept grid.
+class Grid:
+    """A stored grid.
 
     Parameters
     ----------
     name
-        As :func:`smallport.measured.read` takes it: left out, the grid that comes with this
-        package; the path of a file for a grid of your own.
+        The name of its file, without ``.json``.
+    provenance
+        When, where and with which versions it was measured.
+    cells
+        Its cells by their places, those with too wide an interval left out.
+    dropped
+        The places of the cells that were left out.
+    """
 
-    Returns
-    -------
-    provenance : smallport.measured.Provenance
-        Where the grid comes from.
-    cells : list of Cell
-        Its cells.
+    name: str
+    provenance: measured.Provenance
+    cells: Mapping[Place, Cell]
+    dropped: tuple[Place, ...]
+
+    @property
+    def processes(self) -> int:
+        """How many processes measured each cell."""
+        return min(cell.processes for cell in self.cells.values())
+
+    @property
+    def is_of_here(self) -> bool:
+        """Whether its machine has the int8 dot products of this one."""
+        return self.provenance.machine.int8_dot_products == int8_dot_products()
+
+    def contradicting(self, now: Iterable[Cell]) -> list[Cell]:
+        """Find cells whose interval does not overlap the stored one.
+
+        Parameters
+        ----------
+        now
+            Cells that were measured now. Those that the grid lacks are passed over.
+
+        Returns
+        -------
+        list of Cell
+            Those of ``now`` that contradict the grid.
+        """
+        return [
+            cell
+            for cell in now
+            if (stored := self.cells.get(cell.place))
+            and (cell.low > stored.high or cell.high < stored.low)
+        ]
+
+
+def read_grid(name: Path | str) -> Grid:
+    """Read a stored grid.
+
+    Parameters
+    ----------
+    name
+        As :func:`smallport.measured.read` takes it: the name of a grid that comes with this
+        package, or the path of a file of your own.
 
     Raises
     ------
     ValueError
-        When the file does not say where its results come from, or they are no cells such as this
-        version of the package measures.
+        When the file does not say where its results come from, or its cells are not those that
+        this version of the package measures.
     """
-    kept = measured.read(name)
+    stored = measured.read(name)
+    name = name.stem if isinstance(name, Path) else name
+    again = f"Measure it again with {stored.provenance.command!r}."
     try:
-        cells = [Cell(**row) for row in kept.results["cells"]]
+        cells = [_from_row(row) for row in stored.results["cells"]]
     except (TypeError, KeyError) as error:
         raise ValueError(
-            f"the kept grid {name}, measured by smallport {kept.provenance.smallport}, has other "
-            f"cells than this version ({error}): measure it again with "
-            f"{kept.provenance.command!r}"
+            f"{name}: smallport {stored.provenance.smallport} stored cells that this version "
+            f"cannot read ({error}). {again}"
         ) from error
-    if len({cell.place for cell in cells}) < len(cells) or not cells:
-        raise ValueError(f"the kept grid {name} has cells twice, or none: measure it again")
-    return kept.provenance, cells
+    by_place = {cell.place: cell for cell in cells if cell.high <= WIDEST * cell.low}
+    if not by_place or len({cell.place for cell in cells}) < len(cells):
+        raise ValueError(f"{name}: a cell is stored twice, or none is. {again}")
+    dropped = tuple(cell.place for cell in cells if cell.place not in by_place)
+    return Grid(name, stored.provenance, by_place, dropped)
+
+
+def _from_row(row: Mapping[str, Any]) -> Cell:
+    """Read a cell. A grid of one process may store seconds as single numbers."""
+    seconds = {
+        kind: tuple(row[kind]) if isinstance(row[kind], list) else (row[kind],)
+        for kind in ("float32_seconds", "int8_seconds")
+    }
+    return Cell(**{**row, **seconds})
+
+
+def stored_grids() -> list[Grid]:
+    """Read all grids that come with this package, those of this machine's instructions first.
+
+    Examples
+    --------
+    >>> for grid in stored_grids():
+    ...     assert grid.cells
+    """
+    names = sorted(file.stem for file in measured.FOLDER.glob("grid-*.json"))
+    return sorted(map(read_grid, names), key=lambda grid: not grid.is_of_here)

@@ -1,33 +1,43 @@
-"""When is int8 faster? Time a model in floats and in int8, over batches, lengths and threads.
+"""Measure how much faster int8 is than floats, over batch sizes, lengths and threads.
 
-The whole grid takes some minutes: ``python -m smallport.bench.grid grid.json``.
+``python -m smallport.bench.grid FILE`` measures the whole grid in several processes, which takes
+some minutes each, and writes it to a file. Interrupted, it resumes at the process where it was.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import shlex
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from itertools import product
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby, product
 from pathlib import Path
 
 import torch
 
 from smallport import lstm, measured
-from smallport.bench.cells import Cell
+from smallport.bench.cells import Cell, combine
+from smallport.bench.memory import allocator_environment, keeps_memory, uses_glibc
 from smallport.bench.parts import PARTS, Call, Setting, Variants, eager_variants, onnx_variants
 from smallport.display import progress_bar
 from smallport.machine import usable_cores
 from smallport.timing import Ratio, Timing, time_interleaved
 
+ROUTES = ("eager", "ONNX")
+MEMORY_KEPT = "eager, memory kept"
+"""The route of eager PyTorch in a process whose C library keeps large blocks of memory."""
+
 BATCHES = (1, 2, 4, 8, 16)
 LENGTHS = (1, 5, 25, 50)
-REPEATS = 7
+REPEATS = 5
+PROCESSES = 3
 TURN_SECONDS = 0.02
 
 
@@ -39,20 +49,20 @@ def measure_cell(
     repeats: int = REPEATS,
     turn_seconds: float = TURN_SECONDS,
 ) -> Cell:
-    """Time one part of a model in floats and in int8, taking turns.
+    """Time one part of a model in floats and in int8, in turns.
 
     Parameters
     ----------
     name
-        What the route is called.
+        The name of the route.
     setting
-        What to run.
+        Part, sizes and threads.
     route
-        The model, both ways.
+        The model in both precisions.
     repeats
-        How many turns each has.
+        The number of turns.
     turn_seconds
-        How long a turn takes at least: a call that is shorter is repeated.
+        The least duration of a turn: shorter calls are repeated.
     """
     calls = {"float32": route.float32(setting), "int8": route.int8(setting)}
     counts = {kind: _calls_in(turn_seconds, call) for kind, call in calls.items()}
@@ -77,8 +87,8 @@ def measure_cell(
         ratio=ratio.median,
         low=ratio.low,
         high=ratio.high,
-        float32_seconds=a_call["float32"].median,
-        int8_seconds=a_call["int8"].median,
+        float32_seconds=(a_call["float32"].median,),
+        int8_seconds=(a_call["int8"].median,),
         cores=used / passed,
     )
 
@@ -109,16 +119,16 @@ def measure_grid(
     repeats: int = REPEATS,
     turn_seconds: float = TURN_SECONDS,
 ) -> list[Cell]:
-    """Time every combination of routes, parts, batches, lengths and threads.
+    """Time every combination of routes, parts, batches, lengths and threads, in this process.
 
     Parameters
     ----------
     routes
         Models, by the names of their routes.
     parts, batches, lengths, threads
-        What to combine. PyTorch's number of threads is put back afterwards.
+        What to combine. PyTorch's number of threads is restored afterwards.
     repeats, turn_seconds
-        As :func:`measure_cell` takes them.
+        Passed to :func:`measure_cell`.
     """
     combinations = list(product(threads, routes, parts, batches, lengths))
     before = torch.get_num_threads()
@@ -139,11 +149,119 @@ def measure_grid(
         torch.set_num_threads(before)
 
 
+@dataclass(frozen=True)
+class Job:
+    """The cells that one process measures.
+
+    Parameters
+    ----------
+    process
+        Its number, from 1.
+    routes, parts, batches, lengths
+        What to combine.
+    threads
+        How many threads may be used.
+    repeats
+        The number of turns.
+    """
+
+    process: int
+    routes: tuple[str, ...]
+    parts: tuple[str, ...]
+    batches: tuple[int, ...]
+    lengths: tuple[int, ...]
+    threads: int
+    repeats: int
+
+    @property
+    def name(self) -> str:
+        """A name for its file."""
+        kept = "-memory-kept" if MEMORY_KEPT in self.routes else ""
+        return f"process-{self.process}-threads-{self.threads}{kept}"
+
+
+def plan_jobs(options: argparse.Namespace) -> list[Job]:
+    """List the jobs of a grid: each process measures all cells of one number of threads."""
+    jobs = []
+    for process in range(1, options.processes + 1):
+        for threads in options.threads:
+            job = Job(
+                process,
+                ROUTES,
+                PARTS,
+                tuple(options.batches),
+                tuple(options.lengths),
+                threads,
+                options.repeats,
+            )
+            jobs.append(job)
+            if threads == 1 and uses_glibc():
+                jobs.append(replace(job, routes=(MEMORY_KEPT,), parts=("decoder",)))
+    return jobs
+
+
+def run_job(job: Job, file: Path) -> None:
+    """Measure the cells of a job in this process, and write them to a file."""
+    torch.manual_seed(0)
+    model = lstm.WordLanguageModel(33_278, lstm.PUBLISHED).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        routes = {
+            route: onnx_variants(Path(folder), model) if route == "ONNX" else eager_variants(model)
+            for route in job.routes
+        }
+        if (MEMORY_KEPT in routes) != keeps_memory():
+            raise ValueError(f"{', '.join(routes)}: the allocator is not set as the name says")
+        cells = measure_grid(
+            routes,
+            parts=job.parts,
+            batches=job.batches,
+            lengths=job.lengths,
+            threads=(job.threads,),
+            repeats=job.repeats,
+        )
+    results = {"job": asdict(job), "cells": [asdict(cell) for cell in cells]}
+    measured.write(file, results, command=f"job {job.name}")
+
+
+def start_job(job: Job, file: Path) -> None:
+    """Run a job in a process of its own."""
+    command = [sys.executable, "-m", "smallport.bench.grid", str(file), "--job"]
+    subprocess.run(
+        [*command, json.dumps(asdict(job))],
+        check=True,
+        env=allocator_environment(keep=MEMORY_KEPT in job.routes),
+    )
+
+
+def measured_cells(job: Job, file: Path) -> list[Cell] | None:
+    """Read the cells of a job, if it was run on this processor with these versions."""
+    if not file.exists():
+        return None
+    stored = measured.read(file)
+    same = (
+        stored.results["job"] == json.loads(json.dumps(asdict(job)))
+        and not stored.provenance.differences_from_here()
+    )
+    return [_from_json(row) for row in stored.results["cells"]] if same else None
+
+
+def _from_json(row: Mapping[str, object]) -> Cell:
+    lists = {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
+    return Cell(**{**row, **lists})  # type: ignore[arg-type]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the whole grid, and write it to a file."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m smallport.bench.grid", description=__doc__)
     parser.add_argument("file", type=Path, help="the JSON file to write")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=PROCESSES,
+        metavar="N",
+        help=f"how many processes measure each cell, one after the other; {PROCESSES} by default",
+    )
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES, metavar="N")
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS, metavar="N")
     parser.add_argument(
@@ -155,25 +273,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="by default 1, and as many as there are cores",
     )
     parser.add_argument("--repeats", type=int, default=REPEATS, metavar="N")
-    chosen = parser.parse_args(arguments)
-    torch.manual_seed(0)
-    model = lstm.WordLanguageModel(33_278, lstm.PUBLISHED).eval()
-    with tempfile.TemporaryDirectory() as folder:
-        routes = {"eager": eager_variants(model), "ONNX": onnx_variants(Path(folder), model)}
-        cells = measure_grid(
-            routes,
-            batches=chosen.batches,
-            lengths=chosen.lengths,
-            threads=chosen.threads,
-            repeats=chosen.repeats,
-        )
-    typed = [chosen.file.name if word == str(chosen.file) else word for word in arguments]
+    parser.add_argument("--job", type=json.loads, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.job:
+        job = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in options.job.items()
+        }
+        run_job(Job(**job), options.file)
+        return 0
+    parts = options.file.with_suffix(".parts")
+    parts.mkdir(parents=True, exist_ok=True)
+    cells: list[Cell] = []
+    for job in plan_jobs(options):
+        part = parts / f"{job.name}.json"
+        if measured_cells(job, part) is None:
+            start_job(job, part)
+        cells += measured_cells(job, part) or []
+    cells.sort(key=lambda cell: cell.place)
+    combined = [combine(same) for _, same in groupby(cells, key=lambda cell: cell.place)]
+    typed = [options.file.name if word == str(options.file) else word for word in arguments]
     command = shlex.join(["python", "-m", "smallport.bench.grid", *typed])
-    measured.write(chosen.file, {"cells": [asdict(cell) for cell in cells]}, command=command)
-    faster = sum(cell.low > 1 for cell in cells)
-    slower = sum(cell.high < 1 for cell in cells)
-    print(  # noqa: T201 - it is what a command says
-        f"{len(cells)} cells in {chosen.file}: int8 is faster in {faster}, slower in {slower}"
+    measured.write(options.file, {"cells": [asdict(cell) for cell in combined]}, command=command)
+    shutil.rmtree(parts)
+    faster = sum(cell.low > 1 for cell in combined)
+    slower = sum(cell.high < 1 for cell in combined)
+    print(  # noqa: T201 - the output of a command
+        f"{len(combined)} cells in {options.file}: int8 is faster in {faster}, slower in {slower}"
     )
     return 0
 

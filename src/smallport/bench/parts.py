@@ -151,7 +151,8 @@ def onnx_variants(folder: Path, model: WordLanguageModel) -> Variants:
 
         @functools.cache
         def session(part: str, threads: int) -> ort.InferenceSession:
-            return start_session(files[part], threads)
+            # Otherwise the threads of the float session spin while the int8 session is timed.
+            return start_session(files[part], threads, stop_spinning=True)
 
         def ready(setting: Setting) -> Call:
             example = make_example(model, setting.batch, setting.length)

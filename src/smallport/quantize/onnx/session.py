@@ -81,10 +81,18 @@ class ONNXLanguageModel:
         return torch.zeros(shape), torch.zeros(shape)
 
 
-def start_session(model: Path | str | bytes, threads: int | None) -> ort.InferenceSession:
-    """Load a file or a serialized model onto the processor; ONNX Runtime may choose the threads."""
+def start_session(
+    model: Path | str | bytes, threads: int | None, *, stop_spinning: bool = False
+) -> ort.InferenceSession:
+    """Load a file or a serialized model onto the processor; ONNX Runtime may choose the threads.
+
+    Threads of a session spin for a while after a call, and take cores from whatever runs next.
+    With ``stop_spinning`` they stop when the call returns.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
+    if stop_spinning:
+        options.add_session_config_entry("session.force_spinning_stop", "1")
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
