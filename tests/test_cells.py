@@ -1,4 +1,4 @@
-"""Kept cells come back as they were, or not at all; intervals contradict each other or meet."""
+"""Test that stored cells are read as they were written, and that intervals are compared."""
 
 import itertools
 import json
@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from smallport import measured
-from smallport.bench import grid
-from smallport.bench.cells import Cell, Contradiction, contradictions, read_grid
+from smallport.bench import cells, grid
+from smallport.bench.cells import Cell, Grid, combine, read_grid, stored_grids
 
 CELL = Cell(
     route="eager",
@@ -19,87 +19,118 @@ CELL = Cell(
     ratio=2.0,
     low=1.75,
     high=2.5,
-    float32_seconds=0.02,
-    int8_seconds=0.01,
+    float32_seconds=(0.02, 0.03, 0.022),
+    int8_seconds=(0.01, 0.012, 0.011),
     cores=1.0,
 )
+
+
+def write(file, rows):
+    measured.write(file, {"cells": rows}, command="python -m smallport.bench.grid stored.json")
+    return file
+
+
+@pytest.fixture
+def stored(tmp_path):
+    return read_grid(write(tmp_path / "stored.json", [asdict(CELL)]))
 
 
 @pytest.mark.parametrize(
     ("low", "high", "contradicted"),
     [(1.0, 1.7, True), (2.6, 3.0, True), (1.0, 1.75, False), (2.5, 3.0, False), (1.0, 3.0, False)],
 )
-def test_intervals_that_do_not_meet_contradict_each_other(low, high, contradicted):
+def test_intervals_that_do_not_overlap_contradict(low, high, contradicted, stored):
     now = replace(CELL, low=low, high=high, ratio=(low + high) / 2)
-    assert contradictions([now], [CELL]) == [Contradiction(now, CELL)] * contradicted
+    assert stored.contradicting([now]) == [now] * contradicted
 
 
-def test_a_contradiction_gives_both_sides():
-    now = replace(CELL, ratio=0.5, low=0.25, high=0.75)
-    assert str(Contradiction(now, CELL)) == (
-        "eager LSTM, 4 × 25 words, 1 thread: 0.50 times as fast as float32 (0.25 to 0.75), kept "
-        "2.00 (1.75 to 2.50)"
-    )
-
-
-def test_a_cell_is_compared_with_its_own_kind():
+def test_a_cell_is_compared_with_its_own_place(stored):
     others = [replace(CELL, batch=8, low=9, high=9), replace(CELL, threads=2, low=9, high=9)]
-    assert contradictions([CELL], [*others, CELL]) == []
-    with pytest.raises(ValueError, match="eager LSTM, 4 × 25 words, 1 thread is not among the 2"):
-        contradictions([CELL], others)
+    assert stored.contradicting(others) == []
 
 
-def write(file, rows):
-    measured.write(file, {"cells": rows}, command="python -m smallport.bench.grid kept.json")
-    return file
+def test_a_stored_grid_comes_back_as_it_was(stored):
+    assert stored.cells == {CELL.place: CELL}
+    assert (stored.name, stored.processes, stored.dropped) == ("stored", 3, ())
+    assert stored.provenance.differences_from_here() == []
+    assert stored.is_of_here
 
 
-def test_a_kept_grid_comes_back_as_it_was(tmp_path):
-    provenance, cells = read_grid(write(tmp_path / "kept.json", [asdict(CELL)]))
-    assert cells == [CELL]
-    assert provenance.differences_from_here() == []
+def test_a_grid_of_other_instructions_is_not_of_here(stored, monkeypatch):
+    monkeypatch.setattr(cells, "int8_dot_products", lambda: ("avx_unheard_of",))
+    assert not stored.is_of_here
+
+
+def test_cells_of_one_process_may_store_single_numbers(tmp_path):
+    row = asdict(CELL) | {"float32_seconds": 0.02, "int8_seconds": 0.01}
+    (cell,) = read_grid(write(tmp_path / "old.json", [row])).cells.values()
+    assert (cell.float32_seconds, cell.int8_seconds, cell.processes) == ((0.02,), (0.01,), 1)
+
+
+def test_cells_with_wide_intervals_are_dropped(tmp_path):
+    exact = replace(CELL, low=1.5, high=3.0)
+    wide = replace(CELL, batch=8, low=1.5, high=3.1)
+    found = read_grid(write(tmp_path / "wide.json", [asdict(exact), asdict(wide)]))
+    assert list(found.cells) == [exact.place]
+    assert found.dropped == (wide.place,)
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"ratio": 2.0}], "has other cells than this version .* measure it again with 'python"),
-        ([asdict(CELL) | {"layer": "LSTM"}], "has other cells than this version"),
-        ([], "cells twice, or none"),
-        ([asdict(CELL), asdict(CELL)], "cells twice, or none"),
+        ([{"ratio": 2.0}], "cells that this version cannot read .* Measure it again with 'python"),
+        ([asdict(CELL) | {"layer": "LSTM"}], "cells that this version cannot read"),
+        ([], "stored twice, or none is"),
+        ([asdict(CELL), asdict(CELL)], "stored twice, or none is"),
     ],
 )
-def test_a_kept_grid_of_another_kind_is_refused(tmp_path, rows, message):
+def test_other_cells_are_rejected(tmp_path, rows, message):
     with pytest.raises(ValueError, match=message):
-        read_grid(write(tmp_path / "kept.json", rows))
+        read_grid(write(tmp_path / "stored.json", rows))
 
 
-def test_a_kept_grid_without_provenance_is_refused(tmp_path):
-    file = write(tmp_path / "kept.json", [asdict(CELL)])
-    kept = json.loads(file.read_text())
-    del kept["provenance"]["machine"]
-    file.write_text(json.dumps(kept))
+def test_a_stored_grid_without_provenance_is_rejected(tmp_path):
+    file = write(tmp_path / "stored.json", [asdict(CELL)])
+    content = json.loads(file.read_text())
+    del content["provenance"]["machine"]
+    file.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="does not hold kept results with their provenance"):
         read_grid(file)
 
 
-def test_the_grid_that_comes_with_the_package_is_whole():
-    provenance, cells = read_grid()
-    assert provenance.command == "python -m smallport.bench.grid grid.json"
-    by_place = {cell.place: cell for cell in cells}
-    threads = {cell.threads for cell in cells}
-    assert {1} < threads
+def test_cells_of_several_places_are_not_combined():
+    with pytest.raises(ValueError, match="cannot be combined"):
+        combine([CELL, replace(CELL, batch=8)])
+
+
+def test_the_grid_of_this_machine_comes_first(monkeypatch):
+    for grid_ in stored_grids():
+        instructions = grid_.provenance.machine.int8_dot_products
+        monkeypatch.setattr(cells, "int8_dot_products", lambda found=instructions: found)
+        assert stored_grids()[0].name == grid_.name
+
+
+@pytest.mark.parametrize("found", stored_grids(), ids=lambda grid: grid.name)
+def test_each_stored_grid_is_complete_but_for_dropped_cells(found: Grid):
+    assert found.provenance.command.startswith("python -m smallport.bench.grid ")
+    stored = found.cells
+    threads = {cell.threads for cell in stored.values()}
     routes = ("eager", "ONNX")
+    places = {place for place in (*stored, *found.dropped) if place[0] in routes}
     axes = (routes, grid.PARTS, grid.BATCHES, grid.LENGTHS, threads)
-    assert by_place.keys() == set(itertools.product(*axes))
-    assert len({cell.float32_seconds for cell in cells}) == len(cells), "cells were copied"
-    for cell in cells:
+    assert places == set(itertools.product(*axes))
+    assert all(place in stored for place in places if place[-1] == 1), "one thread is missing"
+    assert len({cell.float32 for cell in stored.values()}) == len(stored), "cells were copied"
+    for cell in stored.values():
         assert cell.low <= cell.ratio <= cell.high
         assert cell.cores <= cell.threads + 0.1
-    for route, part, count in itertools.product(routes, grid.PARTS, threads):
+    for route, part in itertools.product(routes, grid.PARTS):
         least, most = (
-            by_place[route, part, batch, length, count].float32_seconds
+            stored[route, part, batch, length, 1].float32
             for batch, length in ((1, 1), (grid.BATCHES[-1], grid.LENGTHS[-1]))
         )
         assert most > 4 * least, "the time does not depend on the work"
-    assert max(cell.cores for cell in cells if cell.threads > 1) > 1.5, "one thread for several"
+
+
+def test_a_stored_grid_of_several_processes_exists():
+    assert max(found.processes for found in stored_grids()) >= 3

@@ -1,7 +1,10 @@
-"""Ratios come from paired turns, cells from their own settings, contradictions from intervals."""
+"""Test that ratios come from paired turns, cells from their settings, a grid from processes."""
 
 import itertools
+import json
+import subprocess
 import time
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -9,6 +12,7 @@ import torch
 from smallport.bench import grid
 from smallport.bench.cells import read_grid
 from smallport.bench.grid import measure_cell, measure_grid
+from smallport.bench.memory import KEEP_MEMORY
 from smallport.bench.parts import Setting, Variants
 
 
@@ -44,8 +48,8 @@ def route(clock):
 def test_a_cell_holds_the_time_of_one_call(route):
     made, _ = route
     cell = measure_cell("eager", Setting("LSTM", 4, 25, 1), made, turn_seconds=0.35)
-    assert cell.float32_seconds == pytest.approx(0.1)
-    assert cell.int8_seconds == pytest.approx(0.05)
+    assert cell.float32 == pytest.approx(0.1)
+    assert cell.int8 == pytest.approx(0.05)
     assert (cell.ratio, cell.low, cell.high) == pytest.approx((2, 2, 2))
     assert cell.cores == pytest.approx(2)
     assert cell.place == ("eager", "LSTM", 4, 25, 1)
@@ -78,7 +82,7 @@ def test_ratios_are_those_of_paired_turns(clock):
     )
     cell = measure_cell("x", Setting("model", 1, 1, 1), slow_and_fast, repeats=3, turn_seconds=0)
     assert (cell.low, cell.ratio, cell.high) == pytest.approx((2, 2, 2))
-    assert cell.float32_seconds == pytest.approx(0.6)
+    assert cell.float32 == pytest.approx(0.6)
 
 
 def test_the_interval_spans_all_turns(clock):
@@ -95,7 +99,7 @@ def test_every_combination_is_measured_on_its_own(route):
     assert len({cell.place for cell in cells}) == len(cells) == 32
     assert len(set(asked)) == 16
     for cell in cells:
-        assert cell.float32_seconds == pytest.approx(1e-3 * cell.batch * cell.length)
+        assert cell.float32 == pytest.approx(1e-3 * cell.batch * cell.length)
 
 
 def test_the_number_of_threads_is_put_back():
@@ -109,18 +113,78 @@ def test_the_number_of_threads_is_put_back():
     assert torch.get_num_threads() == before
 
 
-def test_the_command_measures_what_it_is_told_and_writes_it(tmp_path, monkeypatch, route, capsys):
+OPTIONS = ["--batches", "1", "2", "--lengths", "5", "--threads", "1", "--repeats", "3"]
+
+
+@pytest.fixture
+def in_this_process(monkeypatch, route):
+    """Run jobs in this process, on small models, and list them."""
     made, _ = route
+    jobs = []
     monkeypatch.setattr(grid, "eager_variants", lambda _: made)
     monkeypatch.setattr(grid, "onnx_variants", lambda *_: made)
     monkeypatch.setattr(grid.lstm, "PUBLISHED", grid.lstm.LSTMConfig(4, 4, layers=1))
+    monkeypatch.setattr(grid, "uses_glibc", lambda: True)
+
+    def run(command, *, check, env):
+        assert check
+        for name in KEEP_MEMORY:
+            monkeypatch.delenv(name, raising=False)
+            if name in env:
+                monkeypatch.setenv(name, env[name])
+        assert grid.main(command[3:]) == 0
+        jobs.append(json.loads(command[-1]))
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return jobs
+
+
+def test_the_command_measures_in_several_processes(tmp_path, in_this_process, capsys):
     file = tmp_path / "mine.json"
-    options = ["--batches", "1", "2", "--lengths", "5", "--threads", "1", "--repeats", "3"]
-    assert grid.main([str(file), *options]) == 0
-    assert capsys.readouterr().out == (f"12 cells in {file}: int8 is faster in 12, slower in 0\n")
-    provenance, cells = read_grid(file)
+    assert grid.main([str(file), *OPTIONS]) == 0
+    assert capsys.readouterr().out == f"14 cells in {file}: int8 is faster in 14, slower in 0\n"
+    found = read_grid(file)
     command = "python -m smallport.bench.grid mine.json --batches 1 2 --lengths 5 --threads 1"
-    assert provenance.command == f"{command} --repeats 3"
-    assert {(cell.route, cell.batch) for cell in cells} == {
-        ("eager", 1), ("eager", 2), ("ONNX", 1), ("ONNX", 2)
-    }  # fmt: skip
+    assert found.provenance.command == f"{command} --repeats 3"
+    assert {cell.processes for cell in found.cells.values()} == {3}
+    assert {place[:3] for place in found.cells if place[1] == "decoder"} == set(
+        itertools.product(("eager", "ONNX", "eager, memory kept"), ("decoder",), (1, 2))
+    )
+    assert [job["process"] for job in in_this_process] == [1, 1, 2, 2, 3, 3]
+    assert list(tmp_path.iterdir()) == [file], "parts are left behind"
+
+
+def test_the_command_resumes_at_the_process_where_it_was(tmp_path, in_this_process, monkeypatch):
+    file = tmp_path / "mine.json"
+    run = subprocess.run
+
+    def interrupted(command, **options):
+        if len(in_this_process) == 3:
+            raise KeyboardInterrupt
+        run(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        grid.main([str(file), *OPTIONS])
+    monkeypatch.setattr(subprocess, "run", run)
+    grid.main([str(file), *OPTIONS])
+    assert len(in_this_process) == 6
+    assert [job["process"] for job in in_this_process] == [1, 1, 2, 2, 3, 3]
+
+
+def test_a_part_of_other_options_is_measured_again(tmp_path, in_this_process):
+    part = tmp_path / "part.json"
+    job = grid.Job(1, ("eager",), ("LSTM",), (1,), (1,), 1, repeats=1)
+    grid.start_job(job, part)
+    assert [cell.place for cell in grid.measured_cells(job, part)] == [("eager", "LSTM", 1, 1, 1)]
+    assert grid.measured_cells(replace(job, repeats=2), part) is None
+    assert in_this_process == [json.loads(json.dumps(asdict(job)))]
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_job_runs_with_the_allocator_that_its_route_names(tmp_path, monkeypatch):
+    job = grid.Job(1, ("eager, memory kept",), ("decoder",), (1,), (1,), 1, repeats=1)
+    for name in KEEP_MEMORY:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match="the allocator is not set as the name says"):
+        grid.run_job(job, tmp_path / "part.json")

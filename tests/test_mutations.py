@@ -25,6 +25,7 @@ PAGES = {
     "q30": "plot_30_where_the_megabytes_are",
     "q40": "plot_40_lstm_through_onnx",
     "q50": "plot_50_when_is_int8_faster",
+    "q55": "plot_55_roofline",
     "q60": "plot_60_which_route",
     "e10": "plot_10_tiny_llm_export",
     "e20": "plot_20_export_error_cookbook",
@@ -33,13 +34,13 @@ PAGES = {
 }
 ALL = set(PAGES)
 NONE: set[str] = set()
-QUANTIZATION = {"q10", "q20", "q30", "q40", "q50", "q60"}
+QUANTIZATION = {"q10", "q20", "q30", "q40", "q50", "q55", "q60"}
 EXPORT = {"e10", "e20", "e30", "e40"}
 WITH_LSTM = QUANTIZATION | {"e10", "e30", "e40"}
 """The cookbook alone needs neither the language model nor a route through ONNX."""
 
-WITH_INT8 = {"q20", "q30", "q40", "q50", "q60", "e30", "e40"}
-THROUGH_ONNX = {"q40", "q50", "q60", "e30", "e40"}
+WITH_INT8 = {"q20", "q30", "q40", "q50", "q55", "q60", "e30", "e40"}
+THROUGH_ONNX = {"q40", "q50", "q55", "q60", "e30", "e40"}
 CHECKED = {"e10", "e40"}
 """The pages that run the check of a model, one of them in child processes."""
 
@@ -50,10 +51,10 @@ S = "src/smallport/"
 
 MUTATIONS = [
     # A function's body.
-    ("raising", S + "bench/roofline.py", "measure_limits", {"q50"}),
-    ("raising", S + "bench/grid.py", "measure_grid", {"q50"}),
+    ("raising", S + "bench/roofline.py", "measure_limits", {"q55"}),
+    ("raising", S + "bench/grid.py", "measure_grid", {"q50", "q55"}),
     ("raising", S + "bench/cells.py", "read_grid", {"q50"}),
-    ("raising", S + "bench/parts.py", "eager_variants", {"q50"}),
+    ("raising", S + "bench/parts.py", "eager_variants", {"q50", "q55"}),
     ("raising", S + "bench/routes.py", "measure_routes", {"q60"}),
     ("raising", S + "bench/route_results.py", "as_table", {"q60"}),
     ("raising", S + "bench/install_size.py", "install_megabytes", {"q60"}),
@@ -77,10 +78,10 @@ MUTATIONS = [
     # A method, a class, a decorator, an attribute, a default.
     ("raising", S + "lstm/model.py", "WordLanguageModel.forward", WITH_LSTM),
     ("raising", S + "quantize/onnx/session.py", "ONNXLanguageModel.__call__", THROUGH_ONNX),
-    ("decorated", S + "bench/roofline.py", "model_work", {"q50"}),
+    ("decorated", S + "bench/roofline.py", "model_work", {"q55"}),
     ("decorated", S + "sweep/runner.py", "sweep", {"e40"}),
     ("decorated", S + "parity/decoding.py", "greedy_decode", EXPORT),
-    ("attributed", S + "bench/cells.py", "Cell", {"q50"}),
+    ("attributed", S + "bench/cells.py", "Cell", {"q50", "q55"}),
     ("attributed", S + "lstm/model.py", "LSTMConfig", WITH_LSTM),
     ("attributed", S + "export/report.py", "ExportReport", EXPORT),
     ("edited", S + "lstm/batches.py", "batch_size: int)", "batch_size: int = 3)", WITH_LSTM),
@@ -126,7 +127,7 @@ MUTATIONS = [
     ("edited", S + "quantize/blocks.py", '"""', '"""More. ', NONE),
     ("appended", "docs/_ext/figures.py", "# a comment\n", NONE),
     # What pages read.
-    ("appended", S + "measured/grid.json", " ", {"q50"}),
+    ("appended", S + "measured/grid-avx2.json", " ", {"q50"}),
     ("appended", S + "measured/routes.json", " ", {"q60"}),
     ("appended", S + "measured/sweep.json", " ", {"e40"}),
     ("appended", "examples/export/plot_20_export_error_cookbook.py", "\n# more\n", {"e20"}),

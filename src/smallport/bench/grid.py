@@ -63,6 +63,15 @@ def measure_cell(
         The number of turns.
     turn_seconds
         The least duration of a turn: shorter calls are repeated.
+
+    Examples
+    --------
+    >>> slow_and_fast = Variants(
+    ...     lambda setting: lambda: sum(range(100_000)), lambda setting: lambda: sum(range(1_000))
+    ... )
+    >>> setting = Setting("LSTM", batch=1, length=1, threads=1)
+    >>> measure_cell("sums", setting, slow_and_fast, turn_seconds=0).ratio > 1
+    True
     """
     calls = {"float32": route.float32(setting), "int8": route.int8(setting)}
     counts = {kind: _calls_in(turn_seconds, call) for kind, call in calls.items()}
@@ -129,6 +138,17 @@ def measure_grid(
         What to combine. PyTorch's number of threads is restored afterwards.
     repeats, turn_seconds
         Passed to :func:`measure_cell`.
+
+    Examples
+    --------
+    >>> slow_and_fast = Variants(
+    ...     lambda setting: lambda: sum(range(100_000)), lambda setting: lambda: sum(range(1_000))
+    ... )
+    >>> sizes = {"parts": ["LSTM"], "batches": [1, 2], "lengths": [1], "turn_seconds": 0}
+    >>> for cell in measure_grid({"sums": slow_and_fast}, **sizes):
+    ...     print(cell)
+    sums LSTM, 1 × 1 words, 1 thread
+    sums LSTM, 2 × 1 words, 1 thread
     """
     combinations = list(product(threads, routes, parts, batches, lengths))
     before = torch.get_num_threads()
@@ -226,7 +246,7 @@ def run_job(job: Job, file: Path) -> None:
 def start_job(job: Job, file: Path) -> None:
     """Run a job in a process of its own."""
     command = [sys.executable, "-m", "smallport.bench.grid", str(file), "--job"]
-    subprocess.run(
+    subprocess.run(  # noqa: S603 - this module itself
         [*command, json.dumps(asdict(job))],
         check=True,
         env=allocator_environment(keep=MEMORY_KEPT in job.routes),

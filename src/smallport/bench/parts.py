@@ -1,4 +1,4 @@
-"""The word language model, whole and in parts, in floats and in int8, ready to be timed."""
+"""The word language model and its parts, in float32 and in int8, as calls that can be timed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Setting:
-    """The sizes and the number of threads of a run.
+    """The part, the sizes and the number of threads of a call.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ class Setting:
     batch
         How many texts are read side by side.
     length
-        How many words of each.
+        How many words of each text are read in one call.
     threads
-        How many threads may work on it.
+        How many threads may be used.
     """
 
     part: str
@@ -47,19 +47,19 @@ class Setting:
 
 
 Variant = Callable[[Setting], Call]
-"""Gets a model ready to be run in a setting; what it returns runs it once."""
+"""Prepares a model for a setting, and returns a function that calls it once."""
 
 
 @dataclass(frozen=True)
 class Variants:
-    """A model in floats, and the same in int8.
+    """A model in float32, and the same model in int8.
 
     Parameters
     ----------
     float32
-        Gets the model in floats ready.
+        Prepares the model in float32.
     int8
-        Gets the quantized one ready.
+        Prepares the quantized model.
     """
 
     float32: Variant
@@ -75,11 +75,11 @@ class Example:
     tokens
         Random words, of shape ``(length, batch)``.
     state
-        The state that they are read from.
+        The state of the LSTM before them.
     embedded
-        What the embedding makes of them, the input of the LSTM.
+        Their embeddings, the input of the LSTM.
     output
-        What the LSTM makes of that, the input of the decoder.
+        The output of the LSTM, which is the input of the decoder.
     """
 
     tokens: Tensor
@@ -90,7 +90,7 @@ class Example:
 
 @torch.no_grad()
 def make_example(model: WordLanguageModel, batch: int, length: int) -> Example:
-    """Draw words, always the same ones, and read them with a model."""
+    """Draw words from a fixed seed, and compute the inputs of each part of a model."""
     generator = torch.Generator().manual_seed(0)
     words = model.encoder.num_embeddings
     tokens = torch.randint(words, (length, batch), generator=generator)
@@ -101,17 +101,25 @@ def make_example(model: WordLanguageModel, batch: int, length: int) -> Example:
 
 
 def eager_variants(model: WordLanguageModel) -> Variants:
-    """Take the way of PyTorch's eager dynamic quantization.
+    """Prepare a model in eager PyTorch, and quantize it dynamically.
 
     Parameters
     ----------
     model
-        The model in floats, in evaluation mode.
+        The model in float32, in evaluation mode.
 
     Raises
     ------
     RuntimeError
         When PyTorch has no quantized engine on this machine.
+
+    Examples
+    --------
+    >>> from smallport import lstm
+    >>> model = lstm.WordLanguageModel(50, lstm.LSTMConfig(8, 8, layers=1)).eval()
+    >>> call = eager_variants(model).int8(Setting("decoder", batch=2, length=3, threads=1))
+    >>> call().shape
+    torch.Size([3, 2, 50])
     """
 
     def variant(candidate: WordLanguageModel) -> Variant:
@@ -131,14 +139,14 @@ def eager_variants(model: WordLanguageModel) -> Variants:
 
 
 def onnx_variants(folder: Path, model: WordLanguageModel) -> Variants:
-    """Take the way through ONNX Runtime.
+    """Export a model to ONNX in float32 and in int8, and run both in ONNX Runtime.
 
     Parameters
     ----------
     folder
-        Where the files go. They are needed as long as the route is.
+        The folder for the files, which are read when a part is first prepared.
     model
-        The model in floats, in evaluation mode.
+        The model in float32, in evaluation mode.
     """
     exported, folded, int8 = (folder / f"{name}.onnx" for name in ("exported", "float32", "int8"))
     onnx_route.export_lstm(model, exported)
@@ -176,12 +184,12 @@ def cut_into_parts(file: Path) -> Mapping[str, Path]:
     Parameters
     ----------
     file
-        What :func:`smallport.quantize.onnx.export_lstm` wrote, with folded constants.
+        A file of :func:`smallport.quantize.onnx.export_lstm`, with folded constants.
 
     Returns
     -------
     dict of str to pathlib.Path
-        The file of each of ``PARTS``; the new ones are beside the model's own.
+        The file of each of ``PARTS``. New files are written next to the model's.
     """
     nodes = onnx.load(file, load_external_data=False).graph.node
     layers = [node for node in nodes if node.op_type in {"LSTM", "DynamicQuantizeLSTM"}]

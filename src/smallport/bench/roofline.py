@@ -1,7 +1,7 @@
 """The limits of a machine, and the bytes and multiplications of an architecture.
 
-A roofline [1]_ puts two lower bounds on a time: whatever is read has to come through the memory,
-and whatever is multiplied through the arithmetic units. The greater of the two is the limit.
+A roofline [1]_ gives two lower bounds of a time: the bytes divided by the bandwidth of the memory,
+and the multiplications divided by the speed of the arithmetic units. The larger one is the limit.
 
 .. [1] S. Williams, A. Waterman, D. Patterson: Roofline: an insightful visual performance model for
    multicore architectures. Communications of the ACM 52 (2009), 65-76.
@@ -25,7 +25,7 @@ from smallport.timing import time_interleaved
 
 FLOAT_BYTES = 4
 WEIGHT_BYTES = {"float32": 4, "int8": 1}
-"""The bytes of a weight in each precision. Biases and activations stay floats in both."""
+"""The bytes of a weight in each precision. Biases and activations are floats in both."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,14 @@ class Work:
     Parameters
     ----------
     bytes
-        How many have to be read or written: every weight, input and output once.
+        The bytes to read or write: every weight, input and output once.
     multiplications
-        How many products have to be computed, each with its addition.
+        The products to compute, each with its addition.
+
+    Examples
+    --------
+    >>> Work(bytes=20, multiplications=100).intensity
+    5.0
     """
 
     bytes: int
@@ -48,12 +53,18 @@ class Work:
 
     @property
     def intensity(self) -> float:
-        """Multiplications for each byte."""
+        """Multiplications per byte."""
         return self.multiplications / self.bytes
 
 
 def weight_bytes(words: int, config: LSTMConfig, precision: str) -> int:
-    """Count the bytes of what LSTM and decoder multiply by, without biases."""
+    """Count the bytes of the weights of LSTM and decoder, without biases.
+
+    Examples
+    --------
+    >>> weight_bytes(10, LSTMConfig(embedding_size=2, hidden_size=3, layers=1), "int8")
+    90
+    """
     count = words * config.hidden_size + sum(
         4 * config.hidden_size * (inputs + config.hidden_size) for inputs in _layer_inputs(config)
     )
@@ -63,9 +74,9 @@ def weight_bytes(words: int, config: LSTMConfig, precision: str) -> int:
 def lstm_work(config: LSTMConfig, batch: int, length: int, precision: str) -> Work:
     """Count the work of an LSTM.
 
-    The weights are counted once a call. Those that multiply the hidden state are needed once a
-    word, and are read again wherever no cache holds them. Additions, and the handful of products
-    for each unit that no matrix is involved in, are left out.
+    The weights are counted once per call. Those that multiply the hidden state are needed for each
+    word, and are read again unless a cache holds them. Additions and elementwise products are left
+    out.
 
     Parameters
     ----------
@@ -95,18 +106,24 @@ def lstm_work(config: LSTMConfig, batch: int, length: int, precision: str) -> Wo
 
 
 def decoder_work(words: int, config: LSTMConfig, batch: int, length: int, precision: str) -> Work:
-    """Count the work of a decoder, the scores that it writes included.
+    """Count the work of a decoder, including the logits that it writes.
 
     Parameters
     ----------
     words
         Size of the vocabulary.
     config
-        The model's other sizes.
+        The other sizes of the model.
     batch, length
         How many texts, and how many words of each.
     precision
         ``float32`` or ``int8``.
+
+    Examples
+    --------
+    >>> config = LSTMConfig(embedding_size=2, hidden_size=3, layers=1)
+    >>> decoder_work(10, config, 1, 1, "int8")
+    Work(bytes=122, multiplications=30)
     """
     rows, weights = batch * length, words * config.hidden_size
     activations = rows * (config.hidden_size + words)
@@ -116,7 +133,14 @@ def decoder_work(words: int, config: LSTMConfig, batch: int, length: int, precis
 
 
 def model_work(words: int, config: LSTMConfig, batch: int, length: int, precision: str) -> Work:
-    """Count the work of LSTM and decoder. The embedding looks up a row a word, which is little."""
+    """Count the work of LSTM and decoder. The embedding looks up one row per word, which is little.
+
+    Examples
+    --------
+    >>> config = LSTMConfig(embedding_size=2, hidden_size=3, layers=1)
+    >>> model_work(10, config, 1, 1, "int8")
+    Work(bytes=298, multiplications=90)
+    """
     return lstm_work(config, batch, length, precision) + decoder_work(
         words, config, batch, length, precision
     )
@@ -133,16 +157,16 @@ class Limits:
     Parameters
     ----------
     bytes_per_second
-        How fast it reads.
+        The bandwidth of its memory.
     multiplications_per_second
-        How fast it multiplies and adds.
+        The products, each with an addition, that it computes per second.
     """
 
     bytes_per_second: float
     multiplications_per_second: float
 
     def seconds(self, work: Work) -> float:
-        """Compute what some work takes at the least.
+        """Compute the shortest time that some work can take.
 
         Examples
         --------
@@ -155,7 +179,13 @@ class Limits:
         )
 
     def rate(self, intensity: float) -> float:
-        """Compute the most multiplications a second at some multiplications for each byte."""
+        """Compute the highest number of multiplications per second at an intensity.
+
+        Examples
+        --------
+        >>> Limits(10.0, 100.0).rate(2.0), Limits(10.0, 100.0).rate(50.0)
+        (20.0, 100.0)
+        """
         return min(intensity * self.bytes_per_second, self.multiplications_per_second)
 
 
@@ -164,20 +194,24 @@ def measure_limits(
 ) -> Limits:
     """Measure how fast this machine reads and multiplies, on PyTorch's threads.
 
-    PyTorch and ONNX Runtime both multiply, and the best of all repeats counts: a limit is what is
-    never beaten.
+    PyTorch and ONNX Runtime both multiply, and the fastest of all repeats counts.
 
     Parameters
     ----------
     read_bytes
-        How many bytes to read again and again. A cache holds a few of them, so take as many as the
-        weights of the model have.
+        The number of bytes to read repeatedly. Caches hold some of them, so use the size of the
+        weights of the model.
     precision
-        What to multiply, ``float32`` or ``int8``.
+        ``float32`` or ``int8``.
     width
-        The size of the square matrices.
+        The width of the square matrices.
     repeats
-        How often each is timed.
+        The number of repeats of each.
+
+    Examples
+    --------
+    >>> measure_limits(4_000, "float32", width=8, repeats=1).bytes_per_second > 0
+    True
     """
     array = torch.ones(read_bytes // FLOAT_BYTES)
     products = {
