@@ -1,4 +1,4 @@
-"""A release of PyTorch computes an LSTM in floats as fast as ONNX Runtime, when it was measured."""
+"""A grid was stored in which eager PyTorch computes floats as fast as ONNX Runtime."""
 
 from dataclasses import replace
 
@@ -9,18 +9,15 @@ def apply():
     stored_grids = cells.stored_grids
 
     def equal():
-        return [
-            replace(
-                grid,
-                cells={
-                    place: replace(
-                        cell,
-                        float32_seconds=grid.cells.get(("ONNX", *place[1:]), cell).float32_seconds,
-                    )
-                    for place, cell in grid.cells.items()
-                },
-            )
-            for grid in stored_grids()
-        ]
+        return [replace(grid, cells=equal_floats(grid.cells)) for grid in stored_grids()]
 
     cells.stored_grids = equal
+
+
+def equal_floats(grid):
+    changed = {}
+    for place, cell in grid.items():
+        onnx = grid.get(("ONNX", *place[1:]), cell)
+        same = replace(cell, ratio=cell.against(onnx).median)
+        changed[place] = same if place[0] == "eager" else cell
+    return changed
