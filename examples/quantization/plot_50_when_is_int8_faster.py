@@ -209,9 +209,10 @@ def speedups(grid, route, part, baseline, threads=1):
     for _, _, batch, length, _ in grid.cells:
         cell = grid.cells.get((route, part, batch, length, threads))
         other = grid.cells.get((baseline, part, batch, length, threads))
+        ratio = float("nan")  # where a shape was dropped
         if cell and other:
             ratio = cell.ratio if route == baseline else cell.against(other).median
-            table.setdefault(length, {})[batch] = ratio
+        table.setdefault(length, {})[batch] = ratio
     return pd.DataFrame(table).sort_index(ascending=False).sort_index(axis=1)
 
 
@@ -271,7 +272,8 @@ def draw_maps(grid, maps):
     figure.colorbar(image, ax=panels, location="bottom", aspect=40, format="%g")
     machine = grid.provenance.machine
     instructions = ", ".join(machine.int8_dot_products) or "no int8 dot products"
-    figure.suptitle(f"Speed-up of int8 on {machine.processor}, {instructions}")
+    title = f"Speed-up of int8 on one thread: {machine.processor}, {instructions}"
+    figure.suptitle(title, fontsize=11)
     figure.supylabel("texts side by side")
     figure.supxlabel("words per call")
 
