@@ -2,9 +2,9 @@
 
 import itertools
 import json
-import subprocess
 import time
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -135,7 +135,7 @@ def in_this_process(monkeypatch, route):
         assert grid.main(command[3:]) == 0
         jobs.append(json.loads(command[-1]))
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(grid, "subprocess", SimpleNamespace(run=run))
     return jobs
 
 
@@ -156,17 +156,17 @@ def test_the_command_measures_in_several_processes(tmp_path, in_this_process, ca
 
 def test_the_command_resumes_at_the_process_where_it_was(tmp_path, in_this_process, monkeypatch):
     file = tmp_path / "mine.json"
-    run = subprocess.run
+    run = grid.subprocess.run
 
     def interrupted(command, **options):
         if len(in_this_process) == 3:
             raise KeyboardInterrupt
         run(command, **options)
 
-    monkeypatch.setattr(subprocess, "run", interrupted)
+    monkeypatch.setattr(grid.subprocess, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         grid.main([str(file), *OPTIONS])
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(grid.subprocess, "run", run)
     grid.main([str(file), *OPTIONS])
     assert len(in_this_process) == 6
     assert [job["process"] for job in in_this_process] == [1, 1, 2, 2, 3, 3]
