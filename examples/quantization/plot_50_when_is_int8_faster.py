@@ -394,7 +394,7 @@ gains = pd.DataFrame(
         "gain": kept.cells["eager", *place[1:]].int8 / after.int8,
     }
     for place, after in kept.cells.items()
-    if KEPT in place
+    if KEPT in place and ("eager", *place[1:]) in kept.cells
 )
 large, small = (gains.gain[gains.MiB > 32], gains.gain[gains.MiB <= 32])
 print(f"{kept.name}: gain of int8 with large outputs {large.min():.1f} to ", end="")
