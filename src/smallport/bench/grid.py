@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby, product
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -262,12 +263,12 @@ def measured_cells(job: Job, file: Path) -> list[Cell] | None:
         stored.results["job"] == json.loads(json.dumps(asdict(job)))
         and not stored.provenance.differences_from_here()
     )
-    return [_from_json(row) for row in stored.results["cells"]] if same else None
+    return [Cell(**_with_tuples(row)) for row in stored.results["cells"]] if same else None
 
 
-def _from_json(row: Mapping[str, object]) -> Cell:
-    lists = {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
-    return Cell(**{**row, **lists})  # type: ignore[arg-type]
+def _with_tuples(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn the lists of a row that JSON stored back into tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -296,11 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--job", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.job:
-        job = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in options.job.items()
-        }
-        run_job(Job(**job), options.file)
+        run_job(Job(**_with_tuples(options.job)), options.file)
         return 0
     parts = options.file.with_suffix(".parts")
     parts.mkdir(parents=True, exist_ok=True)
