@@ -188,8 +188,9 @@ from smallport.bench.cells import stored_grids
 
 grids = stored_grids()
 for grid in grids:
-    print(f"{grid.name}: {grid.provenance}; {grid.processes} per shape")
+    print(f"{grid.name}: {grid.provenance}")
     print(f"  {len(grid.cells)} shapes, {len(grid.dropped)} dropped")
+    print(f"  processes that measured each shape: {grid.processes}")
     if grid.is_of_here and grid.processes > 1:
         contradicting = len(grid.contradicting(now))
         print(f"  contradicted by {contradicting} of {len(now)} shapes measured here")

@@ -121,7 +121,9 @@ from smallport.threads import use_one_thread
 
 use_one_thread()
 roofs = {
-    precision: measure_limits(weight_bytes(WORDS, CONFIG, precision), precision)
+    precision: measure_limits(
+        weight_bytes(WORDS, CONFIG, precision), precision, repeats=50
+    )
     for precision in WEIGHT_BYTES
 }
 for precision, roof in roofs.items():
