@@ -56,6 +56,18 @@ def test_a_stored_grid_comes_back_as_it_was(stored):
     assert stored.is_of_here
 
 
+def test_speedups_have_either_baseline_and_gaps(tmp_path):
+    onnx = replace(CELL, route="ONNX", float32_seconds=(0.01, 0.006, 0.011))
+    wide = replace(CELL, batch=8, low=1.0, high=9.0)
+    rows = [asdict(cell) for cell in (CELL, onnx, wide, replace(onnx, batch=8))]
+    found = read_grid(write(tmp_path / "two.json", rows))
+    own, other = (found.speedups("eager", "LSTM", name) for name in ("eager", "ONNX"))
+    assert own.loc[4, 25] == 2.0
+    assert other.loc[4, 25] == 1.0
+    assert list(own.index) == [8, 4]
+    assert own.loc[[8]].isna().all(axis=None)
+
+
 def test_a_grid_of_other_instructions_is_not_of_here(stored, monkeypatch):
     monkeypatch.setattr(cells, "int8_dot_products", lambda: ("avx_unheard_of",))
     assert not stored.is_of_here

@@ -61,47 +61,20 @@ if not int8_dot_products():
     print("No int8 dot products here: speed-ups are reported, and not checked.")
 
 # %%
-# Measure a ratio with an interval
-# --------------------------------
+# Measure ratios with intervals
+# -----------------------------
 #
-# Take one text of 25 words, read in one call. The two models take turns. Each turn
-# gives a ratio of two times that were measured one after the other, so that a machine
-# that is busy for a while slows down both.
-
-import statistics
-
-from smallport.bench.parts import Setting
-from smallport.timing import time_interleaved
-
-setting = Setting("model", batch=1, length=25, threads=1)
-timings = time_interleaved(
-    {
-        "float32": routes["eager"].float32(setting),
-        "int8": routes["eager"].int8(setting),
-    },
-    repeats=7,
-)
-turns = [
-    float32 / int8
-    for float32, int8 in zip(*(t.seconds for t in timings.values()), strict=True)
-]
-print(f"int8 is {statistics.median(turns):.2f} times as fast as float32 ", end="")
-print(f"({min(turns):.2f} to {max(turns):.2f})")
-assert len(turns) == 7
-
-# %%
-# The result is the median, and the interval reaches from the lowest turn to the
-# highest. It covers the variation within this process. Results also differ between
-# processes, for example because the weights lie elsewhere in memory, so measure in
-# several processes what should hold tomorrow.
+# :func:`~smallport.bench.grid.measure_grid` times both precisions in turns, in each
+# combination of route, part of the model, batch size and length. Each turn gives a
+# ratio of two times that were measured one after the other, so that a machine that is
+# busy for a while slows down both. The result is the median of all turns. The interval
+# reaches from the lowest to the highest, and covers the variation within this process.
+# Results also differ between processes, for example because the weights lie elsewhere
+# in memory, so measure in several processes what should hold tomorrow.
 #
-# Measure a few shapes here
-# -------------------------
-#
-# :func:`~smallport.bench.grid.measure_grid` repeats this for all combinations of route,
-# part of the model, batch size and length: the whole model, its LSTM alone and its
-# :term:`decoder` alone. ONNX Runtime's float32 is faster than eager float32, so a
-# speed-up needs two baselines. The table shows the whole model.
+# The parts are the whole model, its LSTM alone and its :term:`decoder` alone. The table
+# shows the whole model. A speed-up needs two baselines, since ONNX Runtime's float32 is
+# faster than eager float32.
 
 import pandas as pd
 
@@ -130,6 +103,8 @@ show_table(
 # %%
 # With :term:`int8 dot products <int8 dot product>`, both routes read single texts
 # faster in int8 than in their own float32.
+
+import statistics
 
 from smallport.checks import check, report
 
@@ -203,22 +178,8 @@ for grid in grids:
 
 from smallport.bench.parts import PARTS
 
-
-def speedups(grid, route, part, baseline, threads=1):
-    """Make a table of the speed-ups of int8, by batch size and length."""
-    table = {}
-    for _, _, batch, length, _ in grid.cells:
-        cell = grid.cells.get((route, part, batch, length, threads))
-        other = grid.cells.get((baseline, part, batch, length, threads))
-        ratio = float("nan")  # where a shape was dropped
-        if cell and other:
-            ratio = cell.ratio if route == baseline else cell.against(other).median
-        table.setdefault(length, {})[batch] = ratio
-    return pd.DataFrame(table).sort_index(ascending=False).sort_index(axis=1)
-
-
 maps = {
-    (grid.name, route, part, baseline): speedups(grid, route, part, baseline)
+    (grid.name, route, part, baseline): grid.speedups(route, part, baseline)
     for grid in grids
     for part in PARTS
     for route, baseline in (("eager", "eager"), ("eager", "ONNX"), ("ONNX", "ONNX"))
@@ -262,7 +223,7 @@ def draw_maps(grid, every):
     """Draw the maps of a machine: parts in rows, pairs of routes in columns."""
     shown = {key[1:]: table for key, table in every.items() if key[0] == grid.name}
     figure, panels = plt.subplots(
-        3, 3, figsize=(6, 7), layout="constrained", sharex=True, sharey=True
+        3, 3, figsize=(6, 6.4), layout="constrained", sharex=True, sharey=True
     )
     for axes, ((route, part, baseline), table) in zip(
         panels.flat, shown.items(), strict=True
@@ -403,8 +364,8 @@ print(f"{large.max():.1f}, with others {small.min():.1f} to {small.max():.1f}")
 assert large.min() > 1.4
 assert small.median() < 1.1
 tables = {
-    "default": speedups(kept, "eager", "decoder", "eager"),
-    "memory kept": speedups(kept, KEPT, "decoder", "eager"),
+    "default": kept.speedups("eager", "decoder", "eager"),
+    "memory kept": kept.speedups(KEPT, "decoder", "eager"),
 }
 
 # %%
@@ -425,39 +386,16 @@ figure.suptitle("Speed-up of eager int8, to eager float32 by default")
 plt.show()
 
 # %%
-# Tell reading from writing
-# -------------------------
-#
-# A language model *reads* a prompt in one call, since all its words are known, and
-# *writes* one word per call, since each depends on the one before. Transformers have
-# the same two phases, :term:`prefill` and :term:`decode`. So the left column of each
-# panel shows writing, and the others reading. Writing takes longer: each call reads all
-# weights again.
-
-for cell in now:
-    if (cell.part, cell.batch, cell.length) == ("model", 1, 1):
-        reading = here[cell.route, "model", 1, 25, 1]
-        for precision in ("float32", "int8"):
-            ratio = 25 * getattr(cell, precision) / getattr(reading, precision)
-            name = f"{cell.route} {precision}, 25 words: writing, to reading"
-            # lint: conditional: without int8 dot products, int8 may be slow at either
-            if precision == "float32" or int8_dot_products():
-                check(name, ratio, "×", at_least=1.2)
-            else:
-                report(name, ratio, "×")
-            print(f"{name}: {ratio:.1f} ×")
-
-# %%
 # Exercises
 # ---------
 #
 # **1.** With two threads, the eager LSTM gains less from int8 than with one. Print its
-# table for two threads with ``speedups``. Where is int8 slower than float32?
+# table for two threads with ``grid.speedups``. Where is int8 slower than float32?
 
 # Answer: int8 is slower for long texts.
 for grid in grids:
-    alone = speedups(grid, "eager", "LSTM", "eager")
-    together = speedups(grid, "eager", "LSTM", "eager", threads=2)
+    alone = grid.speedups("eager", "LSTM", "eager")
+    together = grid.speedups("eager", "LSTM", "eager", threads=2)
     print(f"{grid.name}:\n{together.round(2)}")
     assert not (together[50] >= alone[50]).any()
 
@@ -467,6 +405,8 @@ for grid in grids:
 # give the decoder the last output only. How much faster is that in float32?
 
 # Answer: the decoder's work nearly vanishes, without any quantization.
+from smallport.timing import time_interleaved
+
 prompt, state = torch.arange(50).view(-1, 1), model.initial_state(1)
 
 

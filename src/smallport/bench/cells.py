@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from smallport import measured
 from smallport.machine import int8_dot_products
 from smallport.timing import Ratio, Timing
@@ -176,6 +178,41 @@ class Grid:
     def is_of_here(self) -> bool:
         """Whether its machine has the int8 dot products of this one."""
         return self.provenance.machine.int8_dot_products == int8_dot_products()
+
+    def speedups(self, route: str, part: str, baseline: str, *, threads: int = 1) -> pd.DataFrame:
+        """Make a table of the speed-ups of int8, by batch size and length.
+
+        Parameters
+        ----------
+        route
+            What runs the model in int8.
+        part
+            The model, its LSTM or its decoder.
+        baseline
+            What runs it in float32.
+        threads
+            How many threads may be used.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each batch size, the largest first, and a column for each length. NaN where a
+            cell was dropped.
+
+        Examples
+        --------
+        >>> stored_grids()[0].speedups("eager", "LSTM", "ONNX").shape
+        (5, 4)
+        """
+        table: dict[int, dict[int, float]] = {}
+        for _, _, batch, length, _ in self.cells:
+            cell = self.cells.get((route, part, batch, length, threads))
+            other = self.cells.get((baseline, part, batch, length, threads))
+            ratio = float("nan")
+            if cell and other:
+                ratio = cell.ratio if route == baseline else cell.against(other).median
+            table.setdefault(length, {})[batch] = ratio
+        return pd.DataFrame(table).sort_index(ascending=False).sort_index(axis=1)
 
     def contradicting(self, now: Iterable[Cell]) -> list[Cell]:
         """Find cells whose interval does not overlap the stored one.
