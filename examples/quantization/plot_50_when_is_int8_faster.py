@@ -104,8 +104,6 @@ show_table(
 # With :term:`int8 dot products <int8 dot product>`, both routes read single texts
 # faster in int8 than in their own float32.
 
-import statistics
-
 from smallport.checks import check, report
 
 for cell in now:
@@ -125,6 +123,8 @@ for cell in now:
 
 # Guard: processor time equals the time that passed, and sixteen texts take longer than
 # one.
+import statistics
+
 growth = [
     here[cell.route, cell.part, 16, 25, 1].int8 / cell.int8
     for cell in now
