@@ -156,8 +156,9 @@ check(
 # narrow, so a grid that has no others is not compared with the shapes measured here.
 #
 # With several threads, those of an ONNX Runtime session wait in a busy loop after a
-# call, and slow down whatever is timed next. This explains most of the dropped shapes
-# of the older grid. The command now sets ``session.force_spinning_stop``.
+# call, and slow down whatever is timed next. This is the likely reason for most of the
+# dropped shapes of the older grid. The command now sets
+# ``session.force_spinning_stop``.
 
 from smallport.bench.cells import stored_grids
 
@@ -281,7 +282,7 @@ for grid in grids:
 # Keep memory between calls
 # -------------------------
 #
-# In the decoder, eager int8 gains least where it has most to do. The reason is memory.
+# In the decoder, eager int8 gains least where it has most to do. One reason is memory.
 # For 8 texts of 50 words, a call returns 13 million :term:`logits`. ONNX Runtime keeps
 # their memory from call to call. PyTorch requests it from the C library each time. That
 # of most Linux systems, glibc, keeps free blocks up to :published:`32 MiB` (see
