@@ -287,10 +287,10 @@ for precision, roof in roofs.items():
         one = model_work(WORDS, CONFIG, batch, 1, precision)
         reading = one.bytes / roof.bytes_per_second
         if one.multiplications / roof.multiplications_per_second > reading:
-            print(f"{precision}: from a batch of {batch}")
+            print(f"{precision}: arithmetic from a batch of {batch}")
             break
     else:
-        print(f"{precision}: reading and writing is the limit for every batch")
+        print(f"{precision}: memory for every batch")
 
 assert (
     model_work(WORDS, CONFIG, 8, 1, "int8").intensity
