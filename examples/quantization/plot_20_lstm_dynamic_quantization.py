@@ -176,19 +176,9 @@ families = {
     },
 }
 sizes = pd.DataFrame(families).map(state_dict_megabytes)
-shares = sizes / sizes.loc["float32"]
 show_table(
-    pd.DataFrame(
-        {
-            "weights": sizes.index,
-            **{f"{family}, MB": sizes[family].map("{:.3f}".format) for family in sizes},
-            **{
-                f"{family}, share": shares[family].map("{:.2f}".format)
-                for family in sizes
-            },
-        }
-    ),
-    "Size of the saved state dict",
+    sizes.map("{:.3f}".format).rename_axis("weights").reset_index(),
+    "Size of the saved state dict, in MB",
 )
 
 # %%
@@ -222,21 +212,15 @@ plt.show()
 
 slack = 0.05 if torch.backends.quantized.engine == "qnnpack" else 0.0
 architecture = "published architecture"
-float_size, int8_size, smallest_size = sizes[architecture]
-check(
-    f"float32 size, {architecture}", float_size, "MB", at_least=113.93, at_most=113.95
-)
-check(
-    f"int8 size, {architecture}", int8_size, "MB", at_least=79.73, at_most=79.75 + slack
-)
-check(
-    f"int8 size, embedding too, {architecture}",
-    smallest_size,
-    "MB",
-    at_least=28.88,
-    at_most=28.90 + slack,
-)
-check(f"int8 size, to float32, {architecture}", int8_size / float_size, at_most=0.71)
+for kind, name, lowest, highest in (
+    ("float32", "float32 size", 113.93, 113.95),
+    ("int8", "int8 size", 79.73, 79.75 + slack),
+    (EMBEDDING_TOO, "int8 size, embedding too", 28.88, 28.90 + slack),
+):
+    size = sizes.loc[kind, architecture]
+    check(f"{name}, {architecture}", size, "MB", at_least=lowest, at_most=highest)
+share = sizes.loc["int8", architecture] / sizes.loc["float32", architecture]
+check(f"int8 size, to float32, {architecture}", share, at_most=0.71)
 
 # %%
 
@@ -312,31 +296,21 @@ for kind, member in trained.items():
 
 # %%
 # The losses differ by less than a hundredth of a nat. Exactly equal losses would mean
-# that one model was measured twice.
+# that one model was measured twice. The loss of an untrained model hardly changes,
+# either, so the differences are compared with the distance to the :term:`unigram
+# model`, which knows only how often each word occurs.
 
 gap = losses["int8"] - losses["float32"]
 embedding_gap = losses[EMBEDDING_TOO] - losses["float32"]
-check("loss, int8 minus float32", gap, "nats", at_least=-0.01, at_most=0.01)
-check(
-    "loss, int8 with embedding minus float32",
-    embedding_gap,
-    "nats",
-    at_least=-0.01,
-    at_most=0.01,
-)
+for name, value in (("int8", gap), ("int8 with embedding", embedding_gap)):
+    check(f"loss, {name} minus float32", value, "nats", at_least=-0.01, at_most=0.01)
 assert len(set(losses.values())) == 3, f"equal losses of different models: {losses}"
 
-# %%
-# The loss of an untrained model hardly changes, either. So the differences are compared
-# with the distance to the :term:`unigram model`, which knows only how often each word
-# occurs.
-
-unigram_loss = corpus.unigram_loss(text)
-margin = unigram_loss - max(losses.values())
+margin = corpus.unigram_loss(text) - max(losses.values())
 largest_gap = max(abs(gap), abs(embedding_gap))
 check("margin of all three below the unigram model", margin, "nats", at_least=0.25)
 check("largest loss gap, as a share of that margin", largest_gap / margin, at_most=0.02)
-print(f"unigram model: {unigram_loss:.4f} nats, {margin:.2f} above all three")
+print(f"largest difference {largest_gap:.4f} nats, unigram model {margin:.2f} above")
 
 # %%
 
@@ -396,12 +370,10 @@ speedups = {
     (title, kind): timings[title, "float32"].median / timing.median
     for (title, kind), timing in timings.items()
 }
+rows = [[*key, str(timings[key]), f"{speedups[key]:.2f}"] for key in timings]
 show_table(
     pd.DataFrame(
-        [
-            [title, kind, str(timing), f"{speedups[title, kind]:.2f}"]
-            for (title, kind), timing in timings.items()
-        ],
+        rows,
         columns=["model", "weights", "seconds (range)", "times as fast as float32"],
     ),
     "Seconds for 1,000 tokens, on one thread",

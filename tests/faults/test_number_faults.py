@@ -112,7 +112,7 @@ FAULTS = [
     Fault(
         "int8_weights_scaled",
         QUANTIZATION,
-        'check("loss, int8 minus float32", ',
+        'check(f"loss, {name} minus float32", ',
         "AssertionError: loss, int8 minus float32: claimed at least -0.01 nats and at most 0.01 "
         "nats, measured ",
     ),
@@ -207,7 +207,7 @@ FAULTS = [
     Fault(
         "embedding_too_coarse",
         QUANTIZATION,
-        "check(",
+        'check(f"loss, {name} minus float32", ',
         "AssertionError: loss, int8 with embedding minus float32: claimed at least -0.01 nats and "
         "at most 0.01 nats, measured ",
     ),
