@@ -494,5 +494,5 @@ for kind, words in texts.items():
 # - :doc:`Quantize to 4 bits and fewer, layer by layer
 #   <plot_30_where_the_megabytes_are>`.
 # - :doc:`When is int8 faster than float32? <plot_50_when_is_int8_faster>`
-# - The published `tutorial that quantizes the embedding in FX graph mode
-#   <https://docs.pytorch.org/tutorials/prototype/fx_graph_mode_ptq_dynamic.html>`_.
+# - The removed `tutorial that quantizes the embedding in FX graph mode
+#   <https://github.com/pytorch/tutorials/blob/db77dcf6e3637924f43852c014f2af9978b0f891/prototype_source/fx_graph_mode_ptq_dynamic.py>`_.
