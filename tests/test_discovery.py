@@ -54,7 +54,10 @@ def test_pages_are_read_section_by_section():
 
 
 def test_a_title_is_the_first_line_of_the_docstring():
-    assert project.title(project.in_reading_order()[0]) == "Train a word language model"
+    assert (
+        project.title(project.in_reading_order()[0])
+        == "Train an LSTM word language model in PyTorch"
+    )
 
 
 def test_a_table_becomes_lines():

@@ -14,6 +14,7 @@ from smallport.lstm import (
     evaluate,
     generate,
     losses,
+    tokens_read,
 )
 
 
@@ -98,3 +99,17 @@ def test_a_high_temperature_makes_a_model_stray(trained, tiny_corpus):
 def test_a_temperature_that_is_not_positive_is_refused(two_layers, temperature):
     with pytest.raises(ValueError, match=f"temperature must be positive, not {temperature}"):
         generate(two_layers, Vocabulary(("a",)), 1, seed=0, temperature=temperature)
+
+
+def test_all_tokens_but_the_last_are_read(two_layers):
+    tokens = torch.randint(12, (60,), generator=torch.Generator().manual_seed(3))
+    with tokens_read(two_layers) as read:
+        evaluate(two_layers, tokens)
+    assert torch.equal(torch.cat(read), tokens[:-1])
+
+
+def test_nothing_is_recorded_afterwards(two_layers):
+    with tokens_read(two_layers) as read:
+        pass
+    evaluate(two_layers, torch.arange(12))
+    assert read == []

@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parents[1] / "examples"
 TRAINING = EXAMPLES / "quantization" / "plot_10_train_word_language_model.py"
 QUANTIZATION = EXAMPLES / "quantization" / "plot_20_lstm_dynamic_quantization.py"
+SAVING = EXAMPLES / "quantization" / "plot_22_save_and_load_quantized.py"
 MEGABYTES = EXAMPLES / "quantization" / "plot_30_where_the_megabytes_are.py"
 ONNX_ROUTE = EXAMPLES / "quantization" / "plot_40_lstm_through_onnx.py"
 GRID = EXAMPLES / "quantization" / "plot_50_when_is_int8_faster.py"
@@ -35,6 +36,7 @@ SCOREBOARD = EXAMPLES / "export" / "plot_40_scoreboard_live.py"
 PAGES = [
     TRAINING,
     QUANTIZATION,
+    SAVING,
     MEGABYTES,
     ONNX_ROUTE,
     GRID,
@@ -111,7 +113,7 @@ FAULTS = [
     Fault(
         "int8_weights_scaled",
         QUANTIZATION,
-        'check("loss, int8 minus float32", ',
+        'check(f"loss, {name} minus float32", ',
         "AssertionError: loss, int8 minus float32: claimed at least -0.01 nats and at most 0.01 "
         "nats, measured ",
     ),
@@ -123,54 +125,73 @@ FAULTS = [
     ),
     Fault(
         "script_objects_allowed",
-        QUANTIZATION,
-        "with (",
+        SAVING,
+        "with raises(pickle.UnpicklingError, match=announced) as failure:",
         "AssertionError: announced UnpicklingError with 'Unsupported global: GLOBAL "
         "torch.ScriptObject', and nothing was raised: ",
     ),
     Fault(
         "load_error_reworded",
-        QUANTIZATION,
-        "with (",
+        SAVING,
+        "with raises(pickle.UnpicklingError, match=announced) as failure:",
         "AssertionError: announced UnpicklingError with 'Unsupported global: GLOBAL "
         "torch.ScriptObject', and the message is now: ",
     ),
     Fault(
+        "state_dict_ignored",
+        SAVING,
+        "assert torch.equal(logits_of(restored), expected)",
+        "AssertionError",
+    ),
+    Fault(
+        "engine_chosen_unasked",
+        SAVING,
+        'with raises(RuntimeError, match="NoQEngine") as failure:',
+        "AssertionError: announced RuntimeError with 'NoQEngine', and nothing was raised: ",
+    ),
+    Fault(
+        "engines_disagree",
+        SAVING,
+        'check("largest difference of the loss between engines", ',
+        "AssertionError: largest difference of the loss between engines: claimed at most 0.01 "
+        "nats, measured ",
+    ),
+    Fault(
         "threads_ignored",
         QUANTIZATION,
-        "assert set(threads.values()) == ",
-        "AssertionError: more than one thread: {'get_num_threads': '2', ",
+        "use_one_thread()",
+        "RuntimeError: PyTorch uses more than one thread: {'get_num_threads': '2', ",
     ),
     Fault(
         "one_word_generated",
         QUANTIZATION,
-        'check("distinct words in the generated text", ',
-        "AssertionError: distinct words in the generated text: claimed at least 100 words, "
-        "measured 1 words",
+        'check(f"distinct words in the {kind} text", ',
+        "AssertionError: distinct words in the float32 text: claimed at least 60 words, "
+        "measured 1 ",
     ),
     Fault(
         "loss_rescaled",
         QUANTIZATION,
-        "torch.testing.assert_close(lstm.evaluate(model, excerpt), loss, ",
+        "torch.testing.assert_close(",
         "AssertionError: Scalars are not close!",
     ),
     Fault(
         "half_evaluated",
         QUANTIZATION,
-        "losses = {kind: loss_on_the_test_text(member)",
-        "AssertionError: not the whole test text",
+        "assert torch.equal(torch.cat(read), text[:-1]), ",
+        "AssertionError: float32: not the whole test text",
     ),
     Fault(
         "beginning_evaluated",
         QUANTIZATION,
-        "losses = {kind: loss_on_the_test_text(member)",
-        "AssertionError: not the whole test text",
+        "assert torch.equal(torch.cat(read), text[:-1]), ",
+        "AssertionError: float32: not the whole test text",
     ),
     Fault(
         "float_loss_for_int8",
         QUANTIZATION,
         "assert len(set(losses.values())) == 3, ",
-        "AssertionError: equal losses, which no rounding gives: ",
+        "AssertionError: equal losses of different models: ",
     ),
     Fault(
         "lstm_left_in_floats",
@@ -187,7 +208,7 @@ FAULTS = [
     Fault(
         "embedding_too_coarse",
         QUANTIZATION,
-        "check(",
+        'check(f"loss, {name} minus float32", ',
         "AssertionError: loss, int8 with embedding minus float32: claimed at least -0.01 nats and "
         "at most 0.01 nats, measured ",
     ),
@@ -199,7 +220,7 @@ FAULTS = [
     ),
     Fault(
         "file_name_not_in_archive",
-        QUANTIZATION,
+        SAVING,
         "assert all(path.startswith(",
         "AssertionError: the archive's paths are now: archive/data.pkl",
     ),
@@ -410,6 +431,12 @@ FAULTS += [
         "AssertionError: test tokens on lines that training saw: claimed at most 5 %, measured ",
     ),
     Fault(
+        "words_renumbered",
+        TRAINING,
+        "assert torch.equal(tokens, parts[part])",
+        "AssertionError",
+    ),
+    Fault(
         "unigram_counts_saturate",
         TRAINING,
         "assert math.isclose(sum(surprises) / len(surprises), unigram_loss, ",
@@ -419,7 +446,7 @@ FAULTS += [
         "steps_do_nothing",
         TRAINING,
         'check("loss gained by a dozen steps", ',
-        "AssertionError: loss gained by a dozen steps: claimed at least 1 nats, measured ",
+        "AssertionError: loss gained by a dozen steps: claimed at least 1.2 nats, measured ",
     ),
     Fault(
         "training_record_forged",
@@ -430,14 +457,14 @@ FAULTS += [
     Fault(
         "last_chunk_dropped",
         TRAINING,
-        "assert len(test_losses) == len(test) - 1",
-        "AssertionError",
+        "torch.testing.assert_close(lstm.losses(model, test), test_losses)",
+        "AssertionError: The values for attribute 'shape' do not match",
     ),
     Fault(
         "evaluation_reads_the_beginning",
         TRAINING,
-        "assert len(test_losses) == len(test) - 1",
-        "AssertionError",
+        "torch.testing.assert_close(lstm.losses(model, test), test_losses)",
+        "AssertionError: The values for attribute 'shape' do not match",
     ),
     Fault(
         "state_forgotten",
@@ -787,7 +814,8 @@ HARMLESS = "only_qnnpack"
 """The stub on which the pages that time int8 run to their end, with fewer claims."""
 
 UNCLAIMED = {
-    QUANTIZATION: ("chosen = 'qnnpack'", "loss, int8 minus float32"),
+    QUANTIZATION: ("int8 dot products: none", "loss, int8 minus float32"),
+    SAVING: ("chosen = 'qnnpack'", "largest difference of the loss between engines"),
     ONNX_ROUTE: ("int8 dot products: none", "loss, ONNX int8 minus eager"),
     GRID: ("engine qnnpack", "processor time, to the time that passed"),
     ROUTES: ("int8 dot products: none", "loss, eager int8, minus float32"),
@@ -848,7 +876,7 @@ def test_a_page_claims_no_speed_where_the_processor_promises_none(page, stub, ru
     assert done.status == 0, done.errors
     assert printed in done.output
     claims = {result.name: result.claim for result in read_results(forked.folder / f"{stub}.jsonl")}
-    assert {claim for name, claim in claims.items() if "speed-up" in name} == {""}
+    assert {claim for name, claim in claims.items() if "speed-up" in name} <= {""}
     assert claims[claimed]
 
 

@@ -11,7 +11,7 @@ FIRST = {
     "Cannot associate shape": (
         "gallery/export/plot_20_export_error_cookbook.html#recipe-cache-no-pytree"
     ),
-    "weights_only": "gallery/quantization/plot_20_lstm_dynamic_quantization.html",
+    "weights_only": "gallery/quantization/plot_22_save_and_load_quantized.html",
     "ONNX LSTM": "gallery/quantization/plot_40_lstm_through_onnx.html",
     # Whoever types the name of a function wants its reference.
     "show_table": "api/smallport.display.show_table.html",

@@ -8,6 +8,7 @@ from smallport.lstm.evaluation import (
     evaluate,
     generate,
     losses,
+    tokens_read,
 )
 from smallport.lstm.model import (
     PUBLISHED,
@@ -44,5 +45,6 @@ __all__ = [
     "losses",
     "readable",
     "token_losses",
+    "tokens_read",
     "train",
 ]

@@ -1,9 +1,11 @@
 """Evaluate a word language model: its loss on a text, and the texts that it writes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smallport.display import progress_bar
 from smallport.lstm.batches import batchify, chunks
@@ -99,6 +101,39 @@ def evaluate(
     True
     """
     return float(losses(model, tokens, batch_size=batch_size, chunk=chunk).mean())
+
+
+@contextmanager
+def tokens_read(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Record the tokens that a model reads.
+
+    A mean does not tell how much of a text it covers; this does.
+
+    Parameters
+    ----------
+    model
+        The model, whose first argument is tokens.
+
+    Yields
+    ------
+    list of torch.Tensor
+        The tokens of each call so far, flattened.
+
+    Examples
+    --------
+    >>> from smallport.lstm import LSTMConfig, WordLanguageModel
+    >>> model = WordLanguageModel(10, LSTMConfig(embedding_size=8, hidden_size=4, layers=1))
+    >>> with tokens_read(model) as read:
+    ...     loss = evaluate(model, torch.arange(4), chunk=2)
+    >>> read
+    [tensor([0, 1]), tensor([2])]
+    """
+    read: list[Tensor] = []
+    hook = model.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].flatten()))
+    try:
+        yield read
+    finally:
+        hook.remove()
 
 
 @torch.no_grad()

@@ -34,7 +34,7 @@ class LSTMConfig:
 PUBLISHED = LSTMConfig(embedding_size=512, hidden_size=256, layers=5)
 """The architecture of the published dynamic quantization tutorial [1]_.
 
-.. [1] https://docs.pytorch.org/tutorials/advanced/dynamic_quantization_tutorial.html
+.. [1] https://github.com/pytorch/tutorials/blob/560afe606d62af26831dcf847c74da134fedb14a/advanced_source/dynamic_quantization_tutorial.py
 """
 
 SMALL = LSTMConfig(embedding_size=256, hidden_size=256, layers=1, dropout=0.4)

@@ -18,7 +18,7 @@ class Backend:
 
     @engine.setter
     def engine(self, name):
-        if name != "qnnpack":
+        if name not in self.supported_engines:
             raise RuntimeError(f"quantized engine {name} is not supported")
         self.quantized.engine = name
 
