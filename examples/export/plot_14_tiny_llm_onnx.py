@@ -31,17 +31,21 @@ at several shapes finds these errors. This page does it step by step;
 import os
 from contextlib import ExitStack
 
+import transformers
+
 from smallport.display import errors_only
 from smallport.quantize.onnx import export_messages_hidden
 
 assert os.environ["ORT_DISABLE_TELEMETRY"] == "1", "ONNX Runtime reports its use"
 
+transformers.utils.logging.set_verbosity_error()
 quiet = ExitStack()
-quiet.enter_context(errors_only("transformers", "torch.export", "torch.fx"))
+quiet.enter_context(errors_only("torch.export", "torch.fx"))
 quiet.enter_context(export_messages_hidden())
 
 # %%
-# The program has dynamic axes for batch, cached tokens and new tokens.
+# Its program has :term:`dynamic <dynamic shape>` axes for the batch, the cached tokens
+# and the new tokens.
 
 # sphinx_gallery_thumbnail_number = 1
 import torch
@@ -65,8 +69,8 @@ program = export(untrained.model)
 
 # %%
 # :func:`torch.onnx.export` translates it. ONNX Runtime takes inputs by name, so give
-# names to inputs and outputs: these are usual in ONNX files of language models. For a
-# program, ``dynamic_shapes`` does not change the shapes, but names the axes.
+# names to inputs and outputs: these are usual in ONNX files of language models.
+# ``dynamic_shapes`` names the axes of a program, each size where it occurs first.
 
 from smallport.parity import name_inputs
 
@@ -79,8 +83,8 @@ onnx_program = torch.onnx.export(
     dynamic_shapes={
         "input_ids": {0: "batch", 1: "new"},
         "attention_mask": {0: "batch", 1: "length"},
-        "position_ids": {0: "batch", 1: "new"},
-        cache_name: [{0: "batch", 2: "cached"}] * 2,
+        "position_ids": {},
+        cache_name: [{2: "cached"}, {}],
     },
 )
 
@@ -205,15 +209,20 @@ print(f"{len(differences)} shapes, {len(worst.by_tensor)} tensors each: {worst}"
 
 assert list(differences) == [seen, *unseen]
 assert list(worst.by_tensor) == list(expected)
-for shape in differences:
+
+# %%
+# The program differs from the model by no more than rounding, in the logits and in the
+# cache.
+
+# Guard: the inputs have another shape than the one that is listed.
+for shape in [*unseen, smallest]:
     mask = inputs_like(shape)["attention_mask"]
     length = shape.cache_length + shape.new_tokens
     assert mask.shape == (shape.batch_size, length), "make_inputs ignores the shape"
     assert int((mask == 0).sum()) == shape.padding
 
 # %%
-# The program differs from the model by no more than rounding, in the logits and in the
-# cache.
+# This is the claim:
 
 from smallport import checks
 
@@ -311,7 +320,8 @@ axis.spines[["top", "right"]].set_visible(False)
 #
 # A comparison that finds nothing must prove that it can find something. It agrees with
 # the calculation by hand, and it finds one number of one tensor that was changed by a
-# thousandth.
+# thousandth. (Model and program could still be wrong in the same way, such as ignoring
+# the mask: see exercise 2.)
 
 assert by_hand == onnx_differences[seen].by_tensor, "compare and NumPy disagree"
 
@@ -329,34 +339,6 @@ print(noticed)
 
 assert noticed.worst() == "present.0.value", "compare missed a changed tensor"
 assert 0.9e-3 < noticed.largest() < 1.1e-3, "compare missed a changed number"
-
-# %%
-# Model and program could also be wrong in the same way: if both ignored the mask, they
-# would agree. So change one input at a time. The logits of the model must change: those
-# of the padded text when its mask is filled with ones, and those of all texts when the
-# positions, the new tokens or the cache change.
-
-padded = inputs_like(unseen[-1])
-others = inputs_like(unseen[-1], seed=1)
-changes = {
-    "attention_mask": torch.ones_like(padded["attention_mask"]),
-    "position_ids": padded["position_ids"] + 1,
-    "input_ids": others["input_ids"],
-    cache_name: others[cache_name],
-}
-moved = {}
-with torch.no_grad():
-    logits = reference(**copy_inputs(padded)).logits
-    for name, value in changes.items():
-        changed = reference(**copy_inputs(padded | {name: value})).logits
-        moved[name] = (changed - logits).abs().amax(dim=(1, 2)).tolist()
-        print(f"{name}:", *(f"{change:.1g}" for change in moved[name]))
-
-masked_text, *full_texts = moved.pop("attention_mask")
-assert masked_text > 1e-2, "the model ignores its mask"
-assert max(full_texts) < 1e-5
-for name, texts in moved.items():
-    assert min(texts) > 1e-3, f"the model ignores its {name}"
 
 # %%
 # One error no such run can find. The inputs hold only a few of the 32,000 tokens, and
@@ -471,24 +453,48 @@ checks.check(
 )
 
 # %%
-# 2. Run the model on a whole text, without a cache (``make_inputs(…,
-#    with_cache=False)``), and again with all positions shifted by one. Which outputs
-#    change?
+# 2. If model and program both ignored an input, they would agree. Change one input of
+#    the padded shape at a time: fill the mask with ones, add one to the positions,
+#    draw other tokens and another cache with ``seed=1``. Which texts get other logits?
+#    And what changes if you shift *all* positions of a text, without a cache
+#    (``make_inputs(…, with_cache=False)``)?
 
-# Answer: the keys only. The position embedding of Llama is relative: attention depends
-# on the distance between two tokens. When above only the new tokens were shifted, their
-# distance to the cache changed, and so did the logits.
-from smallport.parity import discrepancy
-
-text = inputs_like(seen, with_cache=False)
+# Answer: the mask changes the padded text only, all other inputs change every text. A
+# shift of all positions changes the keys only: the position embedding of Llama is
+# relative. Shifted new tokens are farther from those in the cache, and logits change.
+padded = inputs_like(unseen[-1])
+others = inputs_like(unseen[-1], seed=1)
+changes = {
+    "attention_mask": torch.ones_like(padded["attention_mask"]),
+    "position_ids": padded["position_ids"] + 1,
+    "input_ids": others["input_ids"],
+    cache_name: others[cache_name],
+}
+moved = {}
 with torch.no_grad():
-    plain = name_outputs(reference(**copy_inputs(text)))
-    text["position_ids"] = text["position_ids"] + 1
-    shifted = name_outputs(reference(**copy_inputs(text)))
-by_shift = discrepancy(plain, shifted)
+    logits = reference(**copy_inputs(padded)).logits
+    for name, value in changes.items():
+        changed = reference(**copy_inputs(padded | {name: value})).logits
+        moved[name] = (changed - logits).abs().amax(dim=(1, 2)).tolist()
+        print(f"{name}:", *(f"{change:.1g}" for change in moved[name]))
+
+masked_text, *full_texts = moved.pop("attention_mask")
+assert masked_text > 1e-2, "the model ignores its mask"
+assert max(full_texts) < 1e-5
+for name, texts in moved.items():
+    assert min(texts) > 1e-3, f"the model ignores its {name}"
+
+
+def shifted(some_inputs: dict) -> object:
+    """Run the model with all positions shifted by one."""
+    return reference(**some_inputs | {"position_ids": some_inputs["position_ids"] + 1})
+
+
+text_like = functools.partial(inputs_like, with_cache=False)
+by_shift = compare(reference, shifted, [seen], make_inputs=text_like)[seen]
 print(by_shift.by_tensor)
 
-assert by_shift.largest("logits") < 1e-5
+assert by_shift.largest("logits") < 1e-5, "attention depends on absolute positions"
 assert by_shift.by_tensor["present.0.key"] > 1e-2
 assert by_shift.by_tensor["present.0.value"] == 0
 
