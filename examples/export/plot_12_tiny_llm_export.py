@@ -28,7 +28,7 @@ it to phones, and :doc:`the next page <plot_14_tiny_llm_onnx>` translates it to 
 # :func:`~smallport.tiny_llm.untrained_tiny_llm` returns Tiny-LLM with random weights,
 # inputs of two texts with thirty tokens in the cache and three new ones, and the
 # dynamic shapes. :doc:`The page before this one <plot_10_tiny_llm_inputs>` shows its
-# code. ``copy_inputs`` makes a deep copy, because the forward pass appends to the cache.
+# code. ``copy_inputs`` makes a deep copy: the forward pass appends to the cache.
 
 import pprint
 
