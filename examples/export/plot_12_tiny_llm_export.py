@@ -272,13 +272,14 @@ assert len(program.graph_signature.user_outputs) == len(signature.user_outputs)
 #
 # There are three ways to make an axis dynamic.
 #
-# - ``Dim.DYNAMIC``, used so far, allows any size. The export fails if the model's code
+# - ``Dim.DYNAMIC``, used so far, sets no limits. The export fails if the model's code
 #   fixes the size to that of the example (a :term:`specialization`).
 # - ``Dim.AUTO`` does the same, but fixes the size without an error if the code does.
 # - A named dimension, ``Dim("batch", min=1, max=8)``, has bounds, and all axes with the
 #   same name have the same size. The program checks both in each call.
 #
 # With ``Dim.DYNAMIC``, PyTorch names each size by a symbol, and records its range.
+# ``int_oo`` stands for infinity.
 
 from smallport.export import input_shapes
 
@@ -294,11 +295,11 @@ def print_ranges(program: torch.export.ExportedProgram) -> None:
 print_ranges(program)
 
 # %%
-# The batch size of the mask has a symbol of its own, and the program has no upper
-# limits. For dynamic axes PyTorch assumes at least two, since sizes of zero and one
-# follow special rules, such as broadcasting. With two cached and two new tokens, the
-# mask has at least four columns. Only this sum is checked when the program runs: it
-# accepts a batch of one, but not a text of two tokens, on which the model runs.
+# The batch size of the mask has a symbol of its own, and there are no upper limits.
+# PyTorch assumes at least two for a dynamic axis, since sizes of zero and one follow
+# special rules, such as broadcasting. Two cached and two new tokens make four columns
+# of the mask. Of these minimums, only the last becomes a :term:`guard`: the program
+# accepts one text, but rejects a text of two tokens, which the model accepts.
 
 from smallport.parity import InputShape
 from smallport.tiny_llm import make_inputs
@@ -306,6 +307,7 @@ from smallport.tiny_llm import make_inputs
 module = program.module()
 smallest = InputShape(batch_size=1, cache_length=1, new_tokens=1)
 untrained.model(**make_inputs(untrained.configuration, smallest))
+module(**make_inputs(untrained.configuration, InputShape(1, 30, 3)))
 
 with checks.raises(
     AssertionError, match="Guard failed: attention_mask.size()[1] >= 4"
@@ -344,9 +346,9 @@ assert highest == {8, 512, 64, 512 + 64}, "a bound was lost"
 
 # %%
 # All inputs share one batch size, and the range of the mask follows from the others.
-# The program accepts eight texts, and rejects nine texts, or two texts with a mask for
-# one. Use bounds where you know the limits: the positions that the model
-# was trained on, or the largest batch of your server.
+# The program accepts eight texts, and rejects nine, or two texts with a mask for one.
+# Use bounds where you know the limits: the positions that the model was trained on, or
+# the largest batch of your server.
 
 bounded_module = bounded.module()
 bounded_module(**make_inputs(untrained.configuration, InputShape(8, 30, 3)))

@@ -280,7 +280,7 @@ FAULTS = [
     Fault(
         "draft_export_succeeds",
         EXPORT,
-        'with checks.raises(UserError, match="Cannot associate shape")',
+        "with (",
         "AssertionError: announced UserError with 'Cannot associate shape', and nothing was raised",
     ),
     Fault(
