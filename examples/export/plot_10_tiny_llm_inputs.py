@@ -3,23 +3,23 @@ Find a model's inputs and dynamic shapes
 ========================================
 
 Result: ``generate`` calls the forward method of a language model once with the whole
-prompt, and then with one token per call. Only the third axis of the cache grows. A
-configuration and about forty lines of code give a model, its inputs and its dynamic
-shapes, without a download: that is all that an export needs.
+prompt, and then with one token per call. The third axis of the cache grows by one per
+call. A configuration and a few functions give an untrained model, its inputs and its
+dynamic shapes, without a download. An export needs nothing else.
 
-Prerequisites: PyTorch modules and tensors; what a :term:`KV cache` is. The code needs
+Prerequisites: PyTorch modules and tensors, and the :term:`KV cache`. The code needs
 ``torch``, ``transformers`` and ``onnx-diagnostic``.
 
 What you will learn: to record the inputs of a forward method while ``generate`` runs,
 to build an untrained model and inputs from its configuration, and to derive its dynamic
 shapes.
 
-To run a language model in a phone, a browser or a C++ server, you first export it:
-:func:`torch.export.export` turns it into a graph of tensor operations. The call needs
-example inputs, and the axes of each that may change from call to call. The forward
-method of a model from transformers takes both a mask and a cache, and their
-documentation is thin. This page finds both out for `Tiny-LLM
-<https://huggingface.co/arnir0/Tiny-LLM>`_, a Llama of thirteen million parameters.
+To run a language model on a phone, in a browser or in a C++ server, you export it
+first: :func:`torch.export.export` turns it into a graph of tensor operations. The call
+needs example inputs, and for each input the axes that may change from call to call. For
+models of transformers, both are hard to find in the documentation. This page finds them
+for `Tiny-LLM <https://huggingface.co/arnir0/Tiny-LLM>`_, a Llama of thirteen million
+parameters.
 :doc:`The next page <plot_12_tiny_llm_export>` exports it, and :doc:`the one after it
 <plot_14_tiny_llm_onnx>` verifies the result.
 
@@ -36,8 +36,8 @@ the dynamic shapes
 #
 # :func:`smallport.assets.tiny_llm` returns a folder with a checkpoint. By default it is
 # made on your machine, with the published architecture, random weights, and a tokenizer
-# trained on Python's language reference. :doc:`Published weights </assets>` are a
-# setting. The code that loads it is the code that loads any model from the hub.
+# trained on Python's language reference; :doc:`a setting </assets>` selects the
+# published one. The code below loads any model from the hub.
 
 import transformers
 
@@ -53,7 +53,7 @@ print("source:", checkpoint.source)
 print(f"{type(model).__name__}, {model.num_parameters():,} parameters")
 
 # %%
-# The tokenizer splits a text into :term:`tokens <token>`. The number of each is the
+# The tokenizer splits a text into :term:`tokens <token>`. The number of a token is the
 # index of its row in the :term:`embedding`.
 
 prompt_text = "Continue: it rains..."
@@ -112,8 +112,8 @@ def recording(**kwargs: object) -> object:
 
 
 # %%
-# Generate 50 tokens in all. ``min_length`` prevents an earlier end of the text. With
-# random weights the words have no meaning, and only the inputs matter here.
+# Generate 50 tokens, those of the prompt included. ``min_length`` prevents an earlier
+# end of the text. With random weights the text has no meaning; only the inputs matter.
 
 torch.manual_seed(0)
 model.forward = recording
@@ -136,9 +136,9 @@ assert len(calls) == 50 - len(prompt_ids)
 # - The first call (:term:`prefill`) reads the whole prompt, with an empty cache. Each
 #   other call (:term:`decode`) reads one token, and finds in the cache the keys and
 #   values of all tokens before it, one tensor of each per layer.
-# - There is no :term:`attention mask`, although we passed one. It masked nothing, and
-#   ``generate`` left it out. A batch of texts of different lengths has one, so the
-#   export has to include it.
+# - There is no :term:`attention mask`, although we passed one. It masks nothing here,
+#   so ``generate`` leaves it out. A batch of texts of different lengths has one
+#   (exercise 1), so the export has to include it.
 #
 # The argument that holds the cache is called ``cache`` since transformers 5.24.0, and
 # was called ``past_key_values`` before. :func:`~smallport.parity.cache_argument`
@@ -247,9 +247,8 @@ untrained = LlamaForCausalLM(configuration).eval()
 assert untrained.num_parameters() == model.num_parameters() == 12_988_992
 
 # %%
-# Its inputs look like those of a call that decodes: a number of texts, tokens of each
-# in the cache, and new tokens, this time with an attention mask. The cache is filled
-# with random numbers.
+# Its inputs are those of a call that decodes, with an attention mask. The tokens and
+# the contents of the cache are random.
 
 
 def make_inputs(batch: int, cached: int, new: int) -> dict[str, object]:
@@ -279,8 +278,8 @@ for name, value in inputs.items():
 # The dynamic shapes have the structure of the inputs: for each tensor a dictionary of
 # the axes that may change, and for the cache one list, in which the keys and the values
 # of the layers alternate. To derive them, make inputs twice with different sizes, and
-# mark the axes that differ. :attr:`torch.export.Dim.DYNAMIC` says that an axis may have
-# any size; the next page shows named axes with bounds.
+# mark the axes that differ. ``Dim.DYNAMIC`` sets no limits to an axis; the next page
+# shows named axes with bounds.
 
 import pprint
 
@@ -320,8 +319,8 @@ print(pprint.pformat(dynamic_shapes, width=88, sort_dicts=False))
 # The heads of the cache (axis 1) and their size (axis 3) belong to the architecture and
 # stay fixed.
 #
-# :func:`~smallport.tiny_llm.untrained_tiny_llm` contains the same code, and the next
-# pages use it. It builds the same model, bit for bit:
+# The next pages use :func:`~smallport.tiny_llm.untrained_tiny_llm`, which does the same.
+# The model is equal in every bit:
 
 from smallport.tiny_llm import untrained_tiny_llm
 
@@ -361,8 +360,8 @@ checks.check(
 
 # %%
 # The forward pass appends to the cache that it is given, and then the attention mask no
-# longer fits. A second run with the same inputs would fail or be wrong. Give every run
-# a deep copy.
+# longer fits. A second run with the same inputs fails or is wrong, so every run needs a
+# deep copy.
 #
 # Exercises
 # ---------
