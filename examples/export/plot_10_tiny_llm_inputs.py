@@ -319,7 +319,7 @@ print(pprint.pformat(dynamic_shapes, width=88, sort_dicts=False))
 # The heads of the cache (axis 1) and their size (axis 3) belong to the architecture and
 # stay fixed.
 #
-# The next pages use :func:`~smallport.tiny_llm.untrained_tiny_llm`, which does the same.
+# The next pages use :func:`~smallport.tiny_llm.untrained_tiny_llm` for the same steps.
 # The model is equal in every bit:
 
 from smallport.tiny_llm import untrained_tiny_llm
