@@ -139,7 +139,7 @@ MUTATIONS = [
     ("released", "torch", None, ALL),
     ("released", "onnxruntime", "9.0", THROUGH_ONNX),
     ("released", "transformers", "9.0", EXPORT | WITH_STORED),
-    ("released", "onnx-diagnostic", "9.0", {"e10"}),
+    ("released", "onnx-diagnostic", "9.0", {"e10", "e12"}),
     ("released", "sphinx-gallery", "9.0", ALL),
     ("released", "mypy", "9.0", NONE),
     ("appeared", "optree", ALL),

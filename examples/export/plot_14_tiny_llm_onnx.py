@@ -116,7 +116,7 @@ shapes = {
     value.name: value.shape for value in [*session.get_inputs(), *session.get_outputs()]
 }
 rows = [
-    {"tensor": name, "shape": " × ".join(map(str, shape))}
+    {"tensor": name, "shape": ", ".join(map(str, shape))}
     for name, shape in shapes.items()
 ]
 show_table(pd.DataFrame(rows), "Inputs and outputs of the ONNX file")
