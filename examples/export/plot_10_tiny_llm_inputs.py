@@ -224,9 +224,9 @@ axis.spines[["top", "right"]].set_visible(False)
 #
 # Whether an architecture can be exported does not depend on its weights. A model built
 # from a configuration is enough to test the export, also in a unit test that shows when
-# a release of PyTorch or transformers breaks it. For a model of your own, replace the
-# configuration: ``transformers.AutoConfig.from_pretrained`` downloads a file of a few
-# kilobytes.
+# a release of PyTorch or transformers breaks it. Here two query heads share one head of
+# keys and values (:term:`grouped-query attention`). For a model of your own, replace
+# the configuration: ``transformers.AutoConfig.from_pretrained`` downloads a small file.
 
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 

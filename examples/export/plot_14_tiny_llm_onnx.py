@@ -341,8 +341,8 @@ assert noticed.worst() == "present.0.value", "compare missed a changed tensor"
 assert 0.9e-3 < noticed.largest() < 1.1e-3, "compare missed a changed number"
 
 # %%
-# One error no such run can find. The inputs hold only a few of the 32,000 tokens, and
-# no other row of the embedding is read. Compare the table itself, as the file holds it.
+# One error no such run can find. The inputs contain only a few of the 32,000 tokens, so
+# most rows of the embedding are never read. Compare its :term:`initializer` itself.
 
 used = {
     int(number)
