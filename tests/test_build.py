@@ -23,7 +23,7 @@ def refused(arguments, capsys) -> str:
     [
         (["--fersh"], "--fersh is not an option: did you mean --fresh?"),
         (["--fre"], "--fre is not an option"),
-        (["--page", "plot_10_tiny_llm_exprot"], "did you mean plot_10_tiny_llm_export?"),
+        (["--page", "plot_12_tiny_llm_exprot"], "did you mean plot_12_tiny_llm_export?"),
         (["-b"], "argument -b/--builder: expected one argument"),
         (["-b", "htlm"], "htlm is not a builder: did you mean html?"),
     ],
@@ -44,9 +44,9 @@ def test_help_is_ours(capsys):
 
 
 def test_options_are_read():
-    options = build.parse(["--page", "plot_10_tiny_llm_export", "--latest", "-b", "linkcheck"])
+    options = build.parse(["--page", "plot_12_tiny_llm_export", "--latest", "-b", "linkcheck"])
     assert (options.page, options.latest, options.builder) == (
-        "plot_10_tiny_llm_export",
+        "plot_12_tiny_llm_export",
         True,
         "linkcheck",
     )

@@ -27,7 +27,9 @@ PAGES = {
     "q50": "plot_50_when_is_int8_faster",
     "q55": "plot_55_roofline",
     "q60": "plot_60_which_route",
-    "e10": "plot_10_tiny_llm_export",
+    "e10": "plot_10_tiny_llm_inputs",
+    "e12": "plot_12_tiny_llm_export",
+    "e14": "plot_14_tiny_llm_onnx",
     "e20": "plot_20_export_error_cookbook",
     "e30": "plot_30_exported_but_is_it_right",
     "e40": "plot_40_scoreboard_live",
@@ -35,13 +37,14 @@ PAGES = {
 ALL = set(PAGES)
 NONE: set[str] = set()
 QUANTIZATION = {"q10", "q20", "q30", "q40", "q50", "q55", "q60"}
-EXPORT = {"e10", "e20", "e30", "e40"}
-WITH_LSTM = QUANTIZATION | {"e10", "e30", "e40"}
-"""The cookbook alone needs neither the language model nor a route through ONNX."""
+EXPORTING = {"e12", "e14", "e20", "e30", "e40"}
+EXPORT = EXPORTING | {"e10"}
+WITH_LSTM = QUANTIZATION | {"e10", "e14", "e30", "e40"}
+"""The others need neither the language model, nor its corpus, nor a route through ONNX."""
 
-WITH_INT8 = {"q20", "q30", "q40", "q50", "q55", "q60", "e30", "e40"}
-THROUGH_ONNX = {"q40", "q50", "q55", "q60", "e30", "e40"}
-CHECKED = {"e10", "e40"}
+WITH_INT8 = {"q20", "q30", "q40", "q50", "q55", "q60", "e14", "e30", "e40"}
+THROUGH_ONNX = {"q40", "q50", "q55", "q60", "e14", "e30", "e40"}
+CHECKED = {"e14", "e40"}
 """The pages that run the check of a model, one of them in child processes."""
 
 WITH_STORED = {"q50", "q60", "e40"}
@@ -65,11 +68,11 @@ MUTATIONS = [
     ("raising", S + "quantize/onnx/contents.py", "operator_counts", THROUGH_ONNX),
     ("raising", S + "lstm/text.py", "readable", WITH_LSTM),
     ("raising", S + "lstm/model.py", "token_losses", WITH_LSTM),
-    ("raising", S + "tiny_llm.py", "untrained_tiny_llm", {"e10", "e20", "e30"}),
+    ("raising", S + "tiny_llm.py", "untrained_tiny_llm", {"e10", "e12", "e14", "e20", "e30"}),
     ("raising", S + "parity/compare.py", "compare", EXPORT),
     ("raising", S + "parity/session.py", "run_session", EXPORT),
-    ("raising", S + "export/excerpt.py", "code_excerpt", {"e10", "e20"}),
-    ("raising", S + "export/registry.py", "without_cache_pytrees", EXPORT),
+    ("raising", S + "export/excerpt.py", "code_excerpt", {"e12", "e20"}),
+    ("raising", S + "export/registry.py", "without_cache_pytrees", EXPORTING),
     ("raising", S + "export/recipes.py", "recipe_for", CHECKED),
     ("raising", S + "architectures/tiny.py", "tiny_config", {"e40"}),
     ("raising", S + "sweep/counts.py", "count_stages", {"e40"}),
@@ -83,7 +86,7 @@ MUTATIONS = [
     ("decorated", S + "parity/decoding.py", "greedy_decode", EXPORT),
     ("attributed", S + "bench/cells.py", "Cell", {"q50", "q55"}),
     ("attributed", S + "lstm/model.py", "LSTMConfig", WITH_LSTM),
-    ("attributed", S + "export/report.py", "ExportReport", EXPORT),
+    ("attributed", S + "export/report.py", "ExportReport", EXPORTING),
     ("edited", S + "lstm/batches.py", "batch_size: int)", "batch_size: int = 3)", WITH_LSTM),
     ("edited", S + "quantities.py", "-> str:", "-> object:", ALL),
     # A constant, an import, an export, a module more.
@@ -135,9 +138,9 @@ MUTATIONS = [
     # Packages.
     ("released", "torch", "9.0", ALL),
     ("released", "torch", None, ALL),
-    ("released", "onnxruntime", "9.0", THROUGH_ONNX | {"e10"}),
+    ("released", "onnxruntime", "9.0", THROUGH_ONNX),
     ("released", "transformers", "9.0", EXPORT | WITH_STORED),
-    ("released", "onnx-diagnostic", "9.0", {"e10"}),
+    ("released", "onnx-diagnostic", "9.0", {"e10", "e12"}),
     ("released", "sphinx-gallery", "9.0", ALL),
     ("released", "mypy", "9.0", NONE),
     ("appeared", "optree", ALL),

@@ -132,7 +132,7 @@ def not_broken(_, command, folder):
         without_outcome,
         changed(line=98),
         changed(line=None),
-        changed(subject="examples/export/plot_10_tiny_llm_export.py"),
+        changed(subject="examples/export/plot_12_tiny_llm_export.py"),
         changed(error="failed"),
         all_passed,
         issue_edited(state="closed"),

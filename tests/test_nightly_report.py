@@ -12,7 +12,7 @@ from tools.nightly.outcome import Failure, Outcome
 from tools.nightly.service import LONGEST_WAIT, TRIES, Service, ServiceError
 
 RUN = "https://github.com/somebody/smallport/actions/runs/7/attempts/1"
-PAGE = "examples/export/plot_10_tiny_llm_export.py"
+PAGE = "examples/export/plot_12_tiny_llm_export.py"
 BROKEN = Failure("docs", PAGE, "KeyError: 'past_key_values.0.key' (at: sizes[name])", 219)
 OTHER = Failure("tests", "tests.test_tiny::test_cache", "TypeError: no cache", 12)
 VERSIONS = {"torch": ("2.13.0", "2.14.1"), "transformers": ("5.23.0", "5.24.0")}

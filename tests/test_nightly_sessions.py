@@ -18,7 +18,7 @@ FAILED = (RECORDED / "nightly_failed.log").read_text(encoding="utf-8")
 NOT_INSTALLED = (RECORDED / "nightly_not_installed.log").read_text(encoding="utf-8")
 RESULTS = {"environment": "success", "tests": "failed", "examples": "success", "docs": "failed"}
 PASSED = dict.fromkeys(RESULTS, "success")
-TINY_LLM = "examples/export/plot_10_tiny_llm_export.py"
+TINY_LLM = "examples/export/plot_12_tiny_llm_export.py"
 WHICH_ROUTE = "examples/quantization/plot_60_which_route.py"
 
 

@@ -6,7 +6,7 @@ pytestmark = pytest.mark.site
 
 FIRST = {
     "quantize LSTM": "gallery/quantization/plot_20_lstm_dynamic_quantization.html",
-    "DynamicCache export": "gallery/export/plot_10_tiny_llm_export.html",
+    "DynamicCache export": "gallery/export/plot_12_tiny_llm_export.html",
     "int8 slower": "gallery/quantization/plot_50_when_is_int8_faster.html",
     "Cannot associate shape": (
         "gallery/export/plot_20_export_error_cookbook.html#recipe-cache-no-pytree"

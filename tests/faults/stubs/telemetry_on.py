@@ -1,12 +1,7 @@
-"""A release of ONNX Runtime reports its use unless another variable is set."""
+"""A release of smallport leaves it to ONNX Runtime whether it reports its use."""
 
-import subprocess
+import os
 
 
 def apply():
-    run = subprocess.run
-
-    def deaf(command, *, env, **options):
-        return run(command, env=env | {"ORT_DISABLE_TELEMETRY": "0"}, **options)
-
-    subprocess.run = deaf
+    os.environ["ORT_DISABLE_TELEMETRY"] = "0"
