@@ -24,6 +24,7 @@ PAGES = {
     "q20": "plot_20_lstm_dynamic_quantization",
     "q30": "plot_30_where_the_megabytes_are",
     "q40": "plot_40_lstm_through_onnx",
+    "q42": "plot_42_quantize_an_onnx_file",
     "q50": "plot_50_when_is_int8_faster",
     "q60": "plot_60_which_route",
     "e10": "plot_10_tiny_llm_export",
@@ -33,13 +34,13 @@ PAGES = {
 }
 ALL = set(PAGES)
 NONE: set[str] = set()
-QUANTIZATION = {"q10", "q20", "q30", "q40", "q50", "q60"}
+QUANTIZATION = {"q10", "q20", "q30", "q40", "q42", "q50", "q60"}
 EXPORT = {"e10", "e20", "e30", "e40"}
 WITH_LSTM = QUANTIZATION | {"e10", "e30", "e40"}
 """The cookbook alone needs neither the language model nor a route through ONNX."""
 
-WITH_INT8 = {"q20", "q30", "q40", "q50", "q60", "e30", "e40"}
-THROUGH_ONNX = {"q40", "q50", "q60", "e30", "e40"}
+WITH_INT8 = {"q20", "q30", "q40", "q42", "q50", "q60", "e30", "e40"}
+THROUGH_ONNX = {"q40", "q42", "q50", "q60", "e30", "e40"}
 CHECKED = {"e10", "e40"}
 """The pages that run the check of a model, one of them in child processes."""
 
@@ -54,6 +55,7 @@ MUTATIONS = [
     ("raising", S + "bench/grid.py", "measure_grid", {"q50"}),
     ("raising", S + "bench/cells.py", "read_grid", {"q50"}),
     ("raising", S + "bench/parts.py", "eager_variants", {"q50"}),
+    ("raising", S + "bench/bits.py", "read_costs", {"q30"}),
     ("raising", S + "bench/routes.py", "measure_routes", {"q60"}),
     ("raising", S + "bench/route_results.py", "as_table", {"q60"}),
     ("raising", S + "bench/install_size.py", "install_megabytes", {"q60"}),
@@ -126,6 +128,7 @@ MUTATIONS = [
     ("edited", S + "quantize/blocks.py", '"""', '"""More. ', NONE),
     ("appended", "docs/_ext/figures.py", "# a comment\n", NONE),
     # What pages read.
+    ("appended", S + "measured/bits.json", " ", {"q30"}),
     ("appended", S + "measured/grid.json", " ", {"q50"}),
     ("appended", S + "measured/routes.json", " ", {"q60"}),
     ("appended", S + "measured/sweep.json", " ", {"e40"}),
