@@ -2,11 +2,11 @@
 Quantize to 4 bits and fewer, layer by layer
 ============================================
 
-Result: More than half of the word language model is its embedding, and the embedding
-also loses least when it is rounded. Eight bits per weight cost almost nothing. Four
-bits need one scale per small block, and the decoder is where they cost most. A model
-that has learned little loses little, so measure the cost on the weights that you will
-ship.
+Result: More than half of the bytes of the published model are in its embedding, and
+rounding the embedding costs least. Eight bits per weight cost almost nothing. With 4
+bits and fewer, small blocks that each have a scale cost less than whole rows. The same
+4 bits cost several times more on well-trained weights than on weights that have learned
+little, so measure the cost on the weights that you use.
 
 Prerequisites: PyTorch and NumPy. :doc:`Quantize an LSTM to int8 with quantize_dynamic
 <plot_20_lstm_dynamic_quantization>` introduces int8; this page does not depend on it.
@@ -64,9 +64,7 @@ saved = state_dict_megabytes(published)
 check("float32, published architecture", saved, "MB", at_least=113.93, at_most=113.95)
 check("embedding, share of the bytes", megabytes["embedding"] / total, at_least=0.5)
 assert megabytes["LSTM"] < megabytes["decoder"]
-assert (
-    abs(saved - total) < 0.01
-)  # saving adds the names of the tensors, and little else
+assert 0 < saved - total < 0.01  # names of the tensors, and little else
 
 # %%
 # Quantize the embedding, too

@@ -304,8 +304,7 @@ else:
 # 1. Quantize ``folded.onnx`` with one scale per tensor (``per_channel=False``). Compare
 #    size and loss with ``int8.onnx``.
 
-# Answer: the file is smaller by the scales. The loss differs little on this model; on
-# the published weights one scale per tensor costs several times more.
+# Answer: the file is smaller by the scales, and the loss differs little on this text.
 quantize_dynamic(
     folder / "folded.onnx",
     folder / "per_tensor.onnx",
