@@ -86,6 +86,13 @@ FAULTS = [
         "AssertionError: two routes have the same loss: ",
     ),
     Fault(
+        "bounds_dropped",
+        ONNX_ROUTE,
+        'with raises(AssertionError, match="Guard failed: tokens.size()[0] <= 512")',
+        "AssertionError: announced AssertionError with 'Guard failed: tokens.size()[0] <= 512', "
+        "and nothing was raised",
+    ),
+    Fault(
         "onnx_state_ignored",
         ROUTES,
         "check(",
@@ -485,6 +492,13 @@ FAULTS += [
         "AssertionError",
     ),
     Fault(
+        "costs_of_one_model",
+        MEGABYTES,
+        "check(",
+        "AssertionError: 4 bits: stored cost on well-trained weights, to that on little-trained "
+        "ones: claimed at least 3 ×, measured 1 ×",
+    ),
+    Fault(
         "plain_lstm_export_works",
         ONNX_ROUTE,
         "with raises(Fail, match=announced) as failure:",
@@ -525,7 +539,7 @@ FAULTS += [
     Fault(
         "float_file_as_int8",
         ONNX_FILE,
-        "assert moved > 10 * worst, ",
+        "assert moved > 10 * rounding, ",
         "AssertionError: the int8 session computes what the float session computes",
     ),
     Fault(
