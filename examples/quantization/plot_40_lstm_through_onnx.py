@@ -20,8 +20,8 @@ the order can be reversed: export the model in float32, then quantize the file.
 """
 
 # %%
-# Export the model with automatic dimensions
-# ------------------------------------------
+# Find the size that the export fixes
+# -----------------------------------
 #
 # The model is an :term:`embedding`, an LSTM and a linear :term:`decoder`. The state of
 # the LSTM is an input and an output, so that a long text can be read in chunks.
@@ -38,19 +38,15 @@ print(model)
 # %%
 # An exporter runs the model once on an example. A :term:`dynamic shape` is a size that
 # may differ later: here the length of a chunk and the number of texts read side by
-# side. ``Dim.AUTO`` lets the exporter decide which sizes can be dynamic.
+# side. Give each a name and bounds:
 
+from torch._dynamo.exc import UserError
 from torch.export import Dim
 
-from smallport.files import scratch_folder
+from smallport.checks import raises
 from smallport.quantize.onnx import export_messages_hidden
 
-folder = scratch_folder()
 example = (torch.zeros(25, 2, dtype=torch.int64), model.initial_state(2))
-names = {
-    "input_names": ["tokens", "hidden", "cell"],
-    "output_names": ["logits", "hidden_out", "cell_out"],
-}
 
 
 def dynamic_axes(length, batch):
@@ -58,6 +54,31 @@ def dynamic_axes(length, batch):
     return {"tokens": {0: length, 1: batch}, "state": ({1: batch}, {1: batch})}
 
 
+length, batch = Dim("length", min=1, max=512), Dim("batch", min=1, max=64)
+announced = (
+    "You marked length as dynamic",
+    "your code specialized it to be a constant (25)",
+    "replace it with either Dim.STATIC or Dim.AUTO",
+)
+with raises(UserError, match=announced) as failure, export_messages_hidden():
+    torch.export.export(model, example, dynamic_shapes=dynamic_axes(length, batch))
+print(failure.message.splitlines()[1].strip(" -").replace(". ", ".\n"))
+
+# %%
+# The model's code does not depend on the length. To find the shape of the LSTM's
+# output, PyTorch runs `a decomposition in Python
+# <https://github.com/pytorch/pytorch/blob/v2.13.0/torch/_decomp/decompositions.py>`_
+# (``one_layer_lstm``) that loops over the words of the example. This
+# :term:`specialization` fixes the length at 25. With ``Dim.AUTO``, which the message
+# suggests, the exporter raises no error and the length is still fixed:
+
+from smallport.files import scratch_folder
+
+folder = scratch_folder()
+names = {
+    "input_names": ["tokens", "hidden", "cell"],
+    "output_names": ["logits", "hidden_out", "cell_out"],
+}
 with export_messages_hidden():  # warnings about code inside PyTorch
     plain = torch.onnx.export(
         model,
@@ -70,14 +91,13 @@ with export_messages_hidden():  # warnings about code inside PyTorch
 plain.save(folder / "plain.onnx")
 
 # %%
-# The export succeeds, and the file declares a dynamic length. Read the beginning of the
-# test text in chunks of 25 words, the length of the example. The last chunk is shorter.
-# The state after one chunk is the input of the next.
+# The file declares a dynamic length. Read the beginning of the test text in chunks of
+# 25 words, the length of the example. The last chunk is shorter. The state after one
+# chunk is the input of the next.
 
 import onnxruntime as ort
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
-from smallport.checks import raises
 from smallport.lstm import batchify, chunks
 
 options = ort.SessionOptions()
@@ -101,27 +121,7 @@ print(failure.message[failure.message.index("The input tensor") :])
 assert chunks_read == 40
 
 # %%
-# A test with the example of the export would not have found this. With a named
-# dimension in place of ``Dim.AUTO``, :func:`torch.export.export` raises an error that
-# names the cause:
-
-from torch._dynamo.exc import UserError
-
-announced = (
-    "You marked length as dynamic",
-    "your code specialized it to be a constant (25)",
-)
-length, batch = Dim("length", min=1, max=512), Dim("batch", min=1, max=64)
-with raises(UserError, match=announced) as failure, export_messages_hidden():
-    torch.export.export(model, example, dynamic_shapes=dynamic_axes(length, batch))
-print(failure.message.splitlines()[1].strip(" -").partition(". ")[0])
-
-# %%
-# The model's code does not depend on the length. To find the shape of the LSTM's
-# output, PyTorch runs `a decomposition in Python
-# <https://github.com/pytorch/pytorch/blob/v2.13.0/torch/_decomp/decompositions.py>`_
-# (``one_layer_lstm``) that loops over the words of the example. This
-# :term:`specialization` fixes the length at 25.
+# A test with the example of the export would not have found this.
 #
 # Use the LSTM operator of ONNX
 # -----------------------------
