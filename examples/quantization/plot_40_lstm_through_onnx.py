@@ -33,7 +33,6 @@ from smallport import assets, lstm
 
 corpus = assets.corpus()
 model = assets.language_model(corpus).model
-print(model)
 
 # %%
 # An exporter runs the model once on an example. A :term:`dynamic shape` is a size that

@@ -105,6 +105,13 @@ def train_briefly(corpus: Corpus, config: LSTMConfig, tokens: int) -> WordLangua
         The sizes of the model.
     tokens
         The number of tokens to learn from.
+
+    Examples
+    --------
+    >>> lines = ["to be or not to be"] * 200
+    >>> corpus = Corpus.from_lines("a line", train=lines, valid=lines, test=lines)
+    >>> train_briefly(corpus, LSTMConfig(8, 4, 1), 1000).training
+    False
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
