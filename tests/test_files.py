@@ -1,6 +1,9 @@
 """Files are written whole or not at all."""
 
 import json
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -163,3 +166,21 @@ def test_whoever_looks_sees_the_old_or_the_new(old, new, cut):
             assert target.read_bytes() == old
             stream.write(new[cut:])
         assert target.read_bytes() == new
+
+
+def test_a_scratch_folder_is_gone_when_python_ends(tmp_path):
+    code = (
+        "from smallport.files import scratch_folder\n"
+        "folder = scratch_folder()\n"
+        "(folder / 'file').write_text('x')\n"
+        "print(folder)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(done.stdout.strip()).parent == tmp_path
+    assert list(tmp_path.iterdir()) == []

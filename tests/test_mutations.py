@@ -24,6 +24,7 @@ PAGES = {
     "q20": "plot_20_lstm_dynamic_quantization",
     "q30": "plot_30_where_the_megabytes_are",
     "q40": "plot_40_lstm_through_onnx",
+    "q42": "plot_42_quantize_an_onnx_file",
     "q50": "plot_50_when_is_int8_faster",
     "q55": "plot_55_roofline",
     "q60": "plot_60_which_route",
@@ -36,14 +37,14 @@ PAGES = {
 }
 ALL = set(PAGES)
 NONE: set[str] = set()
-QUANTIZATION = {"q10", "q20", "q30", "q40", "q50", "q55", "q60"}
+QUANTIZATION = {"q10", "q20", "q30", "q40", "q42", "q50", "q55", "q60"}
 EXPORTING = {"e12", "e14", "e20", "e30", "e40"}
 EXPORT = EXPORTING | {"e10"}
 WITH_LSTM = QUANTIZATION | {"e10", "e14", "e30", "e40"}
 """The others need neither the language model, nor its corpus, nor a route through ONNX."""
 
-WITH_INT8 = {"q20", "q30", "q40", "q50", "q55", "q60", "e14", "e30", "e40"}
-THROUGH_ONNX = {"q40", "q50", "q55", "q60", "e14", "e30", "e40"}
+WITH_INT8 = {"q20", "q30", "q40", "q42", "q50", "q55", "q60", "e14", "e30", "e40"}
+THROUGH_ONNX = {"q40", "q42", "q50", "q55", "q60", "e14", "e30", "e40"}
 CHECKED = {"e14", "e40"}
 """The pages that run the check of a model, one of them in child processes."""
 
@@ -58,6 +59,7 @@ MUTATIONS = [
     ("raising", S + "bench/grid.py", "measure_grid", {"q50", "q55"}),
     ("raising", S + "bench/cells.py", "read_grid", {"q50"}),
     ("raising", S + "bench/parts.py", "eager_variants", {"q50", "q55"}),
+    ("raising", S + "bench/bits.py", "read_costs", {"q30"}),
     ("raising", S + "bench/routes.py", "measure_routes", {"q60"}),
     ("raising", S + "bench/route_results.py", "as_table", {"q60"}),
     ("raising", S + "bench/install_size.py", "install_megabytes", {"q60"}),
@@ -130,6 +132,7 @@ MUTATIONS = [
     ("edited", S + "quantize/blocks.py", '"""', '"""More. ', NONE),
     ("appended", "docs/_ext/figures.py", "# a comment\n", NONE),
     # What pages read.
+    ("appended", S + "measured/bits.json", " ", {"q30"}),
     ("appended", S + "measured/grid-avx2.json", " ", {"q50"}),
     ("appended", S + "measured/routes.json", " ", {"q60"}),
     ("appended", S + "measured/sweep.json", " ", {"e40"}),

@@ -1,8 +1,11 @@
 """The exported LSTM computes what the model computes, at every length, and int8 is int8."""
 
+import ast
+import inspect
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import onnx
 import pytest
@@ -193,3 +196,19 @@ def test_the_other_routes_need_no_onnx():
     code = "import sys, smallport.quantize; print({'onnx', 'onnxruntime'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+PAGE = Path(__file__).parents[1] / "examples" / "quantization" / "plot_40_lstm_through_onnx.py"
+
+
+def code_of(text, name):
+    """Find a function in some code, and write its body without its docstring."""
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    [found] = [function for function in functions if function.name == name]
+    return ast.unparse(found.body[1:])
+
+
+@pytest.mark.parametrize("name", ["forward", "onnx_gates"])
+def test_the_page_shows_the_code_of_the_package(name):
+    package = inspect.getsource(route.LSTMOperators) + inspect.getsource(route.onnx_gates)
+    assert code_of(PAGE.read_text(encoding="utf-8"), name) == code_of(package, name)

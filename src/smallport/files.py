@@ -1,5 +1,6 @@
 """Write files so that nobody ever reads half of one, and tell one content from another."""
 
+import atexit
 import hashlib
 import json
 import os
@@ -38,6 +39,20 @@ def cache_folder() -> Path:
             f"Set {CACHE_DIR} to a folder that can."
         ) from None
     return folder.resolve()
+
+
+def scratch_folder() -> Path:
+    """Make a temporary folder that is deleted when Python ends.
+
+    Examples
+    --------
+    >>> folder = scratch_folder()
+    >>> folder.is_dir(), list(folder.iterdir())
+    (True, [])
+    """
+    folder = Path(tempfile.mkdtemp(prefix="smallport-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @contextmanager

@@ -74,7 +74,13 @@ def test_the_keyboard_reaches_all_that_a_reader_uses(open_page):
     names = " | ".join(stop["name"] for stop in found)
     assert found[0]["name"] == "Skip to main content"
     assert "Search" in names
-    for link in ("Tutorials", "Results", "When is int8 faster?", "the script (.py)", "(.ipynb)"):
+    for link in (
+        "Tutorials",
+        "Results",
+        "Verify a quantized ONNX file",
+        "the script (.py)",
+        "(.ipynb)",
+    ):
         assert link in names
     classes = [stop["classes"] for stop in found]
     assert sum("copybtn" in one for one in classes) == page.locator(".copybtn:visible").count() > 0

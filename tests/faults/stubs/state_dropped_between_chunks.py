@@ -6,7 +6,7 @@ from smallport import lstm
 def apply():
     losses = lstm.losses
 
-    def forgetful(model, tokens):
+    def forgetful(model, tokens, **options):
         class Forgetful:
             initial_state = staticmethod(model.initial_state)
             eval = staticmethod(model.eval)
@@ -15,6 +15,6 @@ def apply():
                 del state
                 return model(tokens, self.initial_state(tokens.shape[1]))
 
-        return losses(Forgetful(), tokens)
+        return losses(Forgetful(), tokens, **options)
 
     lstm.losses = forgetful

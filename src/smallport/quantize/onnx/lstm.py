@@ -62,15 +62,15 @@ class LSTMOperators(nn.Module):
         """Put one LSTM operator for each layer into the exported program."""
         hidden, cell = (torch.split(part, 1) for part in state)
         ends = []
-        for layer, start in zip(self.lstm.all_weights, zip(hidden, cell, strict=True), strict=True):
-            input_weight, hidden_weight, *biases = (onnx_gates(weight) for weight in layer)
-            bias = torch.cat(biases)
+        for weights, *start in zip(self.lstm.all_weights, hidden, cell, strict=True):
+            input_weight, hidden_weight, *biases = map(onnx_gates, weights)
+            tensors = [inputs, input_weight[None], hidden_weight[None]]
             outputs, *end = torch.onnx.ops.symbolic_multi_out(
                 "LSTM",
-                [inputs, input_weight[None], hidden_weight[None], bias[None], None, *start],
+                [*tensors, torch.cat(biases)[None], None, *start],
                 {"hidden_size": self.lstm.hidden_size},
                 dtypes=[inputs.dtype] * 3,
-                shapes=[(inputs.shape[0], *start[0].shape), start[0].shape, start[1].shape],
+                shapes=[(inputs.shape[0], *hidden[0].shape), *(x.shape for x in start)],
             )
             inputs = outputs.squeeze(1)  # the axis of directions
             ends.append(end)
@@ -102,6 +102,7 @@ EXPORT_WARNINGS = (
     (r"The tensor attributes self\.rnn\._flat_weights", UserWarning),
     (r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning),
     ("_check_is_size will be removed", FutureWarning),
+    (r"# The axis name: \w+ will not be used, since it shares the same shape", UserWarning),
 )
 """The beginnings of warnings that PyTorch gives about itself whenever it exports an LSTM."""
 
