@@ -363,8 +363,8 @@ assert all(torch.equal(one.tokens, tokens) for one in tested)
 for one, differences in zip(
     tested[1:], (exported_differences, onnx_differences), strict=True
 ):
-    found = [dict(step.by_tensor) for step in compare_decodings(tested[0], one)]
-    assert found == differences.to_dict("records"), "the two comparisons disagree"
+    by_tensor = [dict(step.by_tensor) for step in compare_decodings(tested[0], one)]
+    assert by_tensor == differences.to_dict("records"), "the two comparisons disagree"
 assert onnx_differences.max(axis=None) > 0, "two runtimes agree to the last bit"
 
 # %%
