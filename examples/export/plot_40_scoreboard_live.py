@@ -280,8 +280,8 @@ for scores, places in ((different, [0, 2]), (equal, [0, 1])):
     assert first(scores).tolist() == first_in_onnx(scores)[0].tolist() == places
 
 # %%
-# **2.** Change ``Branch`` so that its program is also right with an empty cache. Compute
-# the number to add, instead of branching.
+# **2.** Change ``Branch`` so that its program is also right with an empty cache.
+# Compute the number to add, instead of branching.
 
 # Answer: ``any`` over no elements is false, which counts as zero.
 
