@@ -249,6 +249,7 @@ largest = dict(zip(table["program"], table["largest difference"], strict=True))
 check("right program, worst of all steps", largest.pop("right"), at_most=TOLERANCE)
 for name, difference in largest.items():
     assert difference > 1000 * TOLERANCE, f"decoding does not find {name}"
+check("wrong programs, the least of them", min(largest.values()), at_least=0.5)
 assert table["cache differs from step"].tolist() == ["never", 1, 1, 1]
 assert table["logits differ from step"].tolist() == ["never", 1, 2, 2]
 
