@@ -29,14 +29,18 @@ PAGES = {
     "e10": "plot_10_tiny_llm_export",
     "e20": "plot_20_export_error_cookbook",
     "e30": "plot_30_exported_but_is_it_right",
+    "e32": "plot_32_wrong_exports",
     "e40": "plot_40_scoreboard_live",
 }
 ALL = set(PAGES)
 NONE: set[str] = set()
 QUANTIZATION = {"q10", "q20", "q30", "q40", "q50", "q60"}
-EXPORT = {"e10", "e20", "e30", "e40"}
+EXPORT = {"e10", "e20", "e30", "e32", "e40"}
+WITH_EXPORT = {"e10", "e20", "e40"}
+"""The pages that import ``smallport.export``."""
+
 WITH_LSTM = QUANTIZATION | {"e10", "e30", "e40"}
-"""The cookbook alone needs neither the language model nor a route through ONNX."""
+"""The other pages need neither the language model nor a route through ONNX."""
 
 WITH_INT8 = {"q20", "q30", "q40", "q50", "q60", "e30", "e40"}
 THROUGH_ONNX = {"q40", "q50", "q60", "e30", "e40"}
@@ -64,11 +68,11 @@ MUTATIONS = [
     ("raising", S + "quantize/onnx/contents.py", "operator_counts", THROUGH_ONNX),
     ("raising", S + "lstm/text.py", "readable", WITH_LSTM),
     ("raising", S + "lstm/model.py", "token_losses", WITH_LSTM),
-    ("raising", S + "tiny_llm.py", "untrained_tiny_llm", {"e10", "e20", "e30"}),
+    ("raising", S + "tiny_llm.py", "untrained_tiny_llm", {"e10", "e20", "e30", "e32"}),
     ("raising", S + "parity/compare.py", "compare", EXPORT),
     ("raising", S + "parity/session.py", "run_session", EXPORT),
     ("raising", S + "export/excerpt.py", "code_excerpt", {"e10", "e20"}),
-    ("raising", S + "export/registry.py", "without_cache_pytrees", EXPORT),
+    ("raising", S + "export/registry.py", "without_cache_pytrees", WITH_EXPORT),
     ("raising", S + "export/recipes.py", "recipe_for", CHECKED),
     ("raising", S + "architectures/tiny.py", "tiny_config", {"e40"}),
     ("raising", S + "sweep/counts.py", "count_stages", {"e40"}),
@@ -82,7 +86,7 @@ MUTATIONS = [
     ("decorated", S + "parity/decoding.py", "greedy_decode", EXPORT),
     ("attributed", S + "bench/cells.py", "Cell", {"q50"}),
     ("attributed", S + "lstm/model.py", "LSTMConfig", WITH_LSTM),
-    ("attributed", S + "export/report.py", "ExportReport", EXPORT),
+    ("attributed", S + "export/report.py", "ExportReport", WITH_EXPORT),
     ("edited", S + "lstm/batches.py", "batch_size: int)", "batch_size: int = 3)", WITH_LSTM),
     ("edited", S + "quantities.py", "-> str:", "-> object:", ALL),
     # A constant, an import, an export, a module more.

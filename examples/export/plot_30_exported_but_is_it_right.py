@@ -256,10 +256,9 @@ check(
 )
 
 # %%
-# The first step is part of this, although its cache is empty. That is not a matter of
-# course: the export assumed at least two tokens in the cache, and the program does not
-# check this when it runs.
 
+# Guard: against a first step that tests nothing. The export assumed at least two tokens
+# in the cache and does not check it, and the cache of the first step is empty.
 ranges = program.range_constraints.values()
 assert min(int(allowed.lower) for allowed in ranges) == 2
 assert exported[0]["present.0.key"].shape[2] == prompt.shape[1]

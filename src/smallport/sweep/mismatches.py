@@ -12,17 +12,16 @@ from smallport.sweep.counts import differs
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why an exported program computes other numbers than the model.
+    """The reason why an exported program computes different numbers than its model.
 
     Parameters
     ----------
     cause
-        What was found, in a sentence or two.
+        The cause, in a sentence or two.
     whose
-        Whether it is a mistake, and if so, whose.
+        Whether it is an error, and if so, whose.
     reduced
-        The anchor, on the page that checks some architectures live, of the smallest model that
-        shows it.
+        The anchor of the smallest model that shows it, on the page with the live sweep.
     """
 
     cause: str
@@ -56,7 +55,7 @@ EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
         ),
     }
 )
-"""By architecture, what stands behind a difference that rounding does not explain."""
+"""By architecture, the cause of a difference that rounding does not explain."""
 
 
 def mismatches(reports: Iterable[ExportReport]) -> dict[str, ExportReport]:
