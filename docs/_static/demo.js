@@ -78,11 +78,23 @@ function softmax(logits) {
 
 const mostProbable = (probabilities) => probabilities.indexOf(Math.max(...probabilities));
 
-// The word at which the sum of the probabilities exceeds a number from 0 to 1.
+// Draw a random number for a word of the vocabulary, from a number from 0 to 1; the same as in Python.
+function uniform(number, token) {
+  let bits = (Math.floor(number * 2 ** 32) + Math.imul(token, 0x9e3779b9)) >>> 0;
+  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
+  return (((bits ^ (bits >>> 16)) >>> 0) + 0.5) / 2 ** 32;
+}
+
+// Each word waits a random time, on average the shorter the more probable it is; the first one is drawn.
+// So two models that find words about equally probable draw the same word.
 function drawn(probabilities, number) {
-  let sum = 0;
-  const token = probabilities.findIndex((probability) => (sum += probability) > number);
-  return token < 0 ? probabilities.length - 1 : token;
+  let [first, shortest] = [0, Infinity];
+  probabilities.forEach((probability, token) => {
+    const wait = -Math.log(uniform(number, token)) / probability;
+    if (wait < shortest) [first, shortest] = [token, wait];
+  });
+  return first;
 }
 
 // Punctuation marks are words of their own, as in the text that the model was trained on.

@@ -1,6 +1,7 @@
 """The model writes in the browser what it writes in Python, and nothing is loaded before it may."""
 
 import json
+import math
 
 import numpy as np
 import onnxruntime as ort
@@ -79,6 +80,14 @@ def reader(expected, window, address):
     return Reader(window(), address)
 
 
+def uniform(number, word):
+    """Draw the random number of a word, in integers without a limit."""
+    bits = (int(number * 2**32) + word * 0x9E3779B9) % 2**32
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        bits = (bits ^ bits >> shift) * factor % 2**32
+    return ((bits ^ bits >> 16) + 0.5) / 2**32
+
+
 def written_in_python(expected, choice, model=files.MODEL):
     """Write with ONNX Runtime and NumPy only; return indices and probabilities."""
     session = ort.InferenceSession(SERVED / model, providers=["CPUExecutionProvider"])
@@ -92,7 +101,8 @@ def written_in_python(expected, choice, model=files.MODEL):
         logits, hidden, cell = session.run(None, inputs)
         powers = np.exp(logits[-1, 0].astype(np.float64) - logits[-1, 0].max())
         found = powers / powers.sum()
-        token = found.argmax() if choice == "probable" else (found.cumsum() > number).argmax()
+        waits = [-math.log(uniform(number, word)) / share for word, share in enumerate(found)]
+        token = found.argmax() if choice == "probable" else np.argmin(waits)
         tokens.append(int(token))
         probabilities.append(found[token])
         read = [int(token)]
