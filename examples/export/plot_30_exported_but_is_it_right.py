@@ -221,10 +221,10 @@ exported_tokens, exported = decode(lambda inputs: module(**inputs), prompt, prom
 assert torch.equal(exported_tokens, tokens), "the program writes other tokens"
 
 # %%
-# Equal tokens are a weak test: a wrong cache can still choose the same tokens for a
-# while. So compare all numbers of all steps. At the padding they are undefined, because
-# a query there has nothing to attend to, and no later call reads them. The function
-# leaves them out.
+# Equal tokens are a weak test: a program with a wrong cache can choose the same tokens
+# for a while. So compare all numbers of all steps. At the padding they are undefined,
+# because a query there has nothing to attend to, and no later call reads them. The
+# function leaves them out.
 
 import pandas as pd
 

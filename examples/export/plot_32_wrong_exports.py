@@ -7,14 +7,14 @@ logits at the inputs that they were exported with. Decoding two texts of differe
 lengths finds all three, and the tensors that differ first tell the cause.
 
 Prerequisites: :doc:`plot_30_exported_but_is_it_right`, which writes the loop and the
-comparison that this page calls. No package is needed besides PyTorch and transformers.
+comparison. This page calls :func:`smallport.parity.greedy_decode`, which does the same,
+and needs only PyTorch and transformers.
 
 What you will learn: how to test a comparison with programs that are wrong, and how to
 infer the cause of an error from the step and the tensor that differ first.
 
-A test that has never failed proves little: it may be unable to fail. This page makes
-three mistakes that occur when a model is prepared for export, and looks which test
-finds them.
+A test that has never failed may be unable to fail. This page makes three mistakes that
+occur when a model is prepared for export, and shows which test finds them.
 """
 
 # %%
