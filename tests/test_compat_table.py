@@ -65,7 +65,7 @@ def test_sentences_name_ranges_where_all_releases_of_torch_agree():
         ("mm m", "mm m", "works with transformers 5.1 to 5.2 and 5.4, on torch 2.1 and 2.2"),
         ("mmmm", "rrmr", APART),
         ("rrrr", "rrrm", "works with transformers 5.4 on torch 2.2"),
-        ("eeee", "rrrr", "works with none of these releases"),
+        ("eeee", "rrrr", "works with no release in the grid"),
     ],
 )
 def test_a_range_never_covers_a_release_in_which_the_route_does_not_work(one, two, works):

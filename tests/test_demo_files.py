@@ -1,6 +1,7 @@
 """The files of the demo are made once, are what they are called, and say why there are none."""
 
 import json
+from html import unescape
 
 import pytest
 import torch
@@ -48,17 +49,17 @@ def made(tmp_path, monkeypatch, models):
         name = "a text"
         vocabulary = VOCABULARY
 
-    def copy(_, target):
-        times.append(target)
-        target.write_bytes((models / "int8.onnx").read_bytes())
-        return (models / "float.onnx").stat().st_size
+    def copy(_, int8, float32):
+        times.append(int8)
+        int8.write_bytes((models / "int8.onnx").read_bytes())
+        float32.write_bytes((models / "float.onnx").read_bytes())
 
     def unpack(_, __, folder):
         for name in (runtime.SCRIPT, runtime.BINARY):
             (folder / name).write_bytes(b"runtime")
 
     monkeypatch.setattr(assets, "corpus", TinyCorpus)
-    monkeypatch.setattr(making, "make_model", copy)
+    monkeypatch.setattr(making, "make_models", copy)
     monkeypatch.setattr(files, "current_key", lambda: times.key)
     monkeypatch.setattr(files.runtime, "fetch", lambda _: tmp_path)
     monkeypatch.setattr(files.runtime, "unpack", unpack)
@@ -75,7 +76,8 @@ def test_the_files_are_made_again_only_when_something_changed(made):
     (files.SERVED / files.VOCABULARY).write_text("[]")
     files.make()
     assert len(made) == 3
-    assert sorted(file.name for file in files.SERVED.iterdir()) == sorted(files.LOADED)
+    served = sorted(file.name for file in files.SERVED.iterdir())
+    assert served == sorted([*files.LOADED, files.FLOAT_MODEL])
 
 
 @pytest.mark.usefixtures("made")
@@ -84,11 +86,16 @@ def test_what_python_wrote_is_written_down_with_its_words():
     words = json.loads((files.SERVED / files.VOCABULARY).read_text())
     assert tuple(words) == VOCABULARY.words
     expected = json.loads((files.SERVED / files.EXPECTED).read_text())
-    for choice in ("drawn", "probable"):
-        assert len(expected[choice]) == writing.WORDS
-        assert all(words[word["token"]] == word["word"] for word in expected[choice])
-        assert all(0 < word["probability"] <= 1 for word in expected[choice])
-    assert expected["drawn"] != expected["probable"]
+    for text in (expected, expected["float32"]):
+        for choice in ("drawn", "probable"):
+            assert len(text[choice]) == writing.WORDS
+            assert all(words[word["token"]] == word["word"] for word in text[choice])
+            assert all(0 < word["probability"] <= 1 for word in text[choice])
+        assert text["drawn"] != text["probable"]
+    shares = [
+        [word["probability"] for word in text["drawn"]] for text in (expected, expected["float32"])
+    ]
+    assert shares[0] != shares[1]
 
 
 def test_where_something_is_missing_nothing_old_is_served_and_the_page_says_why(made):
@@ -114,12 +121,40 @@ def test_the_page_says_how_much_it_loads_and_shows_what_python_wrote():
     assert html.count('<th scope="row">') == writing.WORDS
     assert html.count("<rect") == writing.WORDS
     assert "&lt;eos&gt;" in html
+    in_floats = extension.megabytes((files.SERVED / files.FLOAT_MODEL).stat().st_size)
+    assert f"Compare with float32 ({in_floats})" in html
+    texts = [extension.words_of(one["drawn"]) for one in (expected, expected["float32"])]
+    assert extension.parting(*texts) in unescape(html)
+    assert html.count("<mark>") == 2 * (texts[0] != texts[1])
 
 
-def test_a_model_in_floats_is_refused_under_the_name_of_int8(models):
+@pytest.mark.usefixtures("made")
+def test_the_short_form_has_neither_the_comparison_nor_the_words_one_by_one():
+    files.make()
+    expected = json.loads((files.SERVED / files.EXPECTED).read_text())
+    description = json.loads(files.DESCRIPTION.read_text())
+    html = extension.rendered(description, expected, short=True)
+    assert "Load the model (" in html
+    assert "demo-compare" not in html
+    assert "float32" not in html
+    assert "<table" not in html
+    assert "<mark>" not in html
+
+
+def test_a_word_is_marked_and_markup_in_words_is_escaped():
+    marked = extension.as_text(["a"], ["<b>", "<eos>", "c"], 0)
+    assert marked == "a <mark>&lt;b&gt;</mark>\nc"
+    assert extension.as_text(["a"], ["b", "<eos>", "c"], 1) == "a b <mark>↵</mark>\nc"
+    assert extension.parting(["a", "b"], ["a", "b"]) == "int8 and float32 wrote the same 2 words."
+
+
+def test_a_model_under_the_name_of_the_other_is_rejected(models):
     making.assert_int8(models / "int8.onnx")
+    making.assert_float32(models / "float.onnx")
     with pytest.raises(AssertionError, match="DynamicQuantizeLSTM, MatMulInteger is missing"):
         making.assert_int8(models / "float.onnx")
+    with pytest.raises(AssertionError, match="not the float32 model: it has DequantizeLinear"):
+        making.assert_float32(models / "int8.onnx")
 
 
 def test_the_state_is_carried_from_word_to_word(models):
@@ -164,7 +199,7 @@ def test_a_model_that_cannot_be_made_is_told_and_stops_nothing(made, monkeypatch
     def refuse(*_):
         raise RuntimeError("upstream removed it")
 
-    monkeypatch.setattr(making, "make_model", refuse)
+    monkeypatch.setattr(making, "make_models", refuse)
     made.key = "two"
     why = files.try_to_make()
     assert why == "It could not be made: RuntimeError: upstream removed it"

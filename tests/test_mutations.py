@@ -33,6 +33,7 @@ PAGES = {
     "e14": "plot_14_tiny_llm_onnx",
     "e20": "plot_20_export_error_cookbook",
     "e30": "plot_30_exported_but_is_it_right",
+    "e32": "plot_32_wrong_exports",
     "e40": "plot_40_scoreboard_live",
 }
 ALL = set(PAGES)

@@ -133,12 +133,12 @@ def test_a_row_leads_to_error_recipe_and_command(file):
 
 def test_causes_name_their_architectures(file):
     html = rendered("causes", file)
-    assert "1 in <em>exported</em>" in html
+    assert "1 failed in <em>exported</em>" in html
     assert '<a href="#found-b">b</a>' in html
 
 
 def test_a_sweep_without_a_history_says_so(file):
-    assert "No sweep with other versions is stored yet." in rendered("changes", file)
+    assert "No sweep with different versions is stored yet." in rendered("changes", file)
 
 
 def test_changes_come_with_their_causes_and_what_is_no_longer_compared(file):
@@ -168,7 +168,7 @@ def test_a_check_that_may_have_changed_is_named(file):
     before = read_scoreboard(file)
     provenance = replace(before.provenance, versions={}, commit="abc")
     remember(file, replace(before, provenance=provenance, check=""))
-    assert "a difference may come from the check" in rendered("changes", file)
+    assert "a difference may be caused by the check" in rendered("changes", file)
 
 
 def test_their_own_tests_stand_next_to_ours(file, monkeypatch):
@@ -198,7 +198,7 @@ def test_their_own_tests_stand_next_to_ours(file, monkeypatch):
 
 def test_a_difference_comes_with_its_explanation(file):
     html = rendered("mismatches", file)
-    assert '<a href="#found-c">c</a>, by nan in <em>matches</em>' in html
+    assert '<a href="#found-c">c</a> differs by nan in <em>matches</em>' in html
     assert "Not explained yet." in html
     assert '<a href="live.html#branch-on-length">' in rendered("mismatches", results.SWEEP)
 

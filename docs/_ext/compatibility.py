@@ -24,14 +24,14 @@ SIGNS = {
     "no result": "?",
 }
 ABOUT = {
-    "plain torch.export": "torch.export.export is called, and nothing else.",
-    "cache registered by hand": "The cache is registered as a pytree node, and then "
+    "plain torch.export": "torch.export.export is called without any preparation.",
+    "cache registered by hand": "The cache is registered as a pytree node before "
     "torch.export.export is called.",
     "onnx-diagnostic's patches": "torch.export.export is called within "
     "torch_export_patches(patch_transformers=True) of onnx-diagnostic.",
     "onnx-diagnostic, patch_transformers=False": "The same without the patches of transformers: "
-    "onnx-diagnostic registers the cache, and torch_export_patches patches only PyTorch.",
-    "transformers' exporters": "The model is exported by the DynamoExporter of transformers.",
+    "onnx-diagnostic registers the cache and patches only PyTorch.",
+    "transformers' exporters": "The DynamoExporter of transformers exports the model.",
 }
 
 

@@ -68,6 +68,9 @@ COOKBOOK = "gallery/export/plot_20_export_error_cookbook"
 LIVE = "gallery/export/plot_40_scoreboard_live"
 CAUSES_SHOWN = 10
 GLYPHS = {"passed": "✓", "failed": "✗", "not reached": "·"}
+ORDER = {status: -place for place, status in enumerate(GLYPHS)}
+"""The order in which a stage's column is sorted: what passed comes last."""
+
 TEMPLATES = project.DOCS / "_templates" / "scoreboard"
 
 
@@ -307,6 +310,7 @@ def render(template: str, pages: Mapping[str, str], results: Path = SWEEP) -> st
         stages=STAGES,
         passed=passed,
         glyphs=GLYPHS,
+        order=ORDER,
         counts=kept.counts(),
         causes=frequent_causes(kept.reports.values())[:CAUSES_SHOWN],
         reports=[kept.reports[one] for one in kept.registered if one in kept.reports],

@@ -1,11 +1,11 @@
-// Sort and search the scoreboard. Without this, the page shows the same, in the order of names.
+// Sort and search the scoreboard. Without this script, the page shows everything in alphabetical order.
 (() => {
   const table = document.getElementById("scoreboard-architectures");
   if (!table) return;
   const body = table.tBodies[0];
   const rows = [...body.rows];
 
-  // What a cell is sorted by: a number where it has one, or its text.
+  // A cell is sorted by its number, or by its text where it has none.
   const key = (row, column) => {
     const cell = row.cells[column];
     const number = Number(cell.dataset.key);
@@ -41,15 +41,19 @@
 
   const found = (row) => {
     const link = row.querySelector("a");
-    return link ? document.getElementById(link.hash.slice(1)) : null;
+    return link ? document.getElementById(link.hash.slice(1)).closest("details") : null;
   };
-  const failing = (row) => [...(found(row)?.querySelectorAll("pre") ?? [])].map((pre) => pre.textContent);
+  const details = new Map(rows.map((row) => [row, found(row)]));
+  const failing = (row) => [...(details.get(row)?.querySelectorAll("pre") ?? [])].map((pre) => pre.textContent);
   const texts = new Map(
     rows.map((row) => [row, [row.textContent, ...failing(row)].join(" ").toLowerCase()]),
   );
   const search = () => {
     const words = input.value.toLowerCase().split(/\s+/);
-    for (const row of rows) row.hidden = !words.every((word) => texts.get(row).includes(word));
+    for (const row of rows) {
+      row.hidden = !words.every((word) => texts.get(row).includes(word));
+      if (details.get(row)) details.get(row).hidden = row.hidden;
+    }
     const shown = rows.filter((row) => !row.hidden).length;
     count.textContent = `${shown} of ${rows.length} architectures`;
   };
@@ -58,9 +62,10 @@
 
   const open = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const details = target?.closest("details.scoreboard-found");
-    if (!details) return;
-    details.open = true;
+    const opened = target?.closest("details.scoreboard-found");
+    if (!opened) return;
+    opened.hidden = false; // links outside the table lead to what a search may have left out
+    opened.open = true;
     target.scrollIntoView();
   };
   addEventListener("hashchange", open);

@@ -35,6 +35,7 @@ EXPORT = EXAMPLES / "export" / "plot_12_tiny_llm_export.py"
 VERIFIED = EXAMPLES / "export" / "plot_14_tiny_llm_onnx.py"
 COOKBOOK = EXAMPLES / "export" / "plot_20_export_error_cookbook.py"
 DECODING = EXAMPLES / "export" / "plot_30_exported_but_is_it_right.py"
+WRONG_EXPORTS = EXAMPLES / "export" / "plot_32_wrong_exports.py"
 SCOREBOARD = EXAMPLES / "export" / "plot_40_scoreboard_live.py"
 PAGES = [
     TRAINING,
@@ -51,6 +52,7 @@ PAGES = [
     VERIFIED,
     COOKBOOK,
     DECODING,
+    WRONG_EXPORTS,
     SCOREBOARD,
 ]
 
@@ -793,13 +795,19 @@ FAULTS += [
     Fault(
         "mask_ignored",
         DECODING,
-        "assert torch.equal(exported.tokens, tokens), ",
+        "assert torch.equal(exported_tokens, tokens), ",
+        "AssertionError: the program writes other tokens",
+    ),
+    Fault(
+        "positions_ignored",
+        DECODING,
+        "assert torch.equal(exported_tokens, tokens), ",
         "AssertionError: the program writes other tokens",
     ),
     Fault(
         "last_key_zeroed",
         DECODING,
-        "assert torch.equal(exported.tokens, tokens), ",
+        "assert torch.equal(exported_tokens, tokens), ",
         "AssertionError: the program writes other tokens",
     ),
     Fault(
@@ -811,14 +819,38 @@ FAULTS += [
     Fault(
         "onnx_of_another_model",
         DECODING,
-        "assert torch.equal(onnx_decoding.tokens, tokens), ",
+        "assert torch.equal(onnx_tokens, tokens), ",
         "AssertionError: ONNX Runtime writes other tokens",
     ),
     Fault(
         "comparison_says_zero",
         DECODING,
-        "assert by_hand == ",
-        "AssertionError: compare_decodings disagrees with a subtraction by hand",
+        "assert by_tensor == ",
+        "AssertionError: the two comparisons disagree",
+    ),
+    Fault(
+        "comparison_says_zero",
+        WRONG_EXPORTS,
+        "assert difference > 1000 * TOLERANCE, ",
+        "AssertionError: decoding does not find MaskIgnored",
+    ),
+    Fault(
+        "mask_ignored_everywhere",
+        WRONG_EXPORTS,
+        "assert difference > 1000 * TOLERANCE, ",
+        "AssertionError: decoding does not find MaskIgnored",
+    ),
+    Fault(
+        "mask_ignored",
+        WRONG_EXPORTS,
+        'check("right program, worst of all steps", ',
+        "AssertionError: right program, worst of all steps: claimed at most 4.768",
+    ),
+    Fault(
+        "exported_weight_changed",
+        WRONG_EXPORTS,
+        'check(f"logits of one call, ',
+        "AssertionError: logits of one call, MaskIgnored: claimed at most 4.768",
     ),
 ]
 
@@ -863,7 +895,7 @@ FAULTS += [
         "empty_cache_heeded",
         SCOREBOARD,
         "assert agree == ",
-        "AssertionError: the export heeds an empty cache now: sweep again",
+        "AssertionError: the export uses an empty cache now: sweep again",
     ),
 ]
 

@@ -1,6 +1,7 @@
 """The model writes in the browser what it writes in Python, and nothing is loaded before it may."""
 
 import json
+import math
 
 import numpy as np
 import onnxruntime as ort
@@ -62,13 +63,13 @@ class Reader:
         """Let the model write; return the rows of the table, and what the page says of it."""
         self.page.get_by_label(CHOICES[choice]).check()
         self.page.get_by_role("button", name="Write 100 words").click()
-        status = self.status("milliseconds a word")
+        status = self.status("words per second")
         rows = self.page.locator("#demo-words tr").all_inner_texts()
         return [row.split("\t") for row in rows], status
 
-    def tokens(self):
+    def tokens(self, kind="written"):
         """Give the indices of the words that were written last."""
-        script = "document.getElementById('demo').written.map(({token}) => token)"
+        script = f"document.getElementById('demo').{kind}.map(({{token}}) => token)"
         return self.page.evaluate(script)
 
 
@@ -79,9 +80,17 @@ def reader(expected, window, address):
     return Reader(window(), address)
 
 
-def written_in_python(expected, choice):
-    """Write with nothing but ONNX Runtime and NumPy; return indices and probabilities."""
-    session = ort.InferenceSession(SERVED / files.MODEL, providers=["CPUExecutionProvider"])
+def uniform(number, word):
+    """Draw the random number of a word, in integers without a limit."""
+    bits = (int(number * 2**32) + word * 0x9E3779B9) % 2**32
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        bits = (bits ^ bits >> shift) * factor % 2**32
+    return ((bits ^ bits >> 16) + 0.5) / 2**32
+
+
+def written_in_python(expected, choice, model=files.MODEL):
+    """Write with ONNX Runtime and NumPy only; return indices and probabilities."""
+    session = ort.InferenceSession(SERVED / model, providers=["CPUExecutionProvider"])
     words = json.loads((SERVED / files.VOCABULARY).read_text(encoding="utf-8"))
     layers, _, hidden_size = session.get_inputs()[1].shape
     hidden = cell = np.zeros((layers, 1, hidden_size), dtype=np.float32)
@@ -92,7 +101,8 @@ def written_in_python(expected, choice):
         logits, hidden, cell = session.run(None, inputs)
         powers = np.exp(logits[-1, 0].astype(np.float64) - logits[-1, 0].max())
         found = powers / powers.sum()
-        token = found.argmax() if choice == "probable" else (found.cumsum() > number).argmax()
+        waits = [-math.log(uniform(number, word)) / share for word, share in enumerate(found)]
+        token = found.argmax() if choice == "probable" else np.argmin(waits)
         tokens.append(int(token))
         probabilities.append(found[token])
         read = [int(token)]
@@ -108,11 +118,53 @@ def test_the_browser_writes_what_python_writes(reader, expected, choice):
     assert [word["token"] for word in expected[choice]] == tokens, "the build wrote other words"
     assert reader.tokens() == tokens, "the browser wrote other words than Python"
     assert [word for word, *_ in rows] == [word["word"] for word in expected[choice]]
-    shown = [0.0 if share.startswith("<") else float(share.split()[0]) for _, share, _ in rows]
+    shown = [0.0 if share.startswith("<") else float(share.rstrip("%")) for _, share, _ in rows]
     assert shown == pytest.approx([100 * one for one in probabilities], abs=0.06)
     assert all(float(time.removesuffix(" ms")) >= 0 for *_, time in rows)
     assert "They are the same words" in status
     assert not reader.log.problems(PAGE)
+
+
+def test_float32_is_loaded_on_demand_and_the_page_says_where_the_texts_part(reader, expected):
+    page = reader.page
+    said = page.locator("#demo-parting").text_content()
+    reader.load()
+    reader.write("drawn")
+    assert page.locator("#demo-parting").text_content() == said, "the script says it differently"
+    reader.write("probable")
+    assert not [url for url in reader.requests if files.FLOAT_MODEL in url]
+    button = page.get_by_role("button", name="Compare with float32")
+    weight = (SERVED / files.FLOAT_MODEL).stat().st_size / MEGABYTE
+    assert f"({weight:.1f}\N{NO-BREAK SPACE}MB)" in button.text_content()
+    button.click()
+    reader.status("float32 has written, too.")
+    tokens, _ = written_in_python(expected, "probable", files.FLOAT_MODEL)
+    assert [word["token"] for word in expected["float32"]["probable"]] == tokens
+    assert reader.tokens("writtenInFloats") == tokens
+    assert button.is_hidden()
+    reader.write("drawn")
+    pairs = enumerate(zip(reader.tokens(), reader.tokens("writtenInFloats"), strict=True))
+    place = next(place for place, (one, other) in pairs if one != other)
+    words = json.loads((SERVED / files.VOCABULARY).read_text(encoding="utf-8"))
+    for kind, text in (("written", "#demo-text"), ("writtenInFloats", "#demo-float-text")):
+        word = words[reader.tokens(kind)[place]]
+        shown = "↵" if word == "<eos>" else word
+        assert page.locator(f"{text} mark").text_content() == shown
+    assert str(place) in page.locator("#demo-parting").text_content() or place < 2
+    assert not reader.log.problems(PAGE)
+
+
+@pytest.mark.usefixtures("expected")
+def test_the_front_page_has_the_model_without_the_comparison(window, address):
+    page = window().new_page()
+    page.goto(f"{address}index.html")
+    page.get_by_role("button", name="Load the model").click()
+    status = page.get_by_role("status")
+    status.filter(has_text="The model is ready.").first.wait_for()
+    page.get_by_role("button", name="Write 100 words").click()
+    status.filter(has_text="words per second").first.wait_for()
+    assert page.locator("#demo-text").inner_text().startswith("The value of the ")
+    assert page.get_by_role("button", name="Compare with float32").count() == 0
 
 
 @pytest.mark.usefixtures("expected")
@@ -120,7 +172,7 @@ def test_the_served_model_is_the_int8_one():
     operators = operator_counts(SERVED / files.MODEL)
     assert set(operators) >= making.INTEGER_OPERATORS
     assert not set(operators) & making.FLOAT_OPERATORS
-    float_bytes = json.loads(files.DESCRIPTION.read_text(encoding="utf-8"))["float_bytes"]
+    float_bytes = (SERVED / files.FLOAT_MODEL).stat().st_size
     assert (SERVED / files.MODEL).stat().st_size < 0.3 * float_bytes
 
 

@@ -12,12 +12,12 @@ from tools.compat.routes import EXPORTED, MATCHES, NO_IMPORT, OUTCOMES, REJECTED
 
 UNKNOWN = "no result"
 BEGINNINGS = {
-    EXPORTED: "It exports, but the program differs or rejects inputs, with",
+    EXPORTED: "The program differs or rejects inputs with",
     REJECTED: "The export raises an error with",
     NO_IMPORT: "It cannot be imported with",
     UNKNOWN: "There is no result with",
 }
-"""How sentences on the other outcomes begin."""
+"""How the sentences about all outcomes except *matches* begin."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Problem:
-    """An outcome of a route that is no match, with all the cells that have it.
+    """An outcome of a route other than *matches*, with all cells that have it.
 
     Parameters
     ----------
@@ -151,10 +151,10 @@ class Grid:
         """Say in which versions a route works."""
         by_torch = {one: self.with_outcome(route, MATCHES, one) for one in self.torch}
         where = self.where(by_torch)
-        return f"works with {where}" if where else "works with none of these releases"
+        return f"works with {where}" if where else "works with no release in the grid"
 
     def runs(self) -> str:
-        """Say with which releases the model itself runs, whatever the export does."""
+        """List the releases with which the model itself runs, whether or not it exports."""
         by_torch = {
             torch: [
                 one
@@ -191,7 +191,7 @@ class Grid:
         )
 
     def install_line(self, route: str) -> str:
-        """Write the command that installs the newest versions that a route works in; or nothing."""
+        """Write the command that installs the newest working versions of a route; or nothing."""
         for release in reversed(self.transformers):
             for torch in reversed(self.torch):
                 if self.entry(route, release, torch).outcome == MATCHES:
@@ -201,7 +201,7 @@ class Grid:
         return ""
 
     def problems(self, route: str) -> list[Problem]:
-        """List what a route does wrong, each finding once."""
+        """List the failures of a route, each of them once."""
         same: dict[tuple[str, str], list[Entry]] = {}
         for release in self.transformers:
             for torch in self.torch:
@@ -226,7 +226,7 @@ class Grid:
 
 
 def ranges(chosen: Iterable[str], every: Sequence[str]) -> list[str]:
-    """Join releases that stand beside each other among all.
+    """Join consecutive releases to ranges.
 
     Examples
     --------

@@ -1,7 +1,8 @@
 """Make the files with which the model runs in the page, unless they are there already.
 
 The site serves them from the folder ``in_the_page``: the runtime, the model in int8, its
-vocabulary, and what Python's ONNX Runtime wrote with it.
+vocabulary, and what Python's ONNX Runtime wrote with it; and the model in float32, which a browser
+loads only for a comparison.
 """
 
 import importlib.metadata
@@ -25,8 +26,9 @@ DESCRIPTION = FOLDER / "demo.json"
 """Says what was made and of what, or why nothing was."""
 
 MODEL, VOCABULARY, EXPECTED = "model.onnx", "vocabulary.json", "expected.json"
+FLOAT_MODEL = "float32.onnx"
 LOADED = (runtime.SCRIPT, runtime.BINARY, MODEL, VOCABULARY, EXPECTED)
-"""What a browser loads."""
+"""What a browser loads before it writes."""
 
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 """The packages that the model is trained and converted by."""
@@ -71,15 +73,15 @@ def make(missing: str = "") -> None:
         pin = runtime.pinned()
         runtime.unpack(runtime.fetch(pin), pin, folder)
         corpus = assets.corpus()
-        float_bytes = making.make_model(corpus, folder / MODEL)
+        int8, float32 = folder / MODEL, folder / FLOAT_MODEL
+        making.make_models(corpus, int8, float32)
         files.write_json(folder / VOCABULARY, corpus.vocabulary.words)
-        files.write_json(folder / EXPECTED, making.expected(folder / MODEL, corpus.vocabulary))
+        files.write_json(folder / EXPECTED, making.expected(int8, float32, corpus.vocabulary))
     description = {
         "key": key,
-        "float_bytes": float_bytes,
         "words": len(corpus.vocabulary),
         "corpus": corpus.name,
-        "files": {name: describe(SERVED / name) for name in LOADED},
+        "files": {name: describe(SERVED / name) for name in (*LOADED, FLOAT_MODEL)},
     }
     files.write_json(DESCRIPTION, description)
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,7 +58,7 @@ def write(
     vocabulary
         Its words.
     numbers
-        A number from 0 to 1 for each word, which draws it; left out, each word is the most
+        A number from 0 to 1 for each word, by which it is drawn; left out, each word is the most
         probable one.
     """
     tokens, state = vocabulary.encode(BEGINNING), model.initial_state(1)
@@ -77,14 +78,23 @@ def write(
 
 
 def drawn(probabilities: Tensor, number: float) -> int:
-    """Choose the word at which the sum of the probabilities passes a number.
+    """Draw a word; two models that find words about equally probable draw the same one.
+
+    Each word waits a random time, on average the shorter the more probable it is, and the first one
+    is drawn. The number is the seed of these times.
 
     Examples
     --------
     >>> probabilities = torch.tensor([0.2, 0.5, 0.3])
-    >>> [drawn(probabilities, number) for number in (0.1, 0.2, 0.69, 0.999999999)]
-    [0, 1, 1, 2]
+    >>> words = [drawn(probabilities, number / 1000) for number in range(1000)]
+    >>> [round(words.count(word) / 1000, 1) for word in range(3)]
+    [0.2, 0.5, 0.3]
     """
-    sums = probabilities.cumsum(-1)
-    place = int(torch.searchsorted(sums, torch.tensor(number, dtype=sums.dtype), right=True))
-    return min(place, len(sums) - 1)
+    tokens = np.arange(len(probabilities), dtype=np.uint32)
+    bits = np.uint32(int(number * 2**32) % 2**32) + tokens * np.uint32(0x9E3779B9)
+    bits = (bits ^ (bits >> 16)) * np.uint32(0x85EBCA6B)
+    bits = (bits ^ (bits >> 13)) * np.uint32(0xC2B2AE35)
+    uniform = ((bits ^ (bits >> 16)) + 0.5) / 2**32
+    with np.errstate(divide="ignore"):  # a probability of zero waits for ever
+        waits = -np.log(uniform) / probabilities.numpy()
+    return int(waits.argmin())

@@ -12,17 +12,16 @@ from smallport.sweep.counts import differs
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why an exported program computes other numbers than the model.
+    """The reason why an exported program computes different numbers than its model.
 
     Parameters
     ----------
     cause
-        What was found, in a sentence or two.
+        The cause, in a sentence or two.
     whose
-        Whether it is a mistake, and if so, whose.
+        Whether it is an error, and if so, whose.
     reduced
-        The anchor, on the page that checks some architectures live, of the smallest model that
-        shows it.
+        The anchor of the smallest model that shows it, on the page with the live sweep.
     """
 
     cause: str
@@ -33,30 +32,30 @@ class Explanation:
 EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
     {
         "doge": Explanation(
-            "Its queries attend to the keys with the highest scores. A score depends on nothing "
-            "but the token, so a token that occurs twice has the same score twice.",
-            "Nobody's mistake: of equal scores ONNX picks the first, PyTorch does not say which it "
-            "picks, and they pick different ones.",
+            "Its queries attend to the keys with the highest scores. A score depends on the token "
+            "only, so a token that occurs twice has the same score twice.",
+            "It is no error: of equal scores, ONNX chooses the first; PyTorch does not document "
+            "which one it chooses, and chooses a different one.",
             "equal-scores",
         ),
         "git": Explanation(
-            "If its cache holds something, it widens its attention mask. The export followed this "
+            "It widens its attention mask if its cache holds tokens. The export followed this "
             "branch, so the program widens the mask of a padded text although the cache is empty.",
-            "Upstream's: torch.export takes for granted that no dynamic size is 0 or 1, and the "
-            "program does not check it.",
+            "It is an error of PyTorch: torch.export assumes that no dynamic size is 0 or 1, and "
+            "the program does not check it.",
             "branch-on-length",
         ),
         "zamba2": Explanation(
-            "It computes a single new token in another form than several, and only the form for "
-            "several keeps the time step above a limit. The export followed that one, and the "
-            "program computes single tokens by it, too.",
-            "Upstream's: the two forms compute different states in PyTorch, too, and the program "
-            "does not check that there are several tokens.",
+            "It computes a single new token by a different formula than several, and only the "
+            "formula for several limits the time step from below. The export followed that one, "
+            "and the program uses it for single tokens, too.",
+            "It is an error of transformers and PyTorch: the two formulas also give different "
+            "states in the model, and the program does not check that there are several tokens.",
             "branch-on-length",
         ),
     }
 )
-"""By architecture, what stands behind a difference that rounding does not explain."""
+"""By architecture, the cause of a difference that rounding does not explain."""
 
 
 def mismatches(reports: Iterable[ExportReport]) -> dict[str, ExportReport]:

@@ -1,0 +1,41 @@
+"""The scoreboard's table and its search, as a reader comes to them."""
+
+import pytest
+
+pytestmark = pytest.mark.site
+
+ROWS = "#scoreboard-architectures tbody tr"
+OVER_ITS_TICKS = """
+() => [...document.querySelectorAll("thead .scoreboard-tick")].map((head) => {
+  const [above, below] = [head, document.querySelector("tbody tr").cells[head.cellIndex]].map(
+    (cell) => cell.getBoundingClientRect());
+  return above.left === below.left && above.right === below.right && above.width < 60;
+})
+"""
+
+
+@pytest.fixture
+def page(tab, address):
+    """Open the scoreboard."""
+    page = tab()
+    page.goto(f"{address}scoreboard.html")
+    return page
+
+
+def test_each_stage_has_its_head_above_its_ticks(page):
+    assert page.evaluate(OVER_ITS_TICKS) == [True] * 8
+    page.get_by_role("button", name="exported", exact=True).click()
+    page.get_by_role("button", name="exported", exact=True).click()
+    assert page.locator("[aria-sort]").get_attribute("aria-sort") == "descending"
+    assert page.locator(f"{ROWS} >> nth=0").locator("td >> nth=2").inner_text() == "✓"
+
+
+def test_the_details_follow_the_search(page):
+    everything = page.locator(ROWS).count()
+    page.get_by_label("Search names, stages and errors").fill("llama")
+    names = page.locator(f"{ROWS}:visible th").all_inner_texts()
+    assert 0 < len(names) < everything
+    shown = page.locator("details.scoreboard-found:visible summary").all_inner_texts()
+    assert [one.partition(":")[0] for one in shown] == names
+    page.evaluate("location.hash = '#found-gpt2'")
+    page.locator("#found-gpt2").wait_for()  # a link leads to it, whatever was searched
