@@ -27,8 +27,8 @@ programs and of ONNX, and differences without any message, are on :doc:`the next
 # - ``Node arity mismatch`` or ``Expected dynamic shape spec … to have the same length
 #   as the actual tensor shape``: :ref:`Write the shapes of a cache as one flat list
 #   <recipe-shapes-nested>`
-# - ``You marked … as dynamic but your code specialized it to be a constant``: :ref:`Find
-#   the line that makes a dimension constant <recipe-dimension-specialized>`
+# - ``You marked … as dynamic but your code specialized it to be a constant``:
+#   :ref:`Find the line that makes a dimension constant <recipe-dimension-specialized>`
 # - ``The values of … must always be equal``: :ref:`Give equal dimensions one name
 #   <recipe-dimensions-equal>`
 # - ``export 0/1 specialized due to hint of 1`` or ``your code specialized it to be a
@@ -36,8 +36,8 @@ programs and of ONNX, and differences without any message, are on :doc:`the next
 #   <recipe-size-one-specialized>`
 # - ``Guard failed``: :ref:`Remove a guard that rejects a valid shape
 #   <recipe-guard-refuses>`
-# - ``Could not guard on data-dependent expression``: :ref:`Replace an if that depends on
-#   data <recipe-data-dependent>`
+# - ``Could not guard on data-dependent expression``: :ref:`Replace an if that depends
+#   on data <recipe-data-dependent>`
 #
 # In a terminal, ``smallport explain`` lists the recipes and prints them.
 #
@@ -293,7 +293,9 @@ with checks.raises(ValueError, match=announced) as failure:
     export(layer, (single,), dynamic_shapes=explicit)
 show_message(failure.message)
 
-announced = "You marked batch as dynamic but your code specialized it to be a constant (1)"
+announced = (
+    "You marked batch as dynamic but your code specialized it to be a constant (1)"
+)
 with checks.raises(UserError, match=announced):
     export(layer, (single,), dynamic_shapes={"input": {0: Dim("batch")}})
 
@@ -341,12 +343,12 @@ with checks.raises(AssertionError, match=announced):
     difference(tiny_program.module(), [smallest])
 
 # %%
-# **Cause.** The exporter assumes that a dynamic size is at least two. From two tokens in
-# the cache and two new ones it concludes that the :term:`attention mask` has at least
-# four columns, and adds a :term:`guard`.
+# **Cause.** The exporter assumes that a dynamic size is at least two. From two tokens
+# in the cache and two new ones it concludes that the :term:`attention mask` has at
+# least four columns, and adds a :term:`guard`.
 #
-# **Fix.** Declare the range, and derive sizes from one another. A step of :term:`decode`
-# has one new token, so its mask is longer than the cache by one.
+# **Fix.** Declare the range, and derive sizes from one another. A step of
+# :term:`decode` has one new token, so its mask is longer than the cache by one.
 
 step = make_inputs(configuration, InputShape(2, cache_length=30, new_tokens=1))
 batch, past = Dim("batch", min=1, max=64), Dim("past", min=1, max=1023)
@@ -470,7 +472,9 @@ for tokens, apart in unscaled.items():
 import matplotlib.pyplot as plt
 
 figure, axis = plt.subplots(figsize=(6, 3.2), layout="constrained", facecolor="white")
-axis.plot(unscaled.keys(), unscaled.values(), "o-", color="#dd8452", label="no rescaling")
+axis.plot(
+    unscaled.keys(), unscaled.values(), "o-", color="#dd8452", label="no rescaling"
+)
 axis.plot(fixed.keys(), fixed.values(), "s-", color="#4c72b0", label="fixed program")
 axis.axvline(1024, color="gray", linestyle="--", label="trained length")
 axis.set_xlabel("tokens in the text")
@@ -499,8 +503,8 @@ with checks.raises(UserError, match=announced) as failure:
 show_message(failure.message)
 
 # %%
-# 2. Export this module with the shapes ``both``. Which recipe explains the error? Change
-#    the module so that it can be exported.
+# 2. Export this module with the shapes ``both``. Which recipe explains the error?
+#    Change the module so that it can be exported.
 
 
 class Positive(torch.nn.Module):
