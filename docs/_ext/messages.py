@@ -1,7 +1,8 @@
-"""Index a page by the error messages that it lists, so that a search for one leads to its recipe.
+"""Show the error messages that a page lists as a table, and index the page by them.
 
 A list item that begins with a message, as a literal, and leads to a place on the page by ``:ref:``,
-becomes index entries of that place: one for each message.
+becomes index entries of that place, one for each message, so that a search for a message leads to
+its recipe. A list of such items is shown as a table; scripts and notebooks show the list.
 """
 
 from typing import Any
@@ -12,10 +13,13 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
 FEWEST_WORDS = 2
+CAPTION = "Error messages and the recipes against them"
+HEADS = ("message", "recipe")
+WIDTHS = (60, 40)
 
 
 class IndexMessages(SphinxTransform):
-    """Adds the entries before Sphinx collects them (at 850)."""
+    """Adds the entries before Sphinx collects them (at 850), and makes the tables."""
 
     default_priority = 800
 
@@ -26,6 +30,33 @@ class IndexMessages(SphinxTransform):
         for item in self.document.findall(nodes.list_item):
             if found := entries(item):
                 item.insert(0, addnodes.index(entries=found))
+        for listed in list(self.document.findall(nodes.bullet_list)):
+            if all(isinstance(item[0], addnodes.index) for item in listed):
+                listed.replace_self(table(listed))
+
+
+def table(listed: nodes.bullet_list) -> nodes.table:
+    """Show indexed items as rows: before the first reference the messages, then the recipe."""
+    rows = []
+    for item in listed:
+        first = item.next_node(nodes.paragraph)
+        parts = [] if first is None else list(first.children)
+        place = next(at for at, part in enumerate(parts) if isinstance(part, addnodes.pending_xref))
+        messages = nodes.paragraph("", "", *parts[:place])
+        messages[-1] = nodes.Text(messages[-1].astext().removesuffix(": "))
+        rows.append(_row(item[0], messages, nodes.paragraph("", "", *parts[place:])))
+    head = _row(None, *(nodes.paragraph("", name) for name in HEADS))
+    group = nodes.tgroup("", cols=len(HEADS))
+    group += [nodes.colspec(colwidth=width) for width in WIDTHS]
+    group += [nodes.thead("", head), nodes.tbody("", *rows)]
+    return nodes.table("", nodes.title("", CAPTION), group)
+
+
+def _row(index: nodes.Node | None, *cells: nodes.Node) -> nodes.row:
+    row = nodes.row("", *(nodes.entry("", cell) for cell in cells))
+    if index is not None:
+        row[0].insert(0, index)
+    return row
 
 
 def entries(item: nodes.list_item) -> list[tuple[str, str, str, str, None]]:

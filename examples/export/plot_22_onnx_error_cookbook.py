@@ -186,8 +186,8 @@ assert (summed == 2).all()
 # -------------------------------------------------
 #
 # A program whose inputs include a cache is saved, and loaded in a process in which the
-# cache class is not registered. :func:`~smallport.export.without_cache_pytrees` imitates
-# such a process.
+# cache class is not registered. :func:`~smallport.export.without_cache_pytrees`
+# imitates such a process.
 
 import io
 
@@ -265,11 +265,16 @@ checks.check("saved and loaded: difference", apart, at_most=1e-5)
 # The model runs on the example inputs. After that the program rejects them, and the
 # model itself computes something else:
 
+cache_name = cache_argument()  # past_key_values; since transformers 5.24.0, cache
 some_inputs = deepcopy(inputs)
 with torch.no_grad():
     once = name_outputs(reference(**some_inputs))
 
-with checks.raises(AssertionError, match="attention_mask.size()[1] <= 0") as failure:
+announced = (
+    f"Guard failed: input_ids.size()[1] + {cache_name}[0].size()[2] + -1 * "
+    "attention_mask.size()[1] <= 0"
+)
+with checks.raises(AssertionError, match=announced) as failure:
     module(**some_inputs)
 show_message(failure.message)
 
@@ -284,7 +289,6 @@ assert changed > 1e-3
 # **Cause.** The forward pass appends to the cache that it is given, and the
 # :term:`attention mask` stays as it is. Print the length of the cache before and after:
 
-cache_name = cache_argument()  # past_key_values; since transformers 5.24.0, cache
 before, after = (one[cache_name].get_seq_length() for one in (inputs, some_inputs))
 print(f"{before} tokens in the cache, then {after}")
 
