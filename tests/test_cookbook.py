@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from smallport.export.recipes import ONNX_PAGE, PAGES, RECIPES, TORCH_PAGE
+from smallport.export.recipes import GUARD_PAGE, ONNX_PAGE, PAGES, RECIPES, TORCH_PAGE
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "export"
 TEXTS = {page: (EXAMPLES / f"{page}.py").read_text(encoding="utf-8") for page in PAGES}
@@ -17,14 +17,12 @@ ANCHORS = {
         "dimension-specialized",
         "dimensions-equal",
         "size-one-specialized",
-        "guard-refuses",
-        "data-dependent",
     ],
+    GUARD_PAGE: ["guard-refuses", "inputs-changed", "data-dependent"],
     ONNX_PAGE: [
         "onnx-function-missing",
         "onnx-input-rejected",
         "program-reloaded",
-        "inputs-changed",
         "example-shared",
         "weights-shared",
     ],
@@ -36,7 +34,7 @@ LISTS = {
     for page, text in TEXTS.items()
     for part in [text.partition("# Find your message\n")[2].partition("\n# ..")[0]]
 }
-"""The lists of messages, up to the first recipe."""
+"""The lists of messages, up to the first recipe. That of the first page has all messages."""
 
 MESSAGES = [
     (page, message)
@@ -54,7 +52,10 @@ def test_each_recipe_has_an_anchor_before_its_title(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_list_of_messages_leads_to_each_recipe(page):
-    assert set(re.findall(r"<recipe-([\w-]+)>`", LISTS[page])) == set(ANCHORS[page])
+    led_to = set(re.findall(r"<recipe-([\w-]+)>`", LISTS[page]))
+    assert led_to >= set(ANCHORS[page])
+    if page == TORCH_PAGE:
+        assert led_to == {recipe.anchor for recipe in RECIPES}
 
 
 def test_a_recipe_knows_its_page():
@@ -63,10 +64,11 @@ def test_a_recipe_knows_its_page():
 
 
 @pytest.mark.parametrize(("page", "message"), MESSAGES)
-def test_a_listed_message_is_one_that_the_page_announces_or_logs(page, message):
+def test_a_listed_message_is_one_that_the_pages_announce_or_log(page, message):
     constants = [
         node.value
-        for statement in ast.parse(TEXTS[page]).body[1:]
+        for text in ([TEXTS[page]] if page != TORCH_PAGE else TEXTS.values())
+        for statement in ast.parse(text).body[1:]
         for node in ast.walk(statement)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
@@ -74,6 +76,6 @@ def test_a_listed_message_is_one_that_the_page_announces_or_logs(page, message):
         assert any(part in constant for constant in constants), part
 
 
-def test_there_are_messages_on_both_pages():
+def test_there_are_messages_on_each_page():
     assert {page for page, _ in MESSAGES} == set(PAGES)
     assert len(MESSAGES) >= len(RECIPES)

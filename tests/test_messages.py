@@ -55,7 +55,8 @@ def test_a_list_of_messages_is_shown_as_a_table():
     one.insert(0, addnodes.index(entries=entries(one)))
     shown = table(nodes.bullet_list("", one))
     row = shown.next_node(nodes.tbody)[0]
-    assert [cell.astext() for cell in row] == ["Guard failed", "a recipe"]
+    texts = [cell.next_node(nodes.paragraph).astext() for cell in row]
+    assert texts == ["Guard failed", "a recipe"]
     assert row.next_node(addnodes.pending_xref)["reftarget"] == "recipe-one"
     assert row.next_node(addnodes.index)["entries"] == entries(one)
     assert shown.next_node(nodes.title).astext() == "Error messages and the recipes against them"

@@ -28,6 +28,7 @@ PAGES = {
     "q60": "plot_60_which_route",
     "e10": "plot_10_tiny_llm_export",
     "e20": "plot_20_export_error_cookbook",
+    "e21": "plot_21_guard_error_cookbook",
     "e22": "plot_22_onnx_error_cookbook",
     "e30": "plot_30_exported_but_is_it_right",
     "e40": "plot_40_scoreboard_live",
@@ -35,9 +36,9 @@ PAGES = {
 ALL = set(PAGES)
 NONE: set[str] = set()
 QUANTIZATION = {"q10", "q20", "q30", "q40", "q50", "q60"}
-EXPORT = {"e10", "e20", "e22", "e30", "e40"}
+EXPORT = {"e10", "e20", "e21", "e22", "e30", "e40"}
 WITH_LSTM = QUANTIZATION | {"e10", "e22", "e30", "e40"}
-"""The page of torch.export errors needs neither the language model nor a route through ONNX."""
+"""The pages of torch.export errors need neither the language model nor a route through ONNX."""
 
 WITH_INT8 = {"q20", "q30", "q40", "q50", "q60", "e22", "e30", "e40"}
 THROUGH_ONNX = {"q40", "q50", "q60", "e22", "e30", "e40"}
@@ -70,7 +71,7 @@ MUTATIONS = [
     ("raising", S + "parity/session.py", "run_session", EXPORT),
     ("raising", S + "export/excerpt.py", "code_excerpt", {"e10", "e20"}),
     ("raising", S + "export/registry.py", "without_cache_pytrees", EXPORT),
-    ("raising", S + "export/recipes.py", "recipe_for", CHECKED | {"e20", "e22"}),
+    ("raising", S + "export/recipes.py", "recipe_for", CHECKED | {"e21", "e22"}),
     ("raising", S + "architectures/tiny.py", "tiny_config", {"e40"}),
     ("raising", S + "sweep/counts.py", "count_stages", {"e40"}),
     ("raising", S + "checks.py", "check", ALL),

@@ -12,7 +12,7 @@ import results
 from smallport import measured
 from smallport.bench.route_results import read_results
 from smallport.export.coverage import Coverage
-from smallport.export.recipes import ONNX_PAGE, PAGES, TORCH_PAGE
+from smallport.export.recipes import GUARD_PAGE, ONNX_PAGE, PAGES
 from smallport.export.report import STAGES
 from smallport.records import Result
 from smallport.sweep import upstream
@@ -128,7 +128,7 @@ def test_a_row_leads_to_error_recipe_and_command(file):
     html = rendered("found", file)
     assert re.findall(r'<div id="found-(\w+)">', html) == ["a", "b", "c"]
     assert "Error: 1 &lt; 2 &amp; &lt;b&gt;" in html
-    assert f'<a href="{TORCH_PAGE}.html#recipe-guard-refuses">' in html
+    assert f'<a href="{GUARD_PAGE}.html#recipe-guard-refuses">' in html
     assert "<code>smallport check b</code>" in html
 
 

@@ -2,7 +2,8 @@
 
 A list item that begins with a message, as a literal, and leads to a place on the page by ``:ref:``,
 becomes index entries of that place, one for each message, so that a search for a message leads to
-its recipe. A list of such items is shown as a table; scripts and notebooks show the list.
+its recipe. A list of such items, here or on other pages, is shown as a table; scripts and notebooks
+show the list.
 """
 
 from typing import Any
@@ -27,16 +28,17 @@ class IndexMessages(SphinxTransform):
         """Index the lists of a page of the gallery."""
         if not self.env.docname.startswith("gallery/"):
             return
-        for item in self.document.findall(nodes.list_item):
-            if found := entries(item):
-                item.insert(0, addnodes.index(entries=found))
         for listed in list(self.document.findall(nodes.bullet_list)):
-            if all(isinstance(item[0], addnodes.index) for item in listed):
+            found = [entries(item) for item in listed]
+            for item, made in zip(listed, found, strict=True):
+                if here := [entry for entry in made if entry[2] in self.document.nameids]:
+                    item.insert(0, addnodes.index(entries=here))
+            if all(found):
                 listed.replace_self(table(listed))
 
 
 def table(listed: nodes.bullet_list) -> nodes.table:
-    """Show indexed items as rows: before the first reference the messages, then the recipe."""
+    """Make a row of each item: before the first reference the messages, then the recipe."""
     rows = []
     for item in listed:
         first = item.next_node(nodes.paragraph)
@@ -44,7 +46,8 @@ def table(listed: nodes.bullet_list) -> nodes.table:
         place = next(at for at, part in enumerate(parts) if isinstance(part, addnodes.pending_xref))
         messages = nodes.paragraph("", "", *parts[:place])
         messages[-1] = nodes.Text(messages[-1].astext().removesuffix(": "))
-        rows.append(_row(item[0], messages, nodes.paragraph("", "", *parts[place:])))
+        index = item[0] if isinstance(item[0], addnodes.index) else None
+        rows.append(_row(index, messages, nodes.paragraph("", "", *parts[place:])))
     head = _row(None, *(nodes.paragraph("", name) for name in HEADS))
     group = nodes.tgroup("", cols=len(HEADS))
     group += [nodes.colspec(colwidth=width) for width in WIDTHS]

@@ -30,6 +30,7 @@ GRID = EXAMPLES / "quantization" / "plot_50_when_is_int8_faster.py"
 ROUTES = EXAMPLES / "quantization" / "plot_60_which_route.py"
 EXPORT = EXAMPLES / "export" / "plot_10_tiny_llm_export.py"
 COOKBOOK = EXAMPLES / "export" / "plot_20_export_error_cookbook.py"
+GUARD_COOKBOOK = EXAMPLES / "export" / "plot_21_guard_error_cookbook.py"
 ONNX_COOKBOOK = EXAMPLES / "export" / "plot_22_onnx_error_cookbook.py"
 DECODING = EXAMPLES / "export" / "plot_30_exported_but_is_it_right.py"
 SCOREBOARD = EXAMPLES / "export" / "plot_40_scoreboard_live.py"
@@ -42,6 +43,7 @@ PAGES = [
     ROUTES,
     EXPORT,
     COOKBOOK,
+    GUARD_COOKBOOK,
     ONNX_COOKBOOK,
     DECODING,
     SCOREBOARD,
@@ -604,39 +606,45 @@ FAULTS += [
     ),
     Fault(
         "mask_guard_dropped",
-        COOKBOOK,
+        GUARD_COOKBOOK,
         "with checks.raises(AssertionError, match=announced)",
         "AssertionError: announced AssertionError with 'Guard failed: attention_mask.size()[1] >= "
         "4', and nothing was raised",
     ),
     Fault(
         "cond_takes_one_side",
-        COOKBOOK,
+        GUARD_COOKBOOK,
         "assert torch.equal(both_sides(long), long / 2), ",
         "AssertionError: cond takes the wrong side",
     ),
     Fault(
         "dynamic_rope_exported",
-        COOKBOOK,
+        GUARD_COOKBOOK,
         "with (",
         "AssertionError: announced GuardOnDataDependentSymNode with 'Could not guard on "
         "data-dependent expression' and ",
     ),
     Fault(
+        "comparison_says_zero",
+        GUARD_COOKBOOK,
+        "assert (apart > 1e-3) == (tokens > 1024), ",
+        "AssertionError: no test of the fix: 1025 tokens",
+    ),
+    Fault(
         "rope_never_rescaled",
-        COOKBOOK,
+        GUARD_COOKBOOK,
         "assert (apart > 1e-3) == (tokens > 1024), ",
         "AssertionError: no test of the fix: 1025 tokens",
     ),
     Fault(
         "rope_rescaled_halfway",
-        COOKBOOK,
+        GUARD_COOKBOOK,
         'checks.check("rope always rescaled: difference", ',
         "AssertionError: rope always rescaled: difference: claimed at most 1e-05, measured ",
     ),
     Fault(
         "cache_left_alone",
-        ONNX_COOKBOOK,
+        GUARD_COOKBOOK,
         "with checks.raises(AssertionError, match=announced)",
         "AssertionError: announced AssertionError with 'Guard failed: input_ids.size()[1] + "
         f"{cache_argument()}[0].size()[2] + -1 * attention_mask.size()[1] <= 0', and nothing was "

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 TORCH_PAGE = "plot_20_export_error_cookbook"
+GUARD_PAGE = "plot_21_guard_error_cookbook"
 ONNX_PAGE = "plot_22_onnx_error_cookbook"
-PAGES = (TORCH_PAGE, ONNX_PAGE)
+PAGES = (TORCH_PAGE, GUARD_PAGE, ONNX_PAGE)
 """The pages that contain recipes, by the names of their scripts, in reading order."""
 
 
@@ -47,13 +48,13 @@ RECIPES = (
         r"mismatch between the structure of `inputs` and `dynamic_shapes`"
         r"|Expected dynamic shape spec|Node arity mismatch",
     ),
-    Recipe("data-dependent", r"data-dependent|DataDependent|unbacked"),
+    Recipe("data-dependent", r"data-dependent|DataDependent|unbacked", GUARD_PAGE),
     Recipe(
         "inputs-changed",
         r"Guard failed: input_ids.*(past_key_values|cache).*attention_mask",
-        ONNX_PAGE,
+        GUARD_PAGE,
     ),
-    Recipe("guard-refuses", r"Guard failed|Runtime assertion failed"),
+    Recipe("guard-refuses", r"Guard failed|Runtime assertion failed", GUARD_PAGE),
     Recipe(
         "program-reloaded",
         r"Unknown serialized type|No registered serialization name"
