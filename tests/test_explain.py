@@ -27,7 +27,7 @@ def test_every_recipe_that_a_report_names_is_printed(capsys):
         title, rule = printed.splitlines()[:2]
         assert rule == "-" * len(title)
         assert "**Fix.**" in printed
-        assert not re.search(r"^#|:`|%%|_recipe-", printed, re.MULTILINE)
+        assert not re.search(r"^#|:`|%%|_recipe-|``|>`_", printed, re.MULTILINE)
         assert not re.search(
             r"# (Guard|Answer|Drawing):|^(Exercises|Conclusion)$", printed, re.MULTILINE
         )

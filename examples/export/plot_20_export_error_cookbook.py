@@ -3,8 +3,8 @@ torch.export errors: causes and fixes
 =====================================
 
 Result: Five frequent errors of :func:`torch.export.export` about caches and shapes,
-each reproduced, explained and fixed. Every fixed program computes what its model
-computes, at shapes that the export never saw.
+each reproduced, explained and fixed. Every fixed program computes the same numbers as
+its model, up to rounding, at shapes that the export never saw.
 
 Prerequisites: PyTorch, and the inputs and :term:`dynamic shapes <dynamic shape>` of a
 language model, which :doc:`Find a model's inputs and dynamic shapes
@@ -49,9 +49,9 @@ The models are an untrained Tiny-LLM and modules of a few lines. In a terminal,
 # -------------------------------
 #
 # Tiny-LLM, here with two layers, comes with example inputs: two texts, with thirty
-# :term:`tokens <token>` of each in the :term:`KV cache`, and three new ones. A fix
-# counts if the :term:`exported program` computes what the model computes at other
-# shapes. The reference has the same weights as the model, in tensors of its own.
+# :term:`tokens <token>` of each in the :term:`KV cache`, and three new ones. A fix is
+# correct if the :term:`exported program` and the model agree at other shapes. The
+# reference is a second model with the same weights.
 
 import logging
 
@@ -85,7 +85,7 @@ unseen = [
 # Register a cache class as a pytree
 # ----------------------------------
 #
-# The export of a model with a cache fails, with ``dynamic_shapes`` and without:
+# The export of a model that takes a cache fails, with and without ``dynamic_shapes``:
 
 from torch._dynamo.exc import UserError
 
@@ -105,9 +105,9 @@ with checks.raises(ValueError, match=announced):
 # **Cause.** For the exporter, inputs are a :term:`pytree`, a tree whose leaves are
 # tensors. It does not know how to take this class apart.
 #
-# **Fix.** Register the class. transformers has a function for its own caches.
-# :doc:`Export Tiny-LLM with its KV cache <plot_12_tiny_llm_export>` registers one by
-# hand, as you would a class of your own.
+# **Fix.** Register the class. transformers has a function for its own caches. For a
+# class of your own, :doc:`Export Tiny-LLM with its KV cache: torch.export
+# <plot_12_tiny_llm_export>` shows the registration by hand.
 
 from transformers.exporters.exporter_dynamo import register_cache_pytrees_for_model
 
@@ -200,8 +200,8 @@ assert "for n in range(hidden.shape[1])" in culprit
 # **Cause.** A Python loop runs during the export, here once for each of the ten
 # positions. The program is valid for that length only.
 #
-# ``Dim.AUTO``, which the message suggests, hides the error and fixes nothing: see
-# exercise 1.
+# ``Dim.AUTO``, which the message suggests, hides the error and fixes nothing: the
+# program then accepts ten positions only, as exercise 1 shows.
 #
 # **Fix.** Compute the same without a loop.
 
@@ -224,7 +224,7 @@ checks.check("without the loop: difference", apart, at_most=1e-5)
 # Give equal dimensions one name
 # ------------------------------
 #
-# This module adds position vectors to a text. Each length has a name of its own:
+# This module adds position vectors to a text. The two lengths have different names:
 
 
 class AddPositions(torch.nn.Module):
@@ -316,8 +316,8 @@ checks.check("exported with two texts: difference", apart, at_most=1e-5)
 # Exercises
 # ---------
 #
-# 1. Export ``RunningMeans`` with ``Dim.AUTO`` on both axes, as the message suggests.
-#    Which lengths does the program accept?
+# 1. Export ``RunningMeans`` with ``Dim.AUTO`` on both axes. Which lengths does the
+#    program accept?
 
 # Answer: Ten positions only. input_shapes shows the constant, and another length fails.
 automatic = {"hidden": {0: Dim.AUTO, 1: Dim.AUTO}}

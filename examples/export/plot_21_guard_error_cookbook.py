@@ -4,8 +4,8 @@ Guard failed and data-dependent errors: causes and fixes
 
 Result: An :term:`exported program` rejects inputs that its model accepts, or the export
 fails at an ``if``. Three causes, each reproduced, explained and fixed: assumed sizes,
-changed inputs and conditions on data. Every fixed program computes what its model
-computes.
+changed inputs and conditions on data. Every fixed program computes the same numbers as
+its model, up to rounding.
 
 Prerequisites: PyTorch and :doc:`torch.export errors: causes and fixes
 <plot_20_export_error_cookbook>`, which has the errors about caches and shapes. The page
@@ -30,8 +30,8 @@ where it is wrong, and how to export a model with an ``if``.
 # ------------------------------
 #
 # Tiny-LLM has two layers here. The example has two texts, with thirty :term:`tokens
-# <token>` of each in the :term:`KV cache`, and three new ones. The reference has the
-# same weights as the model, in tensors of its own.
+# <token>` of each in the :term:`KV cache`, and three new ones. The reference is a
+# second model with the same weights.
 
 import logging
 
@@ -104,9 +104,8 @@ apart = largest_difference(reference, program.module(), steps)
 checks.check("one new token: difference", apart, at_most=1e-5)
 
 # %%
-# A guard can also be right. This module branches on the length, and the program
-# contains only the side that the example took. :func:`torch.cond` puts both sides into
-# it.
+# Some guards are right. This module branches on the length, and the program contains
+# only the side that the example took. :func:`torch.cond` puts both sides into it.
 
 
 class HalveLongTexts(torch.nn.Module):
@@ -224,8 +223,8 @@ show_message("\n".join([lines[0], *(line for line in lines if "if seq_len" in li
 # an ``if`` whose condition depends on a number in a tensor.
 #
 # **Fix.** Compute without the condition: with :func:`torch.where`, with
-# :func:`torch.cond`, or, as here, by doing in every call what was done under the
-# ``if``. For a short text, the function that rescales returns the old frequencies.
+# :func:`torch.cond`, or, as here, by rescaling in every call. For a short text, the
+# function that rescales returns the old frequencies.
 
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
@@ -248,9 +247,9 @@ rescaled.model.rotary_emb = AlwaysRescaled(rescaled.config)
 program = export(rescaled, (), copy_inputs(inputs), dynamic_shapes=shapes)
 
 # %%
-# Each length gets a new model to compare with, for a model remembers its longest text.
+# Each length is compared with a new model, because a model remembers its longest text.
 # The reference has the same weights and never rescales. It differs beyond 1,024
-# positions, so the longer texts do test the fix.
+# positions, so the longer texts test the fix.
 
 rescaling = program.module()
 fixed, unscaled = {}, {}

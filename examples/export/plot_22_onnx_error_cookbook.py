@@ -86,13 +86,13 @@ _, _, summary = failure.message.partition("## Exception summary\n\n")
 show_message(summary.splitlines()[0])
 
 # %%
-# **Cause.** PyTorch's exporter has a translation for each operator that it knows. It
-# has none for ``aten.cummax``.
+# **Cause.** The exporter translates one operator after the other, and has no
+# translation of ``aten.cummax``.
 #
 # **Fix.** Compute the same with operators that have one: a mask and a maximum. Or
 # translate the operator yourself, and pass the translation as
-# ``custom_translation_table``, as :doc:`Export an LSTM to ONNX
-# </gallery/quantization/plot_40_lstm_through_onnx>` does.
+# ``custom_translation_table``, as :doc:`Export an LSTM to ONNX with dynamic lengths, and
+# quantize it </gallery/quantization/plot_40_lstm_through_onnx>` does.
 
 
 class MaskedMaximum(torch.nn.Module):
@@ -131,8 +131,7 @@ checks.check("without cummax: difference", apart, at_most=1e-6)
 # Match the inputs that the ONNX file declares
 # --------------------------------------------
 #
-# ONNX Runtime rejects another length, the numbers of NumPy and an incomplete set of
-# inputs:
+# ONNX Runtime rejects a different length, numbers of 64 bits and missing inputs:
 
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
@@ -159,7 +158,7 @@ show_message(failure.message)
 
 # %%
 # **Cause.** The file declares a name, a type and a shape for each input. Sizes without
-# ``dynamic_shapes`` are those of the example. NumPy's default type has 64 bits.
+# ``dynamic_shapes`` are those of the example. Numbers in NumPy have 64 bits by default.
 #
 # **Fix.** Read the declarations. Export with ``dynamic_shapes``, and convert arrays
 # before the call.
@@ -223,7 +222,7 @@ assert causes == [cause]
 # cache apart.
 #
 # **Fix.** Register the class before you load. The file also contains the example
-# inputs. For a cache among them, PyTorch loads a pickle with ``weights_only=False``,
+# inputs. To load a cache among them, PyTorch unpickles it with ``weights_only=False``,
 # which can run any code: `load only files that you trust
 # <https://github.com/pytorch/pytorch/issues/153410>`_. A program can be saved without
 # its examples, but then it checks no :term:`guards <guard>`.
@@ -270,7 +269,7 @@ assert (wrong.module()(ones, twos) == 4).all(), "two inputs are no longer taken 
 
 # %%
 # **Cause.** The exporter recognizes tensors by identity, so it takes the two inputs for
-# one. PyTorch's developers `expect this
+# one. `PyTorch's developers consider this correct
 # <https://github.com/pytorch/pytorch/issues/144683>`_. The ONNX exporter does the same.
 #
 # **Fix.** Use a different tensor for each input. Look for inputs that nothing uses:
@@ -292,7 +291,7 @@ assert (right.run(None, feed)[0] == 3).all()
 # Compare with a model that shares no weights
 # -------------------------------------------
 #
-# A layer is exported. Then its weights change, and a comparison finds no difference:
+# A layer is exported, then its weights change. A comparison finds no difference:
 
 layer = torch.nn.Linear(4, 3)
 before = deepcopy(layer)

@@ -18,6 +18,9 @@ HEADING = re.compile(r"^# [^\n]+\n# -{3,}\n", re.MULTILINE)
 HARNESS = re.compile(r"^# %%\n\n# (?:Guard|Drawing):.*?(?=^# %%\n|\Z)", re.MULTILINE | re.DOTALL)
 TEXT_CELL = re.compile(r"# %%\n((?:#.*\n)+)")
 ROLE = re.compile(r":[\w:]+:`([^`]+)`", re.DOTALL)
+LINK = re.compile(r"`([^`<]+?)\s+<([^`>]+)>`__?")
+UNDERLINE = re.compile(r"-{3,}$", re.MULTILINE)
+WIDTH = 88
 
 
 def read_recipes() -> dict[str, tuple[str, str]]:
@@ -45,15 +48,23 @@ def read_recipes() -> dict[str, tuple[str, str]]:
 
 
 def _text(script: str) -> str:
-    """Write prose as it is and code indented."""
+    """Write prose without markup and code indented."""
     blocks = []
     for number, block in enumerate(TEXT_CELL.split(script)):
         if number % 2:
             prose = re.sub(r"^# ?", "", block, flags=re.MULTILINE)
-            blocks.append(ROLE.sub(_shown, prose).strip())
+            prose = LINK.sub(r"\1 (\2)", ROLE.sub(_shown, prose)).replace("``", "`")
+            blocks += [_wrapped(paragraph) for paragraph in prose.strip().split("\n\n")]
         elif code := block.removesuffix("# %%\n").strip("\n"):
             blocks.append(textwrap.indent(code, "    "))
     return "\n\n".join(blocks)
+
+
+def _wrapped(paragraph: str) -> str:
+    """Fill the lines of a paragraph; headings stay as they are."""
+    if UNDERLINE.search(paragraph):
+        return paragraph
+    return textwrap.fill(paragraph, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _shown(role: re.Match[str]) -> str:
