@@ -91,8 +91,8 @@ show_message(summary.splitlines()[0])
 #
 # **Fix.** Compute the same with operators that have one: a mask and a maximum. Or
 # translate the operator yourself, and pass the translation as
-# ``custom_translation_table``, as :doc:`Export an LSTM to ONNX with dynamic lengths, and
-# quantize it </gallery/quantization/plot_40_lstm_through_onnx>` does.
+# ``custom_translation_table``, as in :doc:`Export an LSTM to ONNX with dynamic lengths,
+# and quantize it </gallery/quantization/plot_40_lstm_through_onnx>`.
 
 
 class MaskedMaximum(torch.nn.Module):
