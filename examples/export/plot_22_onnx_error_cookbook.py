@@ -14,8 +14,9 @@ verify the result <plot_14_tiny_llm_onnx>`. The page uses ``torch``, ``transform
 What you will learn: how to fix errors of ONNX export and of loading, and how to notice
 a difference between program and model that raises no error.
 
-:func:`torch.onnx.export` calls :func:`torch.export.export` first. Its errors are on
-:doc:`torch.export errors: causes and fixes <plot_20_export_error_cookbook>`.
+:func:`torch.onnx.export` calls :func:`torch.export.export` first. The errors of that
+step are on :doc:`torch.export errors: causes and fixes
+<plot_20_export_error_cookbook>`.
 """
 
 # %%
@@ -343,19 +344,21 @@ assert (found == unchanged).all()
 assert abs(found - expected).max() > 0.1, "the session follows the layer"
 
 # %%
-# 2. Give ``MaskedMaximum`` an example of a single text, and export it to ONNX with the
-#    shapes of the first recipe. Which page explains the message?
+# 2. Export ``MaskedMaximum`` to ONNX with an example of a single text, ``example[:1]``.
+#    Does the file accept three texts? Does :func:`torch.export.export` accept the
+#    example?
 
-# Answer: torch.onnx.export calls torch.export first, so the message is on the page of
-# torch.export errors: the batch has a size of one.
-from smallport.export.recipes import recipe_for
-
+# Answer: The file does: torch.onnx.export keeps the batch dynamic. torch.export.export
+# raises an error.
 both = {"hidden": {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}}
-with checks.raises(OnnxExporterError, match="0/1 specialized") as failure:
-    to_onnx(MaskedMaximum(), (example[:1],), both)
-print(recipe_for(failure.message))
+_, session = to_onnx(MaskedMaximum(), (example[:1],), both)
+three = torch.randn(3, 7, 4)
+(found,) = session.run(None, {"hidden": three.numpy()})
+assert (found == RunningMaximum()(three).numpy()).all()
 
-assert recipe_for(failure.message) == "size-one-specialized"
+with checks.raises(ValueError, match="0/1 specialized") as failure:
+    export(MaskedMaximum(), (example[:1],), dynamic_shapes=both)
+show_message(failure.message)
 
 # %%
 # Conclusion
