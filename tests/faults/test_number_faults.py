@@ -672,8 +672,8 @@ FAULTS += [
         "cummax_exported",
         ONNX_COOKBOOK,
         "with (",
-        "AssertionError: announced OnnxExporterError with 'No ONNX function found for "
-        "<OpOverload(op='aten.cummax'', and nothing was raised",
+        'AssertionError: announced OnnxExporterError with "No ONNX function found for '
+        "<OpOverload(op='aten.cummax'\", and nothing was raised",
     ),
     Fault(
         "masked_fill_ignored",
