@@ -51,7 +51,7 @@ def test_other_items_are_not_indexed(other):
 
 def test_a_list_of_messages_is_shown_as_a_table():
     leading = leading_to("recipe-one")
-    one = item(literal("Guard failed"), nodes.Text(": "), leading)
+    one = item(literal("Guard failed"), nodes.Text(":\n"), leading)
     one.insert(0, addnodes.index(entries=entries(one)))
     shown = table(nodes.bullet_list("", one))
     row = shown.next_node(nodes.tbody)[0]

@@ -29,37 +29,44 @@ class IndexMessages(SphinxTransform):
         if not self.env.docname.startswith("gallery/"):
             return
         for listed in list(self.document.findall(nodes.bullet_list)):
-            found = [entries(item) for item in listed]
-            for item, made in zip(listed, found, strict=True):
-                if here := [entry for entry in made if entry[2] in self.document.nameids]:
+            items = _items(listed)
+            found = [entries(item) for item in items]
+            for item, indexed in zip(items, found, strict=True):
+                if here := [entry for entry in indexed if entry[2] in self.document.nameids]:
                     item.insert(0, addnodes.index(entries=here))
             if all(found):
-                listed.replace_self(table(listed))
+                made = table(listed)
+                self.document.set_id(made)  # Sphinx asks for it, since the table has a caption
+                listed.replace_self(made)
 
 
 def table(listed: nodes.bullet_list) -> nodes.table:
     """Make a row of each item: before the first reference the messages, then the recipe."""
     rows = []
-    for item in listed:
+    for item in _items(listed):
         first = item.next_node(nodes.paragraph)
         parts = [] if first is None else list(first.children)
         place = next(at for at, part in enumerate(parts) if isinstance(part, addnodes.pending_xref))
         messages = nodes.paragraph("", "", *parts[:place])
-        messages[-1] = nodes.Text(messages[-1].astext().removesuffix(": "))
+        messages[-1] = nodes.Text(messages[-1].astext().rstrip().removesuffix(":"))
         index = item[0] if isinstance(item[0], addnodes.index) else None
-        rows.append(_row(index, messages, nodes.paragraph("", "", *parts[place:])))
-    head = _row(None, *(nodes.paragraph("", name) for name in HEADS))
+        rows.append(_row(messages, nodes.paragraph("", "", *parts[place:]), index=index))
+    head = _row(*(nodes.paragraph("", name) for name in HEADS))
     group = nodes.tgroup("", cols=len(HEADS))
     group += [nodes.colspec(colwidth=width) for width in WIDTHS]
     group += [nodes.thead("", head), nodes.tbody("", *rows)]
     return nodes.table("", nodes.title("", CAPTION), group)
 
 
-def _row(index: nodes.Node | None, *cells: nodes.Node) -> nodes.row:
-    row = nodes.row("", *(nodes.entry("", cell) for cell in cells))
+def _row(*paragraphs: nodes.paragraph, index: nodes.Node | None = None) -> nodes.row:
+    cells = [nodes.entry("", paragraph) for paragraph in paragraphs]
     if index is not None:
-        row[0].insert(0, index)
-    return row
+        cells[0].insert(0, index)
+    return nodes.row("", *cells)
+
+
+def _items(listed: nodes.bullet_list) -> list[nodes.list_item]:
+    return [item for item in listed.children if isinstance(item, nodes.list_item)]
 
 
 def entries(item: nodes.list_item) -> list[tuple[str, str, str, str, None]]:
