@@ -38,8 +38,8 @@ The models are an untrained Tiny-LLM and modules of a few lines. In a terminal,
 #   <recipe-inputs-changed>`
 # - ``Could not guard on data-dependent expression``: :ref:`Replace an if that depends
 #   on data <recipe-data-dependent>`
-# - ``No ONNX function found for``: :ref:`Replace an operator that ONNX lacks
-#   <recipe-onnx-function-missing>`
+# - ``No ONNX function found for``: :ref:`Replace an operator that the ONNX exporter
+#   lacks <recipe-onnx-function-missing>`
 # - ``Got invalid dimensions for input`` or ``Unexpected input data type``: :ref:`Match
 #   the inputs that the ONNX file declares <recipe-onnx-input-rejected>`
 # - ``We ran into an error when deserializing the saved file``: :ref:`Register the cache

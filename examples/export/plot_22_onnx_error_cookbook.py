@@ -12,7 +12,7 @@ verify the result <plot_14_tiny_llm_onnx>`. The page uses ``torch``, ``transform
 ``onnx``, ``onnxruntime`` and ``onnxscript``.
 
 What you will learn: how to fix errors of ONNX export and of loading, and how to notice
-a difference between program and model that raises no error.
+a wrong program or a wrong comparison that raises no error.
 
 :func:`torch.onnx.export` calls :func:`torch.export.export` first. The errors of that
 step are on :doc:`torch.export errors: causes and fixes
@@ -23,8 +23,8 @@ step are on :doc:`torch.export errors: causes and fixes
 # Find your message
 # -----------------
 #
-# - ``No ONNX function found for``: :ref:`Replace an operator that ONNX lacks
-#   <recipe-onnx-function-missing>`
+# - ``No ONNX function found for``: :ref:`Replace an operator that the ONNX exporter
+#   lacks <recipe-onnx-function-missing>`
 # - ``Got invalid dimensions for input`` or ``Unexpected input data type`` or ``are
 #   missing from input feed``: :ref:`Match the inputs that the ONNX file declares
 #   <recipe-onnx-input-rejected>`
@@ -43,8 +43,8 @@ step are on :doc:`torch.export errors: causes and fixes
 #
 # .. _recipe-onnx-function-missing:
 #
-# Replace an operator that ONNX lacks
-# -----------------------------------
+# Replace an operator that the ONNX exporter lacks
+# ------------------------------------------------
 #
 # This module computes, at each position, the largest value so far. PyTorch exports it,
 # but the conversion to ONNX fails:
@@ -270,7 +270,7 @@ assert (wrong.module()(ones, twos) == 4).all(), "two inputs are no longer taken 
 
 # %%
 # **Cause.** The exporter recognizes tensors by identity, so it takes the two inputs for
-# one. `PyTorch's developers consider this correct
+# one. `PyTorch's developers expect this behaviour
 # <https://github.com/pytorch/pytorch/issues/144683>`_. The ONNX exporter does the same.
 #
 # **Fix.** Use a different tensor for each input. Look for inputs that nothing uses:
