@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from torch import nn
 
-from smallport.display import Table, errors_only, show_table, source_of
+from smallport.display import Table, errors_only, show_message, show_table, source_of
 from smallport.lstm import WordLanguageModel
 
 FRAME = pd.DataFrame({"route": ["<eager>", "ONNX"], "difference": [0.0, 1.23456e-7]})
@@ -130,3 +130,15 @@ def test_what_has_no_source_is_an_error():
     exec("class Typed(nn.Module):\n    pass", namespace)
     with pytest.raises((OSError, TypeError)):
         source_of(namespace["Typed"])
+
+
+def test_a_message_fits_a_page(capsys):
+    show_message("You marked a size as dynamic " * 10 + "\n  Suggested fixes:\n    a = b")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 88
+    assert lines[-2:] == ["  Suggested fixes:", "    a = b"]
+
+
+def test_a_message_is_shown_without_the_advice_at_its_end(capsys):
+    show_message("Cannot export\n\nThe error above occurred when calling export.")
+    assert capsys.readouterr().out == "Cannot export\n"

@@ -7,37 +7,46 @@ import pytest
 
 from smallport.commands.main import main
 from smallport.export import cookbook
-from smallport.export.recipes import RECIPES
+from smallport.export.recipes import PAGES, RECIPES
 from tools.downloads import wheel
 
-ANCHORS = re.findall(r"^# \.\. _recipe-(.+):$", cookbook.IN_CHECKOUT.read_text(), re.MULTILINE)
+ANCHORS = [
+    anchor
+    for page in PAGES
+    for anchor in re.findall(
+        r"^# \.\. _recipe-(.+):$", (cookbook.IN_CHECKOUT / f"{page}.py").read_text(), re.MULTILINE
+    )
+]
 
 
 def test_every_recipe_that_a_report_names_is_printed(capsys):
-    assert {anchor for anchor, _ in RECIPES} <= set(ANCHORS)
+    assert {recipe.anchor for recipe in RECIPES} <= set(ANCHORS)
     for anchor in ANCHORS:
         assert main(["explain", anchor]) == 0
         printed = capsys.readouterr().out
         title, rule = printed.splitlines()[:2]
         assert rule == "-" * len(title)
         assert "**Fix.**" in printed
-        assert not re.search(r"^#|:`|%%|_recipe-", printed, re.MULTILINE)
+        assert not re.search(r"^#|:`|%%|_recipe-|``|>`_", printed, re.MULTILINE)
+        assert not re.search(
+            r"# (Guard|Answer|Drawing):|^(Exercises|Conclusion)$", printed, re.MULTILINE
+        )
 
 
 def test_code_is_indented_and_prose_is_not(capsys):
     main(["explain", "guard-refuses"])
     printed = capsys.readouterr().out
-    assert "\n**Fix.** Leave nothing to assume." in printed
-    assert "\n    program = export(\n        model," in printed
+    assert "\n**Fix.** Declare the range, and derive sizes" in printed
+    assert "\n    program = export(model, (), step, dynamic_shapes=step_shapes)" in printed
     main(["explain", "dimension-specialized"])
-    assert "\ncaught_logs reads the log without" in capsys.readouterr().out
+    assert "length as a number; caught_logs reads it." in capsys.readouterr().out
 
 
 def test_without_a_name_all_are_listed(capsys):
     assert main(["explain"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ANCHORS
-    assert lines[0].endswith("  A cache that is no pytree")
+    assert lines[0].endswith("  Register a cache class as a pytree")
 
 
 @pytest.mark.parametrize("name", ["guard-refused", "recipe-guard-refuse", "nonsense-of-any-kind"])
@@ -46,7 +55,7 @@ def test_a_mistyped_name_gets_the_nearest(capsys, name):
     said = capsys.readouterr().err
     assert f"there is no recipe {name!r}" in said
     assert ("did you mean guard-refuses?" in said) == ("guard" in name)
-    assert "smallport explain lists them" in said
+    assert "'smallport explain' lists all recipes" in said
 
 
 def test_the_wheel_has_the_recipes(tmp_path, monkeypatch):
@@ -54,8 +63,9 @@ def test_the_wheel_has_the_recipes(tmp_path, monkeypatch):
     monkeypatch.setattr(wheel, "NOTE", tmp_path / "wheel.json")
     wheel.build()
     with zipfile.ZipFile(next((tmp_path / "wheel").iterdir())) as archive:
-        archive.extract("smallport/export/cookbook.txt", tmp_path)
+        for page in PAGES:
+            archive.extract(f"smallport/export/{page}.txt", tmp_path)
     expected = cookbook.read_recipes()
     monkeypatch.setattr(cookbook, "IN_CHECKOUT", tmp_path / "none")
-    monkeypatch.setattr(cookbook, "IN_WHEEL", tmp_path / "smallport" / "export" / "cookbook.txt")
+    monkeypatch.setattr(cookbook, "IN_WHEEL", tmp_path / "smallport" / "export")
     assert cookbook.read_recipes() == expected

@@ -4,7 +4,7 @@ import pytest
 from docutils import nodes
 from sphinx import addnodes
 
-from messages import entries
+from messages import entries, table
 
 
 def item(*parts):
@@ -47,3 +47,16 @@ def test_each_message_leads_to_the_first_place():
 )
 def test_other_items_are_not_indexed(other):
     assert entries(other) == []
+
+
+def test_a_list_of_messages_is_shown_as_a_table():
+    leading = leading_to("recipe-one")
+    one = item(literal("Guard failed"), nodes.Text(":\n"), leading)
+    one.insert(0, addnodes.index(entries=entries(one)))
+    shown = table(nodes.bullet_list("", one))
+    row = shown.next_node(nodes.tbody)[0]
+    texts = [cell.next_node(nodes.paragraph).astext() for cell in row]
+    assert texts == ["Guard failed", "a recipe"]
+    assert row.next_node(addnodes.pending_xref)["reftarget"] == "recipe-one"
+    assert row.next_node(addnodes.index)["entries"] == entries(one)
+    assert shown.next_node(nodes.title).astext() == "Error messages and the recipes against them"

@@ -32,6 +32,8 @@ PAGES = {
     "e12": "plot_12_tiny_llm_export",
     "e14": "plot_14_tiny_llm_onnx",
     "e20": "plot_20_export_error_cookbook",
+    "e21": "plot_21_guard_error_cookbook",
+    "e22": "plot_22_onnx_error_cookbook",
     "e30": "plot_30_exported_but_is_it_right",
     "e32": "plot_32_wrong_exports",
     "e40": "plot_40_scoreboard_live",

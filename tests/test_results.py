@@ -12,6 +12,7 @@ import results
 from smallport import measured
 from smallport.bench.route_results import read_results
 from smallport.export.coverage import Coverage
+from smallport.export.recipes import GUARD_PAGE, ONNX_PAGE, PAGES
 from smallport.export.report import STAGES
 from smallport.records import Result
 from smallport.sweep import upstream
@@ -100,7 +101,7 @@ def file(tmp_path):
 
 
 def rendered(part, file):
-    pages = {"cookbook": "cookbook.html", "live": "live.html"}
+    pages = {"live": "live.html"} | {page: f"{page}.html" for page in PAGES}
     return results.render(f"{part}.html", pages, file)
 
 
@@ -127,8 +128,16 @@ def test_a_row_leads_to_error_recipe_and_command(file):
     html = rendered("found", file)
     assert re.findall(r'<div id="found-(\w+)">', html) == ["a", "b", "c"]
     assert "Error: 1 &lt; 2 &amp; &lt;b&gt;" in html
-    assert '<a href="cookbook.html#recipe-guard-refuses">' in html
+    assert f'<a href="{GUARD_PAGE}.html#recipe-guard-refuses">' in html
     assert "<code>smallport check b</code>" in html
+
+
+def test_a_stored_error_without_a_recipe_gets_one_that_came_later(file):
+    error = "ConversionError: No ONNX function found for <OpOverload(op='aten.cummax')>"
+    report = report_with(*ALL[:5], "failed", name="a", error=error)
+    save(file, ["a"], [report], command="smallport sweep")
+    html = rendered("found", file)
+    assert f'<a href="{ONNX_PAGE}.html#recipe-onnx-function-missing">' in html
 
 
 def test_causes_name_their_architectures(file):

@@ -4,10 +4,11 @@ import pytest
 import torch
 import transformers
 
-from smallport.parity import cache_argument, copy_inputs
+from smallport.parity import InputShape, cache_argument, copy_inputs
 from smallport.tiny_llm import (
     PARAMETERS,
     SPECIAL_TOKENS,
+    largest_difference,
     tiny_llm_config,
     untrained_tiny_llm,
     write_checkpoint,
@@ -119,3 +120,17 @@ def test_a_checkpoint_does_not_replace_a_file(tmp_path):
     with pytest.raises(FileExistsError):
         write_checkpoint(file, LINES)
     assert file.read_text(encoding="utf-8") == "mine"
+
+
+def test_a_difference_at_the_last_shape_only_is_found():
+    model = untrained_tiny_llm(**SMALL).model
+    shapes = [InputShape(1, 5, 2), InputShape(2, 3, 1), InputShape(1, 1100, 4)]
+
+    def changed(**inputs):
+        result = model(**inputs)
+        result.logits += (inputs["attention_mask"].shape[1] == 1104) * 0.5
+        return result
+
+    assert largest_difference(model, model, shapes) == 0
+    assert largest_difference(model, changed, shapes[:2]) == 0
+    assert largest_difference(model, changed, shapes) == pytest.approx(0.5)

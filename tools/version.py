@@ -15,7 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 MADE_FROM = (
     "src/smallport",
-    "examples/export/plot_20_export_error_cookbook.py",  # smallport explain reads it
+    "examples/export/plot_20_export_error_cookbook.py",  # smallport explain reads these
+    "examples/export/plot_21_guard_error_cookbook.py",
+    "examples/export/plot_22_onnx_error_cookbook.py",
     "pyproject.toml",
     "LICENSE",
     "tools/metadata.py",

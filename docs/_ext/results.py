@@ -28,6 +28,7 @@ from sphinx.util.docutils import SphinxDirective
 
 import dependencies
 from smallport import quantities
+from smallport.export import recipes
 from smallport.records import Result
 from tools.gallery import project, runs
 from tools.lint import pages as page_rules
@@ -45,6 +46,7 @@ SWEEP = STORED / "sweep.json"
 HISTORY = STORED / "sweep-history.json"
 UPSTREAM = STORED / "export_skips.json"
 SWEEP_MODULES = (
+    "smallport.export.recipes",
     "smallport.quantities",
     "smallport.sweep.changes",
     "smallport.sweep.counts",
@@ -64,7 +66,6 @@ ROUTES_HEADER = (
     "times as fast, in chunks",
     "times as fast, word by word",
 )
-COOKBOOK = "gallery/export/plot_20_export_error_cookbook"
 LIVE = "gallery/export/plot_40_scoreboard_live"
 CAUSES_SHOWN = 10
 GLYPHS = {"passed": "✓", "failed": "✗", "not reached": "·"}
@@ -268,7 +269,10 @@ class Scoreboard(SphinxDirective):
                 self.env.note_dependency(str(dependency))
         pages = {
             name: self.env.app.builder.get_relative_uri(self.env.docname, page)
-            for name, page in (("cookbook", COOKBOOK), ("live", LIVE))
+            for name, page in (
+                ("live", LIVE),
+                *((page, f"gallery/export/{page}") for page in recipes.PAGES),
+            )
         }
         html = render(template.name, pages)
         return [nodes.raw("", html, format="html")]
@@ -282,8 +286,8 @@ def render(template: str, pages: Mapping[str, str], results: Path = SWEEP) -> st
     template
         The part.
     pages
-        The addresses of the pages ``cookbook``, which explains errors, and ``live``, which explains
-        differences.
+        The addresses of the page ``live``, which explains differences, and of the pages with
+        recipes, by the names of their scripts.
     results
         The stored results.
     """
@@ -327,7 +331,9 @@ def render(template: str, pages: Mapping[str, str], results: Path = SWEEP) -> st
         tests=tests,
         beside=beside,
         test_kinds=upstream.KINDS,
-        **pages,
+        pages=pages,
+        live=pages["live"],
+        recipes=recipes,
     )
 
 

@@ -21,6 +21,9 @@ T = TypeVar("T")
 NOTEBOOK_INTERVAL = 5.0
 """Seconds between two updates of a progress bar in a notebook."""
 
+MESSAGE_WIDTH = 88
+"""Characters in a line of an output box of the site."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Table:
@@ -129,6 +132,28 @@ def source_of(thing: type | Callable[..., object]) -> str:
                 last += 1  # a class leaves a line empty after its docstring
             dropped.update(range(first - 1, last))
     return "\n".join(line for number, line in enumerate(lines) if number not in dropped)
+
+
+def show_message(message: str) -> None:
+    """Print the message of an error, in lines that fit a page.
+
+    The advice on ``draft_export`` that ends most messages of :func:`torch.export.export` is left
+    out.
+
+    Parameters
+    ----------
+    message
+        The message, or lines of a log.
+
+    Examples
+    --------
+    >>> show_message("Guard failed: hidden.size()[1] <= 15")
+    Guard failed: hidden.size()[1] <= 15
+    """
+    for line in message.partition("\n\nThe error above occurred")[0].splitlines():
+        print(  # noqa: T201 - it is what a page shows
+            textwrap.fill(line, MESSAGE_WIDTH, break_long_words=False, break_on_hyphens=False)
+        )
 
 
 @contextmanager

@@ -7,9 +7,11 @@ breaks the real one as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ import transformers  # whose classes are loaded where they are used, which takes
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers.utils import logging as transformers_logging
 
+from smallport.parity.closeness import worst_of
+from smallport.parity.compare import compare
 from smallport.parity.inputs import (
     DynamicShapes,
     InputShape,
@@ -250,6 +254,48 @@ def make_inputs(
             f"{shape.padding}; a longer cache_length makes room for more"
         )
     return _inputs(configuration, shape, with_cache, seed)
+
+
+def largest_difference(
+    reference: transformers.LlamaForCausalLM,
+    run: Callable[..., Any],
+    shapes: Sequence[InputShape],
+) -> float:
+    """Find the largest difference from a model, in logits and cache, at several shapes.
+
+    Parameters
+    ----------
+    reference
+        The model. It must share no weights with what is compared.
+    run
+        What is compared, such as ``program.module()``; called with the inputs as keyword arguments.
+    shapes
+        The sizes of the inputs. Texts may be longer than the model's ``max_position_embeddings``.
+
+    Returns
+    -------
+    float
+        The largest difference of all tensors at all shapes, as :func:`smallport.parity.compare`
+        finds it.
+
+    Examples
+    --------
+    >>> model, other = (untrained_tiny_llm(seed=seed, vocab_size=50).model for seed in (0, 1))
+    >>> largest_difference(model, model, [InputShape(1, 7, 2)])
+    0.0
+    >>> largest_difference(model, other, [InputShape(1, 7, 2)]) > 0.01
+    True
+    """
+    configuration = copy.copy(reference.config)
+    longest = max(shape.cache_length + shape.new_tokens for shape in shapes)
+    configuration.max_position_embeddings = max(longest, configuration.max_position_embeddings)
+    found = compare(
+        reference,
+        lambda inputs: run(**inputs),
+        shapes,
+        make_inputs=partial(make_inputs, configuration),
+    )
+    return float(worst_of(found.values()).largest())
 
 
 def _require_positive(name: str, value: int, way_out: str = "") -> None:

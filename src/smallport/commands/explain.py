@@ -1,4 +1,4 @@
-"""``smallport explain``: print a recipe against an error of the exporter, without a network."""
+"""``smallport explain``: print the cause of an error of the exporters, and its fix."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add ``explain`` to the commands."""
     parser = subparsers.add_parser(
         "explain",
-        help="print what an error of the exporter means, and how to fix it",
-        description="Print a recipe against an error of the exporter; without a name, list them.",
+        help="print the cause of an export error, and how to fix it",
+        description="Print a recipe: the cause of an export error, and how to fix it. "
+        "Without a name, list all recipes.",
     )
-    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="as a failed check names it")
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="the name in a failed check")
     parser.set_defaults(run=run, offline=True)
 
 
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         close = difflib.get_close_matches(name, recipes, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise BadCall(
-            f"there is no recipe {options.recipe!r}; {hint}smallport explain lists them",
+            f"there is no recipe {options.recipe!r}; {hint}'smallport explain' lists all recipes",
             "smallport explain",
         )
     print(recipes[name][1])

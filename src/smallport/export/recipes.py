@@ -1,35 +1,68 @@
-"""Find the recipe of the page "What the exporter's errors mean" that explains an error."""
+"""Find the recipe that explains an error of the exporter, and the page that it is on."""
 
 import re
 import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
+
+TORCH_PAGE = "plot_20_export_error_cookbook"
+GUARD_PAGE = "plot_21_guard_error_cookbook"
+ONNX_PAGE = "plot_22_onnx_error_cookbook"
+PAGES = (TORCH_PAGE, GUARD_PAGE, ONNX_PAGE)
+"""The pages that contain recipes, by the names of their scripts, in reading order."""
+
+
+class Recipe(NamedTuple):
+    """The errors that a recipe explains, and its place.
+
+    Parameters
+    ----------
+    anchor
+        Its anchor on the page, without ``recipe-``.
+    pattern
+        A regular expression that the text of such an error matches.
+    page
+        One of ``PAGES``.
+    """
+
+    anchor: str
+    pattern: str
+    page: str = TORCH_PAGE
+
 
 RECIPES = (
-    ("size-one-specialized", r"specialized it to be a constant \(1\)|0/1 specialized"),
-    ("dimension-specialized", r"specialized it to be a constant|is burnt in as"),
-    ("dimensions-equal", r"must always be equal"),
-    ("cache-no-pytree", r"Cannot associate shape|Unsupported input type <class"),
-    (
-        "shapes-nested",
-        (
-            r"mismatch between the structure of `inputs` and `dynamic_shapes`"
-            r"|Expected dynamic shape spec|Node arity mismatch"
-        ),
+    Recipe("onnx-function-missing", r"No ONNX function found for", ONNX_PAGE),
+    Recipe(
+        "onnx-input-rejected",
+        r"Got invalid dimensions for input|Unexpected input data type|missing from input feed",
+        ONNX_PAGE,
     ),
-    ("data-dependent", r"data-dependent|DataDependent|unbacked"),
-    ("inputs-changed", r"Guard failed: input_ids.*(past_key_values|cache).*attention_mask"),
-    ("guard-refuses", r"Guard failed|Runtime assertion failed"),
-    (
+    Recipe("size-one-specialized", r"specialized it to be a constant \(1\)|0/1 specialized"),
+    Recipe("dimension-specialized", r"specialized it to be a constant|is burnt in as"),
+    Recipe("dimensions-equal", r"must always be equal"),
+    Recipe("cache-no-pytree", r"Cannot associate shape|Unsupported input type <class"),
+    Recipe(
+        "shapes-nested",
+        r"mismatch between the structure of `inputs` and `dynamic_shapes`"
+        r"|Expected dynamic shape spec|Node arity mismatch",
+    ),
+    Recipe("data-dependent", r"data-dependent|DataDependent|unbacked", GUARD_PAGE),
+    Recipe(
+        "inputs-changed",
+        r"Guard failed: input_ids.*(past_key_values|cache).*attention_mask",
+        GUARD_PAGE,
+    ),
+    Recipe("guard-refuses", r"Guard failed|Runtime assertion failed", GUARD_PAGE),
+    Recipe(
         "program-reloaded",
-        (
-            r"Unknown serialized type|No registered serialization name"
-            r"|error when deserializing the saved file|in pytree is not registered"
-        ),
+        r"Unknown serialized type|No registered serialization name"
+        r"|error when deserializing the saved file|in pytree is not registered",
+        ONNX_PAGE,
     ),
 )
-"""Anchors of recipes, each with what the error's text holds; the first that fits counts."""
+"""The recipes against errors. If several fit, the first one counts."""
 
 
 LONGEST = 4000
@@ -49,7 +82,23 @@ def recipe_for(error: str) -> str:
     >>> recipe_for("MemoryError")
     ''
     """
-    return next((anchor for anchor, text in RECIPES if re.search(text, error)), "")
+    return next((one.anchor for one in RECIPES if re.search(one.pattern, error)), "")
+
+
+def page_of(anchor: str) -> str:
+    """Name the page that contains a recipe.
+
+    Parameters
+    ----------
+    anchor
+        The anchor of a recipe in ``RECIPES``.
+
+    Examples
+    --------
+    >>> page_of("onnx-function-missing")
+    'plot_22_onnx_error_cookbook'
+    """
+    return next(one.page for one in RECIPES if one.anchor == anchor)
 
 
 def error_text(error: BaseException) -> str:
