@@ -37,13 +37,15 @@ class RouteResult:
     loss
         The loss on the whole text, in nats a token.
     tokens
-        The number of tokens that it is the mean of.
+        The number of tokens that it is the mean of. A slow route reads the beginning only.
+    reference_loss
+        The loss of the model in floats on the same tokens.
     chunks
         Times to evaluate an excerpt in chunks of 25 tokens, those of all processes in a row.
     words
         Times to read words of it one by one.
     install_megabytes
-        What the route's packages take on disk beyond PyTorch and all that PyTorch installs.
+        The size on disk of the route's packages, without PyTorch and all that PyTorch installs.
     maintenance
         Whether the route has a future.
     """
@@ -53,6 +55,7 @@ class RouteResult:
     stored: Mapping[str, str]
     loss: float
     tokens: int
+    reference_loss: float
     chunks: Timing
     words: Timing
     install_megabytes: float
@@ -68,7 +71,7 @@ class Results:
     model
         A description of the model and the text.
     routes
-        The measurements, those of the model in floats first.
+        The results, those of the model in floats first.
     missing
         For each route that was not measured, what it lacked.
     processes
@@ -111,8 +114,8 @@ class Results:
         return self.routes[0].megabytes / self.named(route).megabytes
 
     def cost(self, route: str) -> float:
-        """Subtract the loss of the model in floats from that of a route."""
-        return self.named(route).loss - self.routes[0].loss
+        """Subtract the loss of the model in floats on the same tokens from that of a route."""
+        return self.named(route).loss - self.named(route).reference_loss
 
 
 def read_results(name: Path | str = "routes") -> tuple[measured.Provenance, Results]:

@@ -11,6 +11,7 @@ import argparse
 import json
 import multiprocessing
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -45,6 +46,12 @@ TIMED_TOKENS = 1001
 
 SINGLE_WORDS = 100
 """The number of words that are read one by one to measure time."""
+
+BEGINNING = 20_000
+"""The number of tokens that a slow route reads to measure its loss, instead of the whole text."""
+
+LONGEST = 600
+"""The number of seconds for the whole text from which on a route counts as slow."""
 
 ROUTE_MODULES = tuple(
     f"smallport.quantize.routes.{m}" for m in ("modules", "onnx_files", "openvino")
@@ -130,6 +137,26 @@ def measure_loss(made: Prepared, text: Tensor) -> Losses:
     }
 
 
+def measure_loss_in_time(made: Prepared, model: WordLanguageModel, text: Tensor) -> Losses:
+    """Measure the loss of a route on a whole text, or of a slow one on its beginning.
+
+    Parameters
+    ----------
+    made
+        The prepared route.
+    model
+        The model in floats, whose loss on the same beginning is measured, too.
+    text
+        Word indices of shape ``(tokens,)``.
+    """
+    beginning = text[:BEGINNING]
+    start = time.perf_counter()
+    found = measure_loss(made, beginning)
+    if (time.perf_counter() - start) * len(text) / len(beginning) <= LONGEST:
+        return measure_loss(made, text)
+    return found | {"reference_loss": float(lstm.losses(model, beginning).double().mean())}
+
+
 def measure_times(
     prepared: Mapping[str, Prepared],
     text: Tensor,
@@ -168,7 +195,7 @@ def combined(
         tuple(
             RouteResult(
                 route=route.name,
-                **losses[route.name],
+                **{"reference_loss": losses[routes[0].name]["loss"], **losses[route.name]},
                 chunks=pooled(route.name, "chunks"),
                 words=pooled(route.name, "words"),
                 install_megabytes=install_megabytes(route.packages),
@@ -241,14 +268,14 @@ def load_assets() -> tuple[WordLanguageModel, Tensor, str, str]:
     return model.eval(), corpus.test, description, pretrained.sha256
 
 
-def _loss_of(place: int) -> Losses:
+def loss_of(place: int) -> Losses:
     model, text, *_ = load_assets()
     route = ROUTES[place]
     with prepared_routes(model, [route]) as prepared:
-        return measure_loss(prepared[route.name], text)
+        return measure_loss_in_time(prepared[route.name], model, text)
 
 
-def _times_of(places: Sequence[int], repeats: int) -> Times:
+def times_of(places: Sequence[int], repeats: int) -> Times:
     model, text, *_ = load_assets()
     with prepared_routes(model, [ROUTES[place] for place in places]) as prepared:
         return measure_times(prepared, text, repeats)
@@ -278,7 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             so_far,
             key,
             f"loss of {ROUTES[place].name}",
-            partial(in_fresh_process, _loss_of, place),
+            partial(in_fresh_process, loss_of, place),
         )
         for place in progress_bar(places, "measuring losses", unit="route")
     }
@@ -287,7 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             so_far,
             key,
             f"times in process {number}",
-            partial(in_fresh_process, _times_of, places, options.repeats),
+            partial(in_fresh_process, times_of, places, options.repeats),
         )
         for number in progress_bar(range(options.processes), "measuring times", unit="process")
     ]
