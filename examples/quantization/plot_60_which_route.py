@@ -114,10 +114,10 @@ plt.show()
 import pandas as pd
 
 little_provenance, little = read_results("routes-three-epochs")
-print(f"Three epochs: {little_provenance}")
+print(f"Three epochs: measured on {little_provenance}")
 RUNS = {"well trained": stored, "three epochs": little}
-for run, results in RUNS.items():
-    print(f"{run}: float32 has a loss of {results.routes[0].loss:.3f}")
+for run, of_run in RUNS.items():
+    print(f"{run}: float32 has a loss of {of_run.routes[0].loss:.3f}")
 
 OVER = {"× eager": "eager float32", "× ONNX": "ONNX float32"}
 show_table(
@@ -146,39 +146,41 @@ show_table(
 #   and the rest in 8 bits :term:`per channel`.
 # - *You stay in Python and want one call*: eager int8, the embedding included. It is as
 #   small as the int8 file of ONNX Runtime. The call has been announced to be removed.
-# - *Disk or memory is scarce*: the decoder in 4 bits, too, and rare words in 2. First
-#   measure on your own text what it costs.
+# - *Space is scarce*: the decoder in 4 bits, too, and rare words in 2. It is slower in
+#   chunks than 8 bits. First measure what it costs on a text of your own.
 # - *You have torchao or OpenVINO*: use them for models of linear layers. They leave the
-#   LSTM in floats, and all their routes are slower here than the first.
+#   LSTM in floats, and are slower here than the first choice.
 
 from smallport.checks import check, report
 
-BEST, SMALLEST = "ONNX 4-bit embedding", "ONNX 2 to 4 bits"
-IN_PYTHON = "eager int8, embedding too"
-for run, results in RUNS.items():
-    cost, smaller, speed = results.cost, results.smaller, results.speedup
+BEST, IN_PYTHON = "ONNX 4-bit embedding", "eager int8, embedding too"
+FOUR, SMALLEST = "ONNX 4-bit", "ONNX 2 to 4 bits"
+for run, of_run in RUNS.items():
+    cost, smaller, speed = of_run.cost, of_run.smaller, of_run.speedup
+    check(f"{run}: ONNX float32, × eager", speed(OVER["× ONNX"]).median, at_least=1.2)
     check(f"{run}: loss, 4-bit embedding", cost(BEST), "nats", at_most=0.002)
     check(f"{run}: times smaller, 4-bit embedding", smaller(BEST), "×", at_least=5)
-    check(
-        f"{run}: loss, eager int8 and embedding", cost(IN_PYTHON), "nats", at_most=0.01
-    )
+    for column, base in OVER.items():
+        ratio = speed(BEST, base)
+        report(f"{run}: speed, 4-bit embedding, {column}", ratio.median, "×")
+    assert speed(BEST).low > speed("eager int8").high
+    assert speed(BEST, OVER["× ONNX"]).low > 1
+    check(f"{run}: loss, eager int8", cost(IN_PYTHON), "nats", at_most=0.01)
     as_small = smaller("ONNX int8") / smaller(IN_PYTHON)
-    check(f"{run}: its size, to that of ONNX int8", as_small, at_most=1.01)
+    check(f"{run}: size of eager int8, to ONNX int8", as_small, at_most=1.01)
     check(f"{run}: times smaller, 2 to 4 bits", smaller(SMALLEST), "×", at_least=8)
     assert smaller(SMALLEST) == max(smaller(name) for name in table["route"])
-    for base, name in OVER.items():
-        report(f"{run}: speed, 4-bit embedding, {base}", speed(BEST, name).median, "×")
-    assert speed(BEST).low > speed("eager int8").high
-    for route in results.routes:
+    assert speed(FOUR, BEST).high < 1
+    for route in of_run.routes:
         # lint: conditional: only these two families are said to leave the LSTM
         if route.route.startswith(("torchao", "OpenVINO")):
             assert route.stored["LSTM"] == "float32"
             assert speed(route.route).high < speed(BEST).low
 
 # %%
-# What 4 bits cost in the decoder depends on the training, and not a little:
+# The cost of 4 bits in the decoder depends on the training:
 
-costs = {run: results.cost("ONNX 4-bit") for run, results in RUNS.items()}
+costs = {run: of_run.cost(FOUR) for run, of_run in RUNS.items()}
 check("loss, 4 bits, well trained", costs["well trained"], "nats", at_least=0.03)
 check("loss, 4 bits, three epochs", costs["three epochs"], "nats", at_most=0.01)
 
@@ -335,20 +337,18 @@ embedding_4bit(folder / "folded.onnx", folder / "by_hand.onnx")
 
 # %%
 # ``GatherBlockQuantized`` has replaced ``Gather``. The sizes below are those in the
-# file: two 4-bit numbers share a byte. With the graph, they sum to the file.
+# file, where two 4-bit numbers share a byte. With the graph, they sum to the file.
 
-parts = onnx_route.file_parts(folder / "by_hand.onnx")
-size = (folder / "by_hand.onnx").stat().st_size / 1e6
-check(
-    "parts, to the file",
-    sum(part.megabytes for part in parts) / size,
-    at_least=1 - 1e-9,
-    at_most=1 + 1e-9,
-)
 operators = onnx_route.operator_counts(folder / "by_hand.onnx")
 assert operators.get("GatherBlockQuantized") == 1, "the embedding is still in floats"
 assert operators["DynamicQuantizeLSTM"] == pretrained.config.layers
-assert parts[0].operator
+
+parts = onnx_route.file_parts(folder / "by_hand.onnx")
+embedding = next(part for part in parts if "GatherBlock" in part.operator)
+assert embedding.dtype in {"UINT4", "INT4"}, f"the embedding is {embedding.dtype}"
+size = (folder / "by_hand.onnx").stat().st_size / 1e6
+graph = parts[-1].megabytes / size
+check("graph and names, to the file", graph, at_least=1e-4, at_most=0.02)
 
 show_table(
     pd.DataFrame([*parts[:4], parts[-1]]).drop(columns="shape"),
@@ -412,9 +412,9 @@ for name in ("ONNX int8, loss inside", "ONNX 4-bit embedding"):
 # the weights of an LSTM in slightly different ways, hence the bounds.
 from smallport.quantize.routes import ROUTES
 
-for run, results_of_run in RUNS.items():
-    assert not results_of_run.missing, f"{run} lacks {results_of_run.missing}"
-    routes_of_run = {route.route for route in results_of_run.routes}
+for run, of_run in RUNS.items():
+    assert not of_run.missing, f"{run} lacks {of_run.missing}"
+    routes_of_run = {route.route for route in of_run.routes}
     assert routes_of_run == {route.name for route in ROUTES}
 for difference in provenance.differences_from_here():
     print(f"not as here: {difference}")

@@ -269,6 +269,7 @@ def load_assets() -> tuple[WordLanguageModel, Tensor, str, str]:
 
 
 def loss_of(place: int) -> Losses:
+    """Measure the loss of a route of ``ROUTES`` with the model of the assets."""
     model, text, *_ = load_assets()
     route = ROUTES[place]
     with prepared_routes(model, [route]) as prepared:
@@ -276,6 +277,7 @@ def loss_of(place: int) -> Losses:
 
 
 def times_of(places: Sequence[int], repeats: int) -> Times:
+    """Measure the times of routes of ``ROUTES`` with the model of the assets."""
     model, text, *_ = load_assets()
     with prepared_routes(model, [ROUTES[place] for place in places]) as prepared:
         return measure_times(prepared, text, repeats)
