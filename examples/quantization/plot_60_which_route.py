@@ -36,7 +36,7 @@ from smallport.display import show_table
 
 provenance, stored = read_results()
 print(f"Measured on {provenance}")
-print(f"{stored.processes} processes; tokens: {stored.routes[0].tokens + 1:,}")
+print(f"Processes: {stored.processes}; tokens: {stored.routes[0].tokens + 1:,}")
 
 table = as_table(stored)
 LAYERS = ["embedding", "LSTM", "decoder"]
@@ -133,7 +133,7 @@ show_table(
         }
         for name in table["route"]
     ),
-    "Change of the loss and speed in chunks, in both stored runs",
+    "Change of the loss, and speed in chunks, in both stored runs",
 )
 
 # %%
@@ -215,9 +215,9 @@ results = measure_routes(
 )
 print(f"int8 dot products: {', '.join(int8_dot_products()) or 'none'}")
 for name, reason in results.missing.items():
-    print(f"{name}: {reason}")
+    print(f"left out: {name} ({reason})")
 
-live = as_table(results)
+live = as_table(results).head(len(results.routes))
 show_table(
     live[["route", *LAYERS, "MB", "loss", "change"]],
     "Size and loss of the trained model on this machine",
@@ -356,10 +356,10 @@ show_table(
 )
 
 # %%
-# Only ONNX Runtime runs this file. Most of its integer operators are not part of the
-# ONNX standard: they belong to ONNX Runtime's own domain, ``com.microsoft``. That holds
-# for every integer route through ONNX, since ``DynamicQuantizeLSTM`` is one of them.
-# The reference implementation of the standard rejects the file.
+# The file is for ONNX Runtime. Two of its operators are not part of the ONNX standard:
+# they belong to ONNX Runtime's own domain, ``com.microsoft``, and the reference
+# implementation of the standard rejects the file. The same holds for every integer
+# route through ONNX, because all of them use ``DynamicQuantizeLSTM``.
 
 from onnx.reference import ReferenceEvaluator
 
@@ -370,7 +370,7 @@ print("com.microsoft:", ", ".join(domains["com.microsoft"]))
 assert domains["com.microsoft"] == ["DynamicQuantizeLSTM", "GatherBlockQuantized"]
 
 with raises(NotImplementedError, match="com.microsoft") as failure:
-    ReferenceEvaluator(folder / "by_hand.onnx")
+    ReferenceEvaluator(onnx.load(folder / "by_hand.onnx"))
 print(failure.message[:120])
 
 # %%

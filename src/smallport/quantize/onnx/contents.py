@@ -123,7 +123,8 @@ def stored_bytes(tensor: onnx.TensorProto) -> int:
     bits = re.fullmatch(r"U?INT([24])", dtype)
     if bits is None:
         return int(onnx.numpy_helper.to_array(tensor).nbytes)
-    return math.ceil(math.prod(tensor.dims) * int(bits[1]) / 8)
+    elements: int = math.prod(tensor.dims)
+    return -(-elements * int(bits[1]) // 8)
 
 
 def _element_type(tensor: onnx.TensorProto, reader: onnx.NodeProto | None) -> str:
