@@ -222,6 +222,13 @@ def test_the_command_measures_the_assets_and_writes_a_file(command, tmp_path, ca
     assert "fastest in chunks: first" in printed
 
 
+def test_a_part_of_the_text_can_be_chosen(command, tmp_path):
+    command("--processes", "1", "--tokens", "40")
+    provenance, results = read_results(tmp_path / "routes.json")
+    assert results.routes[0].tokens == 39
+    assert provenance.command == "nox -s bench -- --tokens 40"
+
+
 def test_an_interrupted_run_continues_where_it_was(command, tmp_path, monkeypatch):
     interrupting = iter([None, KeyboardInterrupt])
     times_of = benchmark.times_of

@@ -268,9 +268,10 @@ def load_assets() -> tuple[WordLanguageModel, Tensor, str, str]:
     return model.eval(), corpus.test, description, pretrained.sha256
 
 
-def loss_of(place: int) -> Losses:
+def loss_of(place: int, tokens: int | None) -> Losses:
     """Measure the loss of a route of ``ROUTES`` with the model of the assets."""
     model, text, *_ = load_assets()
+    text = text[:tokens]
     route = ROUTES[place]
     with prepared_routes(model, [route]) as prepared:
         return measure_loss_in_time(prepared[route.name], model, text)
@@ -293,6 +294,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--processes", type=int, default=3, help="fresh processes that measure time"
     )
     parser.add_argument("--repeats", type=int, default=7, help="how often each times a route")
+    parser.add_argument(
+        "--tokens", type=int, metavar="N", help="measure losses on the first N tokens only"
+    )
     options = parser.parse_args(arguments)
     _, _, description, weights = load_assets()
     print(description)  # noqa: T201
@@ -300,14 +304,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     places = [ROUTES.index(route) for route in measurable]
     versions = json.dumps(measured.installed_versions())
     code = code_key("smallport.bench.routes", *ROUTE_MODULES)
-    key = key_of(description, weights, versions, code, processor_name(), f"{options.repeats}")
+    chosen = f"{options.repeats} {options.tokens}"
+    key = key_of(description, weights, versions, code, processor_name(), chosen)
     so_far = options.keep.with_name(f"{options.keep.name}.partial")
     losses = {
         ROUTES[place].name: resume(
             so_far,
             key,
             f"loss of {ROUTES[place].name}",
-            partial(in_fresh_process, loss_of, place),
+            partial(in_fresh_process, loss_of, place, options.tokens),
         )
         for place in progress_bar(places, "measuring losses", unit="route")
     }
@@ -321,8 +326,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for number in progress_bar(range(options.processes), "measuring times", unit="process")
     ]
     results = combined(description, measurable, losses, times, missing)
+    command = f"nox -s bench -- --tokens {options.tokens}" if options.tokens else "nox -s bench"
     with one_thread():  # as it was measured
-        measured.write(options.keep, asdict(results), command="nox -s bench")
+        measured.write(options.keep, asdict(results), command=command)
     so_far.unlink()
     print(as_table(results).to_string(index=False))  # noqa: T201
     print("\n".join(goals(results)))  # noqa: T201
