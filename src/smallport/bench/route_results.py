@@ -92,7 +92,7 @@ class Results:
         names = {result.route for result in self.routes}
         return {column: name for column, name in BASELINES.items() if name in names}
 
-    def speedup(self, route: str, over: str = BASELINES["eager"], *, words: bool = False) -> Ratio:
+    def speedup(self, route: str, over: str | None = None, *, words: bool = False) -> Ratio:
         """Compare the times of a route with those of another, turn by turn.
 
         Parameters
@@ -100,11 +100,12 @@ class Results:
         route
             The name of the route.
         over
-            The name of the route that it is compared with.
+            The name of the route that it is compared with; left out, the first.
         words
             Whether to compare the times of single words, instead of those of chunks.
         """
-        slow, fast = self.named(over), self.named(route)
+        slow = self.named(over) if over else self.routes[0]
+        fast = self.named(route)
         if words:
             return Ratio.of(slow.words, fast.words)
         return Ratio.of(slow.chunks, fast.chunks)
