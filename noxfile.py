@@ -201,12 +201,12 @@ def downloads(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure every route, with all peers; with SMALLPORT_ASSETS=published, keep the results."""
+    """Measure all routes, peers included; with SMALLPORT_ASSETS=published, store the results."""
     everything = ["-e", f".[{EXTRAS}]", *in_groups("peers")]
     session.install("-c", "constraints.txt", *everything, silent=False)
     kept = "src/smallport/measured" if os.environ.get("SMALLPORT_ASSETS") == "published" else "."
-    arguments = session.posargs or [f"{kept}/routes.json"]
-    session.run("python", "-m", "smallport.bench.routes", *arguments, env=VARIABLES)
+    command = ["python", "-m", "smallport.bench.routes", "--keep", f"{kept}/routes.json"]
+    session.run(*command, *session.posargs, env=VARIABLES)
 
 
 @nox.session(default=False)

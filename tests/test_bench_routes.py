@@ -76,7 +76,8 @@ def test_every_route_is_measured_on_the_whole_text_by_one_thread(model, text):
     assert first.tokens == other.tokens == len(text) - 1
     assert results.missing == {"absent": "not installed: no_such_package"}
     assert len(first.chunks.seconds) == len(first.words.seconds) == 2
-    assert first.speedup == Ratio(1, 1, 1)
+    assert results.speedup("first") == Ratio(1, 1, 1)
+    assert results.processes == 1
     assert first.maintenance == "good"
     shapes = [shape for shape, _ in model.seen]
     whole, chunked, single = [(25, 1)] * 2 + [(10, 1)], [(25, 1), (5, 1)], [(1, 1)] * 5
@@ -91,17 +92,16 @@ def test_ratios_are_those_of_the_turns():
         Ratio.of(slow, Timing((1.0,)))
 
 
-def result(name, *, megabytes=100.0, loss=5.0, speedup=1.0, words=1.0):
+def result(name, *, megabytes=100.0, loss=5.0, speedup=1.0, words=1.0, reference=5.0):
     return RouteResult(
         route=name,
         megabytes=megabytes,
         stored={"embedding": "int8", "LSTM": "float32", "decoder": "int8"},
         loss=loss,
         tokens=10,
-        chunks=Timing((1.0, 2.0)),
-        words=Timing((3.0, 4.0)),
-        speedup=Ratio(speedup, speedup, speedup),
-        words_speedup=Ratio(words, words, words),
+        reference_loss=reference,
+        chunks=Timing((12.0 / speedup, 24.0 / speedup)),
+        words=Timing((3.0 / words, 4.0 / words)),
         install_megabytes=12.5,
         maintenance="none",
     )
@@ -110,13 +110,15 @@ def result(name, *, megabytes=100.0, loss=5.0, speedup=1.0, words=1.0):
 RESULTS = Results(
     "a model",
     (
-        result("floats"),
+        result("eager float32"),
         result("fast", speedup=6.0, words=2.0, loss=5.2, megabytes=10.0),
         result("small", megabytes=12.5, loss=5.009, words=7.0),
         result("both", megabytes=16.0, loss=5.0005, speedup=4.8),
     ),
     {"absent": "not installed: absent"},
+    processes=2,
 )
+IN_ONNX = replace(RESULTS, routes=(*RESULTS.routes, result("ONNX float32", speedup=2, words=4)))
 
 
 def test_results_come_back_as_they_were(tmp_path):
@@ -138,50 +140,137 @@ def test_a_file_without_routes_is_refused(tmp_path, broken):
 
 def test_the_table_has_a_row_a_route_and_says_why_one_is_missing():
     table = as_table(RESULTS)
-    assert list(table["route"]) == ["floats", "fast", "small", "both", "absent"]
+    assert list(table["route"]) == ["eager float32", "fast", "small", "both", "absent"]
     assert list(table["times smaller"]) == ["1.00", "10.00", "8.00", "6.25", ""]
     assert list(table["change"]) == ["0.0000", "+0.2000", "+0.0090", "+0.0005", ""]
     assert table["maintenance"].iloc[-1] == "not installed: absent"
 
 
+def test_the_table_has_both_baselines_where_both_were_measured():
+    assert not [name for name in as_table(RESULTS) if "× ONNX" in name]
+    table = as_table(IN_ONNX).set_index("route").loc["fast"]
+    assert table["chunks, × eager"] == "6.00 (6.00 to 6.00)"
+    assert table["chunks, × ONNX"] == "3.00 (3.00 to 3.00)"
+    assert table["words, × eager"] == "2.00 (2.00 to 2.00)"
+    assert table["words, × ONNX"] == "0.50 (0.50 to 0.50)"
+
+
+def test_the_cost_of_a_slow_route_is_that_on_the_tokens_that_it_read():
+    slow = result("slow", loss=4.5, reference=4.25)
+    results = replace(RESULTS, routes=(RESULTS.routes[0], slow))
+    assert results.cost("slow") == 0.25
+    assert list(as_table(results)["change"])[:2] == ["0.0000", "+0.2500"]
+
+
 def test_goals_name_the_best_route_within_what_it_may_cost():
     fastest, writer, smallest, both = goals(RESULTS)
-    assert fastest.startswith("fastest in chunks: fast, 6.00 (6.00 to 6.00) times; wanted 5")
+    assert fastest.startswith(
+        "fastest in chunks: fast, 6.00 (6.00 to 6.00) times eager float32; wanted 5"
+    )
     assert writer.startswith("fastest for single words: small, 7.00")
     assert "small, 8.00 times, +0.0090 nats" in smallest
     assert "both, 4.80" in both
+    assert "and 3.00 (3.00 to 3.00) times ONNX float32" in goals(IN_ONNX)[0]
     costly = [replace(route, loss=5.5) for route in RESULTS.routes[1:]]
     *_, smallest, both = goals(replace(RESULTS, routes=(RESULTS.routes[0], *costly)))
-    assert ": floats, 1.00 times" in smallest
-    assert ": floats, 1.00" in both
+    assert ": eager float32, 1.00 times" in smallest
+    assert ": eager float32, 1.00" in both
 
 
-def test_the_command_measures_the_assets_and_writes_a_file(
-    tmp_path, monkeypatch, capsys, tiny_corpus, good_weights
-):
-    config = lstm.LSTMConfig(16, 16, 1)
+@pytest.fixture
+def command(tmp_path, monkeypatch, tiny_corpus, good_weights):
+    """Give a function that runs the command, and lists what it measured."""
 
     class Pretrained:
         file = good_weights
+        config = lstm.LSTMConfig(16, 16, 1)
+        sha256 = "weights"
 
-    Pretrained.config = config
+    calls = []
+
+    def in_this_process(function, *arguments):
+        calls.append(function.__name__)
+        return function(*arguments)
+
     monkeypatch.setattr(benchmark.assets, "corpus", lambda: tiny_corpus)
     monkeypatch.setattr(benchmark.assets, "language_model", lambda _: Pretrained)
-    measure = benchmark.measure_routes
-    monkeypatch.setattr(
-        benchmark,
-        "measure_routes",
-        lambda *args, **options: measure(*args, **options, routes=ROUTES[:1], single_words=5),
-    )
+    monkeypatch.setattr(benchmark, "ROUTES", ROUTES[:2])
+    monkeypatch.setattr(benchmark, "in_fresh_process", in_this_process)
+
+    def run(*options):
+        calls.clear()
+        benchmark.main(["--keep", str(tmp_path / "routes.json"), "--repeats", "2", *options])
+        return calls
+
+    return run
+
+
+def test_the_command_measures_the_assets_and_writes_a_file(command, tmp_path, capsys):
     file = tmp_path / "routes.json"
-    benchmark.main([str(file), "--repeats", "2"])
+    assert command("--processes", "3") == ["loss_of", *["times_of"] * 3]
     _, results = read_results(file)
     assert [route.route for route in results.routes] == ["first"]
+    assert "absent" in results.missing
     assert "embedded weights" in results.model
+    assert results.processes == 3
+    assert len(results.routes[0].chunks.seconds) == len(results.routes[0].words.seconds) == 3 * 2
+    assert results.cost("first") == 0
     assert json.loads(file.read_text())["provenance"]["machine"]["threads"] == 1
+    assert [one.name for one in tmp_path.glob("routes*")] == ["routes.json"]
     printed = capsys.readouterr().out
     assert f"written to {file}" in printed
     assert "fastest in chunks: first" in printed
+
+
+def test_a_part_of_the_text_can_be_chosen(command, tmp_path):
+    command("--processes", "1", "--tokens", "40")
+    provenance, results = read_results(tmp_path / "routes.json")
+    assert results.routes[0].tokens == 39
+    assert provenance.command == "nox -s bench -- --tokens 40"
+
+
+def test_an_interrupted_run_continues_where_it_was(command, tmp_path, monkeypatch):
+    interrupting = iter([None, KeyboardInterrupt])
+    times_of = benchmark.times_of
+
+    def interrupted(*arguments):
+        if error := next(interrupting):
+            raise error
+        return times_of(*arguments)
+
+    interrupted.__name__ = "times_of"
+    monkeypatch.setattr(benchmark, "times_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        command("--processes", "2")
+    partial = tmp_path / "routes.json.partial"
+    assert list(json.loads(partial.read_text())["done"]) == [
+        "loss of first",
+        "times in process 0",
+    ]
+    monkeypatch.setattr(benchmark, "times_of", times_of)
+    assert command("--processes", "2") == ["times_of"]
+    assert not partial.exists()
+
+
+def test_results_of_different_code_or_weights_are_dropped(tmp_path):
+    file = tmp_path / "x.partial"
+    assert benchmark.resume(file, "key", "loss", lambda: 1) == 1
+    assert benchmark.resume(file, "key", "loss", lambda: 2) == 1
+    assert benchmark.resume(file, "other", "loss", lambda: 3) == 3
+    assert benchmark.resume(file, "other", "loss", lambda: 4) == 3
+
+
+def test_a_slow_route_is_measured_on_the_beginning_of_the_text(model, text, monkeypatch):
+    monkeypatch.setattr(benchmark, "BEGINNING", 31)
+    made = worse()
+    whole = benchmark.measure_loss_in_time(made, model, text)
+    assert (whole["tokens"], "reference_loss" in whole) == (len(text) - 1, False)
+    monkeypatch.setattr(benchmark, "LONGEST", 0)
+    part = benchmark.measure_loss_in_time(made, model, text)
+    assert part["tokens"] == 30
+    assert part["loss"] == benchmark.measure_loss(made, text[:31])["loss"]
+    expected = float(lstm.losses(model, text[:31]).double().mean())
+    assert part["reference_loss"] == expected != part["loss"]
 
 
 def test_packages_count_with_all_that_they_require_beyond_what_is_there():

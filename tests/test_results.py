@@ -64,14 +64,24 @@ def test_numbers_are_written_as_people_do(lines):
     assert "at least 29 % smaller" in text
 
 
-def test_every_stored_route_is_shown_with_where_it_comes_from():
-    provenance, stored = read_results()
+def test_the_published_column_is_there_only_where_something_was_published(lines):
+    tables = re.split(r"^\.\. list-table:: Measured by ", "\n".join(lines), flags=re.MULTILINE)[1:]
+    assert tables
+    for one in tables:
+        assert ("     - published\n" in one) == ("(`source <" in one)
+
+
+@pytest.mark.parametrize("name", ["routes", "routes-three-epochs"])
+def test_every_stored_route_is_shown_with_both_baselines_and_where_it_comes_from(name):
+    provenance, stored = read_results(name)
     text = "\n".join(results.routes_table(provenance, stored))
     assert f"**Measured on {provenance.date}** on {provenance.machine.processor}" in text
     assert f"commit ``{provenance.commit}``" in text
     for route in stored.routes:
         assert f"* - {route.route}\n     - {route.megabytes:.2f}\n" in text
         assert f"     - {route.loss:.4f}\n" in text
+        for baseline in ("eager float32", "ONNX float32"):
+            assert f"     - {stored.speedup(route.route, baseline)}\n" in text
 
 
 def test_a_route_that_was_not_measured_says_why():
@@ -79,6 +89,25 @@ def test_a_route_that_was_not_measured_says_why():
     lacking = replace(stored, routes=stored.routes[:1], missing={"other": "not installed: x"})
     text = "\n".join(results.routes_table(measured.provenance("here"), lacking))
     assert "* - other\n     - not installed: x\n" in text
+
+
+def test_a_slow_route_says_how_much_it_read():
+    _, stored = read_results("routes-three-epochs")
+    slow = replace(stored.routes[1], tokens=999)
+    some = replace(stored, routes=(stored.routes[0], slow), processes=3)
+    text = "\n".join(results.routes_table(measured.provenance("here"), some))
+    assert f"*{slow.route}*: the first 1,000 tokens only" in text
+    assert "in 3 processes." in text
+
+
+def test_the_published_run_has_the_figures_of_the_tutorial_beside_the_stored_ones():
+    _, stored = read_results()
+    text = "\n".join(results.published_run(stored))
+    for figure in ("113.944 MB", "79.738 MB", "5.167 nats", "5.168 nats", "188.6 s", "106.2 s"):
+        assert f":published:`{figure}`" in text
+    assert text.count(" ×`") == len(results.PUBLISHED_TIMES) == 4
+    assert ":published:`1.78 ×`" in text
+    assert f"- {stored.named('eager int8').loss:.3f} nats" in text
 
 
 @pytest.fixture

@@ -26,10 +26,9 @@ def smallest() -> str:
     """Write how much smaller the smallest route is that costs next to nothing."""
     from smallport.bench.route_results import read_results  # noqa: PLC0415 - imports PyTorch
 
-    routes = read_results()[1].routes
-    sound = [route for route in routes if route.loss - routes[0].loss <= FREE]
-    times = routes[0].megabytes / min(route.megabytes for route in sound)
-    return f"{times:.1f} times"
+    _, results = read_results()
+    sound = [route.route for route in results.routes if results.cost(route.route) <= FREE]
+    return f"{max(map(results.smaller, sound)):.1f} times"
 
 
 def architectures() -> str:

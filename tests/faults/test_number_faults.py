@@ -115,7 +115,31 @@ FAULTS = [
         "kept_routes_stale",
         ROUTES,
         "check(",
-        "AssertionError: size now, to the kept size: ONNX 4-bit embedding",
+        "AssertionError: size now, to the stored size: ONNX 4-bit embedding",
+    ),
+    Fault(
+        "stored_routes_of_three_epochs",
+        ROUTES,
+        'check("loss, 4 bits, well trained"',
+        "AssertionError: loss, 4 bits, well trained: claimed at least 0.03 nats",
+    ),
+    Fault(
+        "baseline_ignored",
+        ROUTES,
+        "assert speed(FOUR, BEST).high < 1",
+        "AssertionError",
+    ),
+    Fault(
+        "packed_weights_unpacked",
+        ROUTES,
+        'check("graph and names, to the file"',
+        "AssertionError: graph and names, to the file: claimed at least",
+    ),
+    Fault(
+        "onnx_operators_in_standard",
+        ROUTES,
+        "with raises(NotImplementedError",
+        "AssertionError: announced NotImplementedError with 'com.microsoft', and nothing was",
     ),
     Fault(
         "quantize_dynamic_removed",

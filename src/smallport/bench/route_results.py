@@ -17,6 +17,9 @@ FASTEST, WORDS, SMALLEST, SMALLEST_COST = 5, 6, 6.8, 0.01
 BOTH_FASTER, BOTH_SMALLER, BOTH_COST = 4.5, 5, 0.001
 """The goals: ratios, and what they may cost in nats."""
 
+BASELINES = {"eager": "eager float32", "ONNX": "ONNX float32"}
+"""The models in floats that speeds are compared with, by the names of their columns."""
+
 
 @dataclass(frozen=True)
 class RouteResult:
@@ -29,19 +32,20 @@ class RouteResult:
     megabytes
         The size of what has to be stored, in MB of a million bytes.
     stored
-        As what the weights of each layer are stored, read from the file or the state dict.
+        The types in which the weights of each layer are stored, read from the file or the state
+        dict.
     loss
-        On the whole text, in nats a token.
+        The loss on the whole text, in nats a token.
     tokens
-        How many tokens that is the mean of.
+        The number of tokens that it is the mean of. A slow route reads the beginning only.
+    reference_loss
+        The loss of the model in floats on the same tokens.
     chunks
-        Times to evaluate an excerpt in chunks of 25 tokens.
+        Times to evaluate an excerpt in chunks of 25 tokens, those of all processes in a row.
     words
         Times to read words of it one by one.
-    speedup, words_speedup
-        How many times as fast as the model in floats, turn by turn.
     install_megabytes
-        What the route's packages take on disk beyond PyTorch and all that PyTorch installs.
+        The size on disk of the route's packages, without PyTorch and all that PyTorch installs.
     maintenance
         Whether the route has a future.
     """
@@ -51,10 +55,9 @@ class RouteResult:
     stored: Mapping[str, str]
     loss: float
     tokens: int
+    reference_loss: float
     chunks: Timing
     words: Timing
-    speedup: Ratio
-    words_speedup: Ratio
     install_megabytes: float
     maintenance: str
 
@@ -66,20 +69,54 @@ class Results:
     Parameters
     ----------
     model
-        What the routes were measured on.
+        A description of the model and the text.
     routes
-        What was measured, the model in floats first.
+        The results, those of the model in floats first.
     missing
         For each route that was not measured, what it lacked.
+    processes
+        The number of fresh processes that measured time, each as often.
     """
 
     model: str
     routes: tuple[RouteResult, ...]
     missing: Mapping[str, str]
+    processes: int = 1
 
     def named(self, route: str) -> RouteResult:
-        """Look up what was measured of a route."""
+        """Look up the measurements of a route."""
         return next(result for result in self.routes if result.route == route)
+
+    def baselines(self) -> dict[str, str]:
+        """Name those of ``BASELINES`` that were measured."""
+        names = {result.route for result in self.routes}
+        return {column: name for column, name in BASELINES.items() if name in names}
+
+    def speedup(self, route: str, over: str | None = None, *, words: bool = False) -> Ratio:
+        """Compare the times of a route with those of another, turn by turn.
+
+        Parameters
+        ----------
+        route
+            The name of the route.
+        over
+            The name of the route that it is compared with; left out, the first.
+        words
+            Whether to compare the times of single words, instead of those of chunks.
+        """
+        slow = self.named(over) if over else self.routes[0]
+        fast = self.named(route)
+        if words:
+            return Ratio.of(slow.words, fast.words)
+        return Ratio.of(slow.chunks, fast.chunks)
+
+    def smaller(self, route: str) -> float:
+        """Compute how many times smaller a route is than the model in floats."""
+        return self.routes[0].megabytes / self.named(route).megabytes
+
+    def cost(self, route: str) -> float:
+        """Subtract the loss of the model in floats on the same tokens from that of a route."""
+        return self.named(route).loss - self.named(route).reference_loss
 
 
 def read_results(name: Path | str = "routes") -> tuple[measured.Provenance, Results]:
@@ -99,7 +136,12 @@ def read_results(name: Path | str = "routes") -> tuple[measured.Provenance, Resu
     kept = measured.read(name)
     try:
         routes = tuple(_route_result(dict(route)) for route in kept.results["routes"])
-        results = Results(kept.results["model"], routes, kept.results["missing"])
+        results = Results(
+            kept.results["model"],
+            routes,
+            kept.results["missing"],
+            kept.results["processes"],
+        )
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"{name} holds no results of routes ({error!r}): measure them again with "
@@ -111,14 +153,11 @@ def read_results(name: Path | str = "routes") -> tuple[measured.Provenance, Resu
 def _route_result(fields: dict[str, Any]) -> RouteResult:
     for name in ("chunks", "words"):
         fields[name] = Timing(tuple(fields[name]["seconds"]))
-    for name in ("speedup", "words_speedup"):
-        fields[name] = Ratio(**fields[name])
     return RouteResult(**fields)
 
 
 def as_table(results: Results) -> pd.DataFrame:
     """Lay results out as a table, a row a route, the missing ones with the reason."""
-    reference = results.routes[0]
     rows: list[dict[str, object]] = [
         {
             "route": route.route,
@@ -126,11 +165,16 @@ def as_table(results: Results) -> pd.DataFrame:
             "LSTM": route.stored["LSTM"],
             "decoder": route.stored["decoder"],
             "MB": f"{route.megabytes:.2f}",
-            "times smaller": f"{reference.megabytes / route.megabytes:.2f}",
+            "times smaller": f"{results.smaller(route.route):.2f}",
             "loss": f"{route.loss:.4f}",
-            "change": signed(route.loss - reference.loss),
-            "speed-up, chunks": str(route.speedup),
-            "speed-up, single words": str(route.words_speedup),
+            "change": signed(results.cost(route.route)),
+            **{
+                f"{kind}, × {column}": str(
+                    results.speedup(route.route, baseline, words=kind == "words")
+                )
+                for kind in ("chunks", "words")
+                for column, baseline in results.baselines().items()
+            },
             "to install, MB": f"{route.install_megabytes:.0f}",
             "maintenance": route.maintenance,
         }
@@ -153,36 +197,38 @@ def signed(change: float) -> str:
 
 
 def goals(results: Results) -> list[str]:
-    """Compare results with what this project wants to reach on the published architecture."""
-    reference = results.routes[0]
+    """Compare results with the goals of this project for the published architecture."""
+    names = [route.route for route in results.routes]
 
-    def smaller(route: RouteResult) -> float:
-        return reference.megabytes / route.megabytes
+    def fast(name: str) -> float:
+        return results.speedup(name).median
 
-    def cost(route: RouteResult) -> float:
-        return route.loss - reference.loss
+    def fast_words(name: str) -> float:
+        return results.speedup(name, words=True).median
 
-    fastest = max(results.routes, key=lambda route: route.speedup.median)
-    writer = max(results.routes, key=lambda route: route.words_speedup.median)
-    smallest = max((route for route in results.routes if cost(route) <= SMALLEST_COST), key=smaller)
+    def speeds(name: str, *, words: bool = False) -> str:
+        return " and ".join(
+            f"{results.speedup(name, baseline, words=words)} times {baseline}"
+            for baseline in results.baselines().values()
+        )
+
+    fastest, writer = max(names, key=fast), max(names, key=fast_words)
+    smallest = max((n for n in names if results.cost(n) <= SMALLEST_COST), key=results.smaller)
+    small = [n for n in names if results.smaller(n) >= BOTH_SMALLER]
     both = max(
-        (
-            route
-            for route in results.routes
-            if cost(route) <= BOTH_COST and smaller(route) >= BOTH_SMALLER
-        ),
-        key=lambda route: route.speedup.median,
-        default=reference,
+        (n for n in small if results.cost(n) <= BOTH_COST),
+        key=fast,
+        default=names[0],
     )
     return [
-        f"fastest in chunks: {fastest.route}, {fastest.speedup} times; wanted {FASTEST}",
-        f"fastest for single words: {writer.route}, {writer.words_speedup} times; wanted {WORDS}",
+        f"fastest in chunks: {fastest}, {speeds(fastest)}; wanted {FASTEST}",
+        f"fastest for single words: {writer}, {speeds(writer, words=True)}; wanted {WORDS}",
         (
-            f"smallest at {SMALLEST_COST} nats: {smallest.route}, {smaller(smallest):.2f} times, "
-            f"{cost(smallest):+.4f} nats; wanted {SMALLEST}"
+            f"smallest at {SMALLEST_COST} nats: {smallest}, {results.smaller(smallest):.2f} times, "
+            f"{results.cost(smallest):+.4f} nats; wanted {SMALLEST}"
         ),
         (
-            f"both, at {BOTH_COST} nats: {both.route}, {both.speedup} times as fast, "
-            f"{smaller(both):.2f} times smaller; wanted {BOTH_FASTER} and {BOTH_SMALLER}"
+            f"both, at {BOTH_COST} nats: {both}, {speeds(both)}, "
+            f"{results.smaller(both):.2f} times smaller; wanted {BOTH_FASTER} and {BOTH_SMALLER}"
         ),
     ]

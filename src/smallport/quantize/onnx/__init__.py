@@ -1,6 +1,12 @@
 """The route through ONNX: an LSTM that ONNX Runtime runs in integers."""
 
-from smallport.quantize.onnx.contents import StoredWeight, operator_counts, weight_types
+from smallport.quantize.onnx.contents import (
+    StoredWeight,
+    file_parts,
+    operator_counts,
+    operator_domains,
+    weight_types,
+)
 from smallport.quantize.onnx.lstm import (
     LSTMOperators,
     TokenLosses,
@@ -22,9 +28,11 @@ __all__ = [
     "export_lstm",
     "export_messages_hidden",
     "export_scorer",
+    "file_parts",
     "fold_constants",
     "onnx_gates",
     "operator_counts",
+    "operator_domains",
     "quantize_file",
     "weight_types",
     "with_lstm_operators",

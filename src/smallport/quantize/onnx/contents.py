@@ -1,12 +1,17 @@
-"""Count the operators of an ONNX file, and tell the types that its weights are stored in."""
+"""Count the operators of an ONNX file, and list the types and sizes of its weights."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+
+GRAPH = "graph and names"
+"""The name of the part of an ONNX file that is no tensor."""
 
 PACKING = ("GatherBlockQuantized", "MatMulNBits")
 """The operators whose weights may have fewer bits than the bytes that they are stored in."""
@@ -20,7 +25,7 @@ def operator_counts(file: Path | str) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class StoredWeight:
-    """A tensor that stands in an ONNX file.
+    """A tensor that is stored in an ONNX file.
 
     Parameters
     ----------
@@ -34,7 +39,7 @@ class StoredWeight:
     shape
         Its shape.
     megabytes
-        Its size, in MB of a million bytes.
+        Its size in the file, in MB of a million bytes.
     """
 
     name: str
@@ -45,7 +50,7 @@ class StoredWeight:
 
 
 def weight_types(file: Path | str) -> list[StoredWeight]:
-    """List what an ONNX file stores, and as what, the largest tensors first.
+    """List the tensors that an ONNX file stores, with their types, the largest first.
 
     Parameters
     ----------
@@ -60,11 +65,66 @@ def weight_types(file: Path | str) -> list[StoredWeight]:
             readers[tensor.name].op_type if tensor.name in readers else "",
             _element_type(tensor, readers.get(tensor.name)),
             tuple(tensor.dims),
-            onnx.numpy_helper.to_array(tensor).nbytes / 1e6,
+            stored_bytes(tensor) / 1e6,
         )
         for tensor in graph.initializer
     ]
     return sorted(weights, key=lambda weight: weight.megabytes, reverse=True)
+
+
+def file_parts(file: Path | str) -> list[StoredWeight]:
+    """List all parts of an ONNX file: its tensors, and the graph with its names.
+
+    Their sizes sum to the size of the file.
+
+    Parameters
+    ----------
+    file
+        An ONNX file, its weights inside.
+    """
+    weights = weight_types(file)
+    tensors = sum(round(weight.megabytes * 1e6) for weight in weights)
+    rest = (Path(file).stat().st_size - tensors) / 1e6
+    return [*weights, StoredWeight(GRAPH, "", "", (), rest)]
+
+
+def operator_domains(file: Path | str) -> dict[str, list[str]]:
+    """List the operators of an ONNX file by the domain that defines them.
+
+    Parameters
+    ----------
+    file
+        An ONNX file. Only ONNX Runtime implements the domain ``com.microsoft``.
+
+    Returns
+    -------
+    dict of str to list of str
+        The operators by domain, sorted. The standard's own domain is called ``ai.onnx``.
+    """
+    graph = onnx.load(file, load_external_data=False).graph
+    found: dict[str, set[str]] = {}
+    for node in graph.node:
+        found.setdefault(node.domain or "ai.onnx", set()).add(node.op_type)
+    return {domain: sorted(operators) for domain, operators in sorted(found.items())}
+
+
+def stored_bytes(tensor: onnx.TensorProto) -> int:
+    """Count the bytes that a tensor's elements take in a file; of 4-bit ones, two share a byte.
+
+    Examples
+    --------
+    >>> packed = onnx.helper.make_tensor("codes", onnx.TensorProto.UINT4, (3, 3), range(9))
+    >>> stored_bytes(packed)
+    5
+    """
+    if tensor.HasField("raw_data"):
+        return len(tensor.raw_data)
+    dtype = onnx.TensorProto.DataType.Name(tensor.data_type)
+    bits = re.fullmatch(r"U?INT([24])", dtype)
+    if bits is None:
+        return int(onnx.numpy_helper.to_array(tensor).nbytes)
+    elements: int = math.prod(tensor.dims)
+    return -(-elements * int(bits[1]) // 8)
 
 
 def _element_type(tensor: onnx.TensorProto, reader: onnx.NodeProto | None) -> str:
