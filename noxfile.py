@@ -100,7 +100,7 @@ def environment(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, imports, dependencies, workflows and what pages hold, all without PyTorch."""
+    """Check style, imports, dependencies, workflows, spelling, English and the rules for pages."""
     session.install("-q", "-c", "constraints.txt", *in_groups("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -111,6 +111,8 @@ def lint(session: nox.Session) -> None:
     session.run("deptry", "tools", "docs/_ext", *ours, "--ignore", "DEP002,DEP004")
     session.run("actionlint")
     session.run("zizmor", "--offline", "--quiet", ".github")
+    session.run("typos")
+    session.run("python", "-m", "tools.lint.prose")
     session.run("python", "-m", "tools.lint.pages")
 
 
