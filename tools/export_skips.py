@@ -29,7 +29,7 @@ EXPORT_TESTS = "tests/exporters/test_export.py"
 OUTPUT = project.ROOT / "src" / "smallport" / "measured" / "export_skips.json"
 
 COMPARABLE = {"all", "generate", "dynamic", "dynamo", "onnx", "exactness"}
-"""The parts of those scopes that are about what the sweep checks as well: exports with dynamic
+"""The parts of those scopes that the sweep checks, too: exports with dynamic
 shapes by torch.export and to ONNX. The others are about other programs, static shapes, or the loop
 of ``generate`` around the exported program."""
 
@@ -206,8 +206,8 @@ def derive(sources: Sources, models: Iterable[tuple[str, type]]) -> dict[str, An
     Returns
     -------
     dict
-        What is stored. An architecture is left out where nothing skips it and no test module was
-        found that has its class.
+        The facts to store. An architecture is left out where nothing skips it and no test module
+        was found that has its class.
 
     Raises
     ------

@@ -45,9 +45,9 @@ def rendered(description: dict[str, Any], expected: dict[str, Any]) -> str:
     Parameters
     ----------
     description
-        What the build made, or what it lacked; see ``tools.demo.files``.
+        The build's description of its files, or of the missing ones; see ``tools.demo.files``.
     expected
-        What it wrote in Python.
+        The words that the build wrote in Python.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

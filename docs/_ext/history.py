@@ -24,13 +24,13 @@ from tools.history.changes import Group, Series, Step, Verdict
 
 TEMPLATE = project.DOCS / "_templates" / "history" / "history.html"
 SHOWN = 6
-"""How many version sets the page shows: the newest."""
+"""The number of version sets that the page shows: the newest."""
 
 MACHINES = 2
-"""How many kinds of machine the page shows: those with the most runs."""
+"""The number of machine types that the page shows: those with the most runs."""
 
 ROWS = 30
-"""How many changes the page shows of a machine: those with the newest versions."""
+"""The number of changes per machine that the page shows: the newest."""
 
 WIDTH, HEIGHT, MARGIN = 320, 64, 8
 
@@ -92,7 +92,7 @@ class Plot:
 
     @property
     def alternative(self) -> str:
-        """What the picture shows, in words."""
+        """A description of the picture in words."""
         values, groups = self.series.values, self.series.groups
         low, high = written(self.series, min(values), max(values))
         between = f"all {low}" if min(values) == max(values) else f"from {low} to {high}"
@@ -163,7 +163,7 @@ def count(number: int, noun: str) -> str:
 
 @dataclass(frozen=True)
 class Machine:
-    """What is shown of the runs on one kind of machine.
+    """The part of the page about the runs on one kind of machine.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Say on each page what one learns and what it takes, what it ran on, and how to run it again.
 
-A card under the title stands in place of Sphinx-Gallery's note that leads to the downloads at the
+A card under the title replaces Sphinx-Gallery's note that leads to the downloads at the
 end. The end says how to install and run the page, what it ran on, and where to report what is
 wrong, in an issue that is filled in already. Machines read the same in ``provenance.json``.
 """
@@ -34,20 +34,20 @@ NOTE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 CELL = ".. GENERATED FROM PYTHON SOURCE"
-"""What the gallery writes before each cell."""
+"""The text that the gallery writes before each cell."""
 
 TITLE = re.compile(r"^(?P<title>\S.*)\n(?P<underline>([=~^*#-])\3{2,})\n", re.MULTILINE)
 COLAB = "https://colab.research.google.com/#fileId="
 """Opens the notebook whose address follows."""
 
 TRAINING = "training of the small model"
-"""What the page that trains calls the time of it, which it reads from the record."""
+"""The name of the training time on the page that trains, read from the record."""
 
 NEEDS = {
-    "embedded": "no download but the packages",
+    "embedded": "no download except the packages",
     "published": "the published text and weights, downloaded once",
 }
-"""What a page needs from elsewhere, by the profile of its assets."""
+"""The downloads that a page needs, by the profile of its assets."""
 
 ENDING = """
 
@@ -107,7 +107,7 @@ The first cell of the notebook installs the same, from the same file. With pip:
 
 REPOSITORY = "SMALLPORT_REPOSITORY_URL"
 LONGEST = 6000
-"""How many characters an address may have: servers refuse those that are much longer."""
+"""The largest number of characters of an address: servers reject much longer ones."""
 
 BODY = """\
 What is wrong:
@@ -170,13 +170,13 @@ def rendered(
     run
         The last run of the page.
     opens
-        What the page says at its beginning.
+        The paragraphs at the beginning of the page.
     minutes
-        How long it takes to read.
+        The minutes to read it.
     colab
         The address that opens the notebook in Colab, if there is one.
     results
-        What the run measured.
+        The figures that the run measured.
     """
     ran = run.environment
     results = list(results)
@@ -294,7 +294,7 @@ def issue_address(run: runs.Run, results: list[Result]) -> str:
     run
         The page's last run.
     results
-        What it measured. Where they make the address too long, the last ones are left out.
+        The figures that it measured. The last ones are left out if the address gets too long.
     """
     if not (repository := os.environ.get(REPOSITORY)):
         return ""

@@ -44,7 +44,7 @@ def cache_folder() -> Path:
 def replacing(target: Path) -> Iterator[Path]:
     """Write a file or a folder under another name and give it its own once it is whole.
 
-    What stands there stays until then, and for good when writing fails.
+    An older one stays until then, and remains if writing fails.
 
     Examples
     --------

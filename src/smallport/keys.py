@@ -20,8 +20,8 @@ def key_of(*parts: str) -> str:
 def code_key(*modules: str) -> str:
     """Name a cached result after the code of some modules and all of ours that they import.
 
-    Docstrings and comments do not count. Modules of other distributions are left out; name their
-    versions beside this.
+    Docstrings and comments do not count. Modules of other distributions are left out; add their
+    versions to the key.
 
     Examples
     --------
@@ -35,8 +35,8 @@ def code_key(*modules: str) -> str:
 def import_closure(modules: Iterable[str]) -> dict[str, Path]:
     """Find the files of some modules and all modules of the same packages that they import.
 
-    Imports inside of functions count, and so do the packages that a module lies in. What stands
-    under ``if TYPE_CHECKING`` does not.
+    Imports inside of functions count, and so do the packages that a module lies in. Imports
+    under ``if TYPE_CHECKING`` do not.
 
     Examples
     --------

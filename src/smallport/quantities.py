@@ -5,7 +5,7 @@ import math
 from smallport.records import Result
 
 SPACE = "\N{NO-BREAK SPACE}"
-"""Stands between a number and its unit, so that no line breaks there."""
+"""The space between a number and its unit, at which no line breaks."""
 
 MINUS = "\N{MINUS SIGN}"
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -25,7 +25,7 @@ HARDLY = 0.95
 
 
 def format_number(value: float, digits: int = DIGITS, decimals: int | None = None) -> str:
-    """Write a number with so many significant digits, two beside a power of ten, or decimals.
+    """Write a number with so many significant digits, two with a power of ten, or decimals.
 
     Examples
     --------

@@ -18,7 +18,7 @@ class Result:
     Parameters
     ----------
     name
-        What was measured.
+        The name of the figure.
     value
         The number.
     unit
@@ -77,11 +77,11 @@ class Source:
     Parameters
     ----------
     name
-        What it is.
+        A description of it.
     origin
         Where it comes from.
     identity
-        What tells it from another of that name: a checksum, or a commit on the hub.
+        Its version: a checksum, or a commit on the hub.
     """
 
     name: str
@@ -114,7 +114,7 @@ def read_results(file: Path) -> list[Result]:
     Parameters
     ----------
     file
-        What ``RESULTS_FILE`` named; a file that is not there holds nothing.
+        The file that ``RESULTS_FILE`` named; a missing file holds nothing.
     """
     return [Result(**entry["Result"]) for entry in _entries(file) if "Result" in entry]
 

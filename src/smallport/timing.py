@@ -82,7 +82,7 @@ def time_interleaved(
     Parameters
     ----------
     runs
-        What to run, under the name to report it by.
+        The functions to time, under the names to report them by.
     repeats
         How often each is timed.
     warmup

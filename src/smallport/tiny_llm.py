@@ -1,8 +1,8 @@
 """Tiny-LLM, untrained: its configuration, the model, and a checkpoint.
 
 Whether an architecture can be exported does not depend on its weights. A model that is built from
-a configuration and never trained needs no download and exports in seconds, and what breaks it
-breaks the real one as well.
+a configuration and never trained needs no download and exports in seconds, and an error that it
+shows concerns the real one, too.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class UntrainedTinyLLM:
         For each input the axes that may change, as :func:`smallport.parity.dynamic_shapes` finds
         them.
     configuration
-        What the model was built from.
+        The configuration of the model.
     """
 
     model: transformers.LlamaForCausalLM
@@ -199,7 +199,7 @@ def make_inputs(
     configuration
         Of the model.
     shape
-        Their sizes. Padding stands in the cache, where the mask hides it; positions count from the
+        Their sizes. Padding is in the cache, where the mask hides it; positions count from the
         first real token.
     with_cache
         Whether the inputs hold a cache. Without one, ``cache_length`` is ignored and the new tokens

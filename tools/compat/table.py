@@ -17,7 +17,7 @@ BEGINNINGS = {
     NO_IMPORT: "It cannot be imported with",
     UNKNOWN: "There is no result with",
 }
-"""How sentences on the other outcomes begin."""
+"""The beginnings of sentences on the other outcomes."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class Grid:
 
 
 def ranges(chosen: Iterable[str], every: Sequence[str]) -> list[str]:
-    """Join releases that stand beside each other among all.
+    """Join releases that follow each other among all.
 
     Examples
     --------

@@ -18,7 +18,7 @@ from tools.gallery import project, settings
 
 FOLDER = project.BUILD / "demo"
 SITE = FOLDER / "site"
-"""What is copied to the root of the site."""
+"""The folder that is copied to the root of the site."""
 
 SERVED = SITE / "in_the_page"
 DESCRIPTION = FOLDER / "demo.json"
@@ -26,7 +26,7 @@ DESCRIPTION = FOLDER / "demo.json"
 
 MODEL, VOCABULARY, EXPECTED = "model.onnx", "vocabulary.json", "expected.json"
 LOADED = (runtime.SCRIPT, runtime.BINARY, MODEL, VOCABULARY, EXPECTED)
-"""What a browser loads."""
+"""The files that a browser loads."""
 
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 """The packages that the model is trained and converted by."""
@@ -53,7 +53,7 @@ def make(missing: str = "") -> None:
     Parameters
     ----------
     missing
-        What :func:`lacking` said.
+        The reason that :func:`lacking` gave.
     """
     SITE.mkdir(parents=True, exist_ok=True)  # Sphinx copies it, whatever is in it
     if missing:
@@ -87,7 +87,7 @@ def make(missing: str = "") -> None:
 def try_to_make(missing: str = "") -> str:
     """Make the files; return what kept them from being made, which the page then says.
 
-    What breaks the export of the model breaks pages, too, and the build has to come to say which.
+    An error of the export concerns pages, too, and the build has to continue to name them.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ def run_all(pages: list[Downloads], folder: Path, *, everything: bool) -> list[F
     folder
         An empty folder, for environments and sandboxes.
     everything
-        Whether to train again, and to run a script with pipx as well.
+        Whether to train again, and also to run a script with pipx.
     """
     cache = folder / "cache" if everything else cache_folder()
     shared = contents.sharing(pages)

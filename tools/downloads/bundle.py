@@ -23,7 +23,7 @@ README = """\
 All tutorials of the site, each as a script and as a notebook, and the package that they share.
 What else they need comes from the package registry, and nothing from anywhere else.
 
-Install it in this folder, with Python {python}, best into an environment of its own:
+Install it in this folder, with Python {python}, preferably into a new environment:
 
     python -m pip install -c constraints.txt {smallport}
 
@@ -51,7 +51,7 @@ def archive(members: Mapping[str, bytes]) -> bytes:
     Parameters
     ----------
     members
-        What each file holds, by its path in the archive.
+        The content of each file, by its path in the archive.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def pack(
     Parameters
     ----------
     pages
-        What the scripts and notebooks hold, by their names. They name the wheel beside them.
+        The scripts and notebooks, by their names. They name the wheel in their folder.
     titles
         The title of each page, by the name of its script.
     wheel, built

@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Read the options, and refuse those that there are not."""
+    """Read the options, and reject unknown ones."""
     parser = Parser(
         "nox -s docs --", description="Build the site and check it.", allow_abbrev=False
     )
@@ -74,7 +74,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str]) -> int:
-    """Build, apply the gates whatever came of it, and say where the site lies."""
+    """Build, apply the gates in any case, and print the path of the site."""
     options = parse(arguments)
     for variable in ("PYTHONOPTIMIZE", "PYTHONWARNINGS"):
         os.environ.pop(variable, None)  # a page without assertions or warnings proves nothing
@@ -137,7 +137,7 @@ def build(options: argparse.Namespace) -> int:
     if status or findings:
         rendering.LAST_GOOD.unlink(missing_ok=True)
         print(
-            f"\nThe build is red: sphinx-build returned {status}, "
+            f"\nThe build failed: sphinx-build returned {status}, "
             f"{len(findings)} findings of the gates.",
             file=sys.stderr,
         )

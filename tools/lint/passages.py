@@ -30,8 +30,8 @@ LINK_TEXT = re.compile(r"`(?P<text>[^`<]+)<[^`]*>`(?P<end>_{0,2})")
 NOT_PROSE = re.compile(r"\\[nt]|\\(?=\n)|\{\{|\}\}")
 QUOTED = re.compile(r"(\w*)('''|\"\"\"|'|\")(.*)\2", re.DOTALL)
 WORDS = re.compile(r"[A-Za-z]+,? [a-z]{2,}")
-PATTERN = re.compile(r"\\[bwds(]|\(\?")
-"""A regular expression, which is no message."""
+PATTERN = re.compile(r"\\[bwds(]|\(\?|=>")
+"""A sign of a regular expression or of a script, which are no messages."""
 
 FIELD = re.compile(r"\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}", re.DOTALL)
 
@@ -196,7 +196,7 @@ def in_python(text: str) -> Iterator[Passage]:
         elif re.search(r"[A-Za-z]+,? [a-z]{2,}", source) and not re.search(
             r"\\[bwds(]|\(\?", source
         ):
-            yield Passage("message", line, without_markup(source))
+            yield from in_rst(source, line, "message")
     yield from cells(text)
 
 

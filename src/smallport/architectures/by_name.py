@@ -1,4 +1,4 @@
-"""Find the model that somebody names: an architecture, a checkpoint, a name on the hub."""
+"""Find a model by its name: an architecture, a checkpoint or a name on the hub."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KINDS = {
     "IMAGE": "an image model",
     "IMAGE_CLASSIFICATION": "an image model",
 }
-"""What models are that transformers registers for something else, the first that fits."""
+"""The kinds of models that transformers registers for other tasks; the first that fits counts."""
 
 HUB = "hub://"
 """The prefix of repositories on the Hugging Face hub; no other name is sent there."""
@@ -88,7 +88,7 @@ def absolute_name(name: str) -> str:
 
 
 def _require_folder(name: str) -> None:
-    """Reject what is no folder with a configuration."""
+    """Reject a path that is not a folder with a configuration."""
     folder = Path(name)
     if (folder / "config.json").is_file():
         return
@@ -112,7 +112,7 @@ def _require_folder(name: str) -> None:
 
 
 def _entries(name: str, place: str) -> dict[str, Any]:
-    """Read the configuration of a checkpoint, and reject what transformers has no class for."""
+    """Read the configuration of a checkpoint, and reject it if transformers has no class for it."""
     with _told_in_a_line(f"{name} has no configuration that can be read"):
         entries, _ = transformers.PreTrainedConfig.get_config_dict(place)
         if not isinstance(entries, dict):
@@ -144,7 +144,7 @@ def _registered(task: str) -> Mapping[str, Any]:
 
 @contextmanager
 def _told_in_a_line(problem: str) -> Iterator[None]:
-    """Raise whatever goes wrong with a configuration as a ModelError of one line."""
+    """Turn any error of a configuration into a ModelError of one line."""
     try:
         yield
     except Exception as error:
@@ -156,7 +156,7 @@ def _told_in_a_line(problem: str) -> Iterator[None]:
 
 
 def _require_memory(name: str, entries: dict[str, Any]) -> None:
-    """Reject a model that memory does not suffice for, where the system says how much there is."""
+    """Reject a model that does not fit into memory, if the system says how much there is."""
     with _told_in_a_line(f"no model can be built from the configuration of {name}"):
         number = count_parameters(entries)
     layers = sum(number for _, number in _layers(entries))

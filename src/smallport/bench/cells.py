@@ -18,7 +18,7 @@ class Cell:
     route
         By what the model is run, ``eager`` or ``ONNX``.
     part
-        What of it: the whole ``model``, its ``LSTM`` or its ``decoder``.
+        The part that runs: the whole ``model``, its ``LSTM`` or its ``decoder``.
     batch
         How many texts are read side by side.
     length
@@ -29,9 +29,9 @@ class Cell:
         The time in floats divided by that in int8: the median over the turns.
     low, high
         The least and the greatest ratio of a turn. With seven turns that are like each other, the
-        true median lies between them with a probability of 98 % [1]_.
+        true median lies between them with a probability of 98% [1]_.
     float32_seconds, int8_seconds
-        What a call takes: the median over the turns.
+        The time of a call: the median over the turns.
     cores
         How many cores were at work on average, in both.
 

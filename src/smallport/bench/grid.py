@@ -44,9 +44,9 @@ def measure_cell(
     Parameters
     ----------
     name
-        What the route is called.
+        The name of the route.
     setting
-        What to run.
+        The part and the sizes to run.
     route
         The model, both ways.
     repeats
@@ -116,7 +116,7 @@ def measure_grid(
     routes
         Models, by the names of their routes.
     parts, batches, lengths, threads
-        What to combine. PyTorch's number of threads is put back afterwards.
+        The values to combine. PyTorch's number of threads is put back afterwards.
     repeats, turn_seconds
         As :func:`measure_cell` takes them.
     """

@@ -77,9 +77,9 @@ class Example:
     state
         The state that they are read from.
     embedded
-        What the embedding makes of them, the input of the LSTM.
+        The output of the embedding, which is the input of the LSTM.
     output
-        What the LSTM makes of that, the input of the decoder.
+        The output of the LSTM, which is the input of the decoder.
     """
 
     tokens: Tensor
@@ -175,12 +175,12 @@ def cut_into_parts(file: Path) -> Mapping[str, Path]:
     Parameters
     ----------
     file
-        What :func:`smallport.quantize.onnx.export_lstm` wrote, with folded constants.
+        A file of :func:`smallport.quantize.onnx.export_lstm`, with folded constants.
 
     Returns
     -------
     dict of str to pathlib.Path
-        The file of each of ``PARTS``; the new ones are beside the model's own.
+        The file of each of ``PARTS``; the new ones are in the folder of the model's own.
     """
     nodes = onnx.load(file, load_external_data=False).graph.node
     layers = [node for node in nodes if node.op_type in {"LSTM", "DynamicQuantizeLSTM"}]

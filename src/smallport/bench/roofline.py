@@ -173,7 +173,7 @@ def measure_limits(
         How many bytes to read again and again. A cache holds a few of them, so take as many as the
         weights of the model have.
     precision
-        What to multiply, ``float32`` or ``int8``.
+        The type to multiply, ``float32`` or ``int8``.
     width
         The size of the square matrices.
     repeats

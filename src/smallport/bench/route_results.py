@@ -41,7 +41,7 @@ class RouteResult:
     speedup, words_speedup
         How many times as fast as the model in floats, turn by turn.
     install_megabytes
-        What the route's packages take on disk beyond PyTorch and all that PyTorch installs.
+        The size on disk of the route's packages, without PyTorch and all that PyTorch installs.
     maintenance
         Whether the route has a future.
     """
@@ -66,9 +66,9 @@ class Results:
     Parameters
     ----------
     model
-        What the routes were measured on.
+        The model that the routes were measured on.
     routes
-        What was measured, the model in floats first.
+        The results, the model in floats first.
     missing
         For each route that was not measured, what it lacked.
     """

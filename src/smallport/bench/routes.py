@@ -63,9 +63,9 @@ def measure_routes(
         Word indices of shape ``(tokens,)``. The loss is that of the whole of it; times are those of
         its beginning.
     description
-        What the model and the text are.
+        A description of the model and the text.
     routes
-        What to measure. Those that lack something on this machine are left out, and named.
+        The routes to measure. Those that lack something on this machine are left out, and named.
     repeats
         How often each is timed.
     timed_tokens, single_words

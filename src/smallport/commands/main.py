@@ -1,4 +1,4 @@
-"""The command line: ``smallport check`` and what comes beside it.
+"""The command line: ``smallport check`` and the other commands.
 
 The commands import PyTorch and transformers, which takes seconds, when they run and not before.
 """

@@ -33,7 +33,7 @@ CTRL_C = threading.Event()
 
 @contextmanager
 def remembering_interrupts() -> Iterator[None]:
-    """Remember Ctrl-C for :func:`raise_if_interrupted`, beside raising KeyboardInterrupt."""
+    """Remember Ctrl-C for :func:`raise_if_interrupted`, and raise KeyboardInterrupt."""
 
     def interrupt(*_: object) -> None:
         CTRL_C.set()
@@ -85,7 +85,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Output:
-    """Standard output, whose errors are told from those of files."""
+    """Standard output, whose errors differ from those of files by their type."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

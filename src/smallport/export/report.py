@@ -51,12 +51,12 @@ class StageReport:
         ``passed``, ``failed`` or ``not reached``. A stage that did not run is not reached, whatever
         the reason.
     found
-        What was found, in a sentence; for a stage that was not reached, why.
+        The finding, in a sentence; for a stage that was not reached, the reason.
     seconds
         How long it took.
     largest_difference
         The largest difference that was found, if the stage compares, as a share of its element or
-        of typical elements beside it, whichever are larger; it may be NaN.
+        of typical elements of its tensor, whichever are larger; it may be NaN.
     where
         The tensor, the element and the shape of the inputs that it belongs to.
     error
@@ -148,11 +148,11 @@ class ExportReport:
     versions
         The version of each package that was used.
     command
-        What repeats the check, in a shell.
+        The shell command that repeats the check.
     until
         The last stage that was asked for; the last of all if left out.
     coverage
-        What was compared, and what the model has beyond that.
+        The parts of the model that were compared, and those that were left out.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from smallport.files import git, write_json
 from smallport.machine import Machine, this_machine
 
 FOLDER = Path(__file__).parent
-"""Where the kept results are: JSON files, one a measurement."""
+"""The folder of the stored results: a JSON file for each measurement."""
 
 PACKAGES = (
     "torch",
@@ -39,7 +39,7 @@ class Provenance:
     date
         When, as an ISO date in UTC.
     command
-        What to type to measure it again.
+        The command that measures it again.
     smallport
         The version of this package.
     commit
@@ -87,7 +87,7 @@ class Kept:
     provenance
         When, where and with what.
     results
-        What was measured, as its measurement defines it.
+        The results, in the form that their measurement defines.
     """
 
     provenance: Provenance
@@ -125,9 +125,9 @@ def write(file: Path | str, results: Any, *, command: str) -> None:
     file
         The JSON file to write; an older one is replaced, at once and only when all is written.
     results
-        What JSON can hold.
+        The results, of types that JSON has.
     command
-        What to type to measure it again.
+        The command that measures it again.
     """
     kept = {"provenance": asdict(provenance(command)), "results": results}
     write_json(Path(file), kept, indent=1)

@@ -20,7 +20,7 @@ TELLING = (
     r"Could not guard on data-dependent expression",
     r"No ONNX function found for .*",
 )
-"""What tells the cause of an error whose first line is about a model's own dimensions, or about
+"""Patterns for the cause of an error whose first line is about a model's dimensions, or about
 nothing: the first that fits."""
 
 VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d[\d.]*(?:e[+-]?\d+)?")
@@ -67,7 +67,7 @@ class Cause:
     stage
         The stage.
     what
-        The error, its type first, or what was found where there is none; with ``…`` in place of
+        The error, its type first, or the finding where there is none; with ``…`` in place of
         numbers and quoted names.
     architectures
         Those that it stopped, sorted.

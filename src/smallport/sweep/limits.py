@@ -60,7 +60,7 @@ class Ending:
     Parameters
     ----------
     cause
-        What ended it, in a sentence; empty where it exited with status 0.
+        The reason for its end, in a sentence; empty where it exited with status 0.
     seconds
         How long it ran.
     megabytes

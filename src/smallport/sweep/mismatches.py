@@ -17,7 +17,7 @@ class Explanation:
     Parameters
     ----------
     cause
-        What was found, in a sentence or two.
+        The explanation, in a sentence or two.
     whose
         Whether it is a mistake, and if so, whose.
     reduced
@@ -33,8 +33,8 @@ class Explanation:
 EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
     {
         "doge": Explanation(
-            "Its queries attend to the keys with the highest scores. A score depends on nothing "
-            "but the token, so a token that occurs twice has the same score twice.",
+            "Its queries attend to the keys with the highest scores. A score depends only "
+            "on the token, so a token that occurs twice has the same score twice.",
             "Nobody's mistake: of equal scores ONNX picks the first, PyTorch does not say which it "
             "picks, and they pick different ones.",
             "equal-scores",
@@ -47,8 +47,8 @@ EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
             "branch-on-length",
         ),
         "zamba2": Explanation(
-            "It computes a single new token in another form than several, and only the form for "
-            "several keeps the time step above a limit. The export followed that one, and the "
+            "It computes a single new token in a different form than several, and only the form "
+            "for several keeps the time step above a limit. The export followed that one, and the "
             "program computes single tokens by it, too.",
             "Upstream's: the two forms compute different states in PyTorch, too, and the program "
             "does not check that there are several tokens.",

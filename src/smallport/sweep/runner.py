@@ -1,4 +1,4 @@
-"""Take architectures through the check, each in a process of its own, and keep what comes of it."""
+"""Take architectures through the check, each in a separate process, and store the verdicts."""
 
 from __future__ import annotations
 
@@ -141,11 +141,11 @@ def to_run(
     model_types
         The chosen ones.
     verdicts
-        What is known.
+        The stored verdicts.
     until
         The last stage that is asked for.
     limits
-        What one process may take; those of :class:`smallport.sweep.limits.Limits` by default.
+        The limits of one process; those of :class:`smallport.sweep.limits.Limits` by default.
     retry_failed
         Whether a verdict that says that a stage failed is to be found out again, and whether a
         limit that ended a process is to be tried again.
@@ -175,8 +175,8 @@ def sweep(
 ) -> Iterator[Verdict]:
     """Find out about architectures, and write each verdict as soon as it is there.
 
-    What an architecture does to its process is a verdict and not an error of the sweep. It can be
-    stopped at any time: what was yielded is on disk.
+    A crash of an architecture's process is a verdict and not an error of the sweep. The sweep can
+    be stopped at any time: verdicts that were yielded are on disk.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def sweep(
     until
         The last stage.
     limits
-        What one process may take; those of :class:`smallport.sweep.limits.Limits` by default.
+        The limits of one process; those of :class:`smallport.sweep.limits.Limits` by default.
     child
         Arguments for Python that start the process.
     lost

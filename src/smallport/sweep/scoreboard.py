@@ -25,7 +25,7 @@ class Scoreboard:
     registered
         Every architecture that there was, also those without a report.
     reports
-        What was found, by architecture.
+        The reports, by architecture.
     provenance
         When, where and with what.
     no_verdict
@@ -62,9 +62,9 @@ def save(
     registered
         Every architecture that there is.
     reports
-        What was found, at most a report for each architecture. Those without one are kept as that.
+        The reports, at most one for each architecture. Those without one are stored as such.
     command
-        What to type to find it out again.
+        The command that repeats the sweep.
     no_verdict
         By architecture, why there is no report.
 
@@ -118,9 +118,9 @@ def comparable(live: Iterable[Verdict], kept: Scoreboard) -> list[Verdict]:
     Parameters
     ----------
     live
-        What was found now.
+        The new verdicts.
     kept
-        What was found before.
+        The stored results.
     """
     return [
         verdict
@@ -139,9 +139,9 @@ def contradictions(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
     Parameters
     ----------
     live
-        What was found now, with the same versions.
+        The new verdicts, with the same versions.
     kept
-        What was found before.
+        The stored results.
 
     Returns
     -------
@@ -180,9 +180,9 @@ def less_compared(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
     Parameters
     ----------
     live
-        What was found now, with any versions.
+        The new verdicts, with any versions.
     kept
-        What was found before.
+        The stored results.
 
     Returns
     -------

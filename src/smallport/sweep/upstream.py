@@ -20,12 +20,12 @@ KINDS: Mapping[str, str] = {
     "fails": "tested there, fails here",
     "unknown": "not known",
 }
-"""What the two say about an architecture: exactly one of these."""
+"""The outcomes of both for an architecture, of which exactly one applies."""
 
 
 @dataclass(frozen=True)
 class ExportTests:
-    """What transformers' own tests do with one architecture.
+    """The treatment of one architecture in transformers' own tests.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class ExportTests:
 
 @dataclass(frozen=True)
 class UpstreamTests:
-    """What transformers' own tests do with architectures.
+    """The treatment of architectures in transformers' own tests.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class UpstreamTests:
         name
             The architecture.
         report
-            What the sweep found; None where it has no verdict.
+            The report of the sweep; None where it has no verdict.
         """
         known = self.architectures.get(name, ExportTests())
         if report is None or not (known.skips or known.tests):

@@ -58,7 +58,7 @@ class Verdict:
     report
         Stage by stage.
     conditions
-        What it holds for.
+        The conditions under which it holds.
     until
         The last of ``STAGES`` that was asked for.
     seconds
@@ -146,7 +146,7 @@ class NoVerdict:
     model_type
         The architecture.
     cause
-        What happened, such as ``the disk is full``.
+        The cause, such as ``the disk is full``.
     stage
         The stage that its process was in; None before the first one.
     conditions
@@ -201,13 +201,13 @@ class Verdicts:
     def write(self, found: Verdict | NoVerdict) -> None:
         """Write a verdict, in place of an older one on the same architecture, whole or not at all.
 
-        If there is none because a limit ended the process, the limit is written beside what is
-        known. Other reasons are forgotten.
+        If there is none because a limit ended the process, the limit is stored next to an older
+        verdict. Other reasons are forgotten.
 
         Parameters
         ----------
         found
-            What to write.
+            The verdict, or the reason for none.
         """
         limit_file = self._limit_file(found.model_type)
         if isinstance(found, Verdict):

@@ -20,7 +20,7 @@ def operator_counts(file: Path | str) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class StoredWeight:
-    """A tensor that stands in an ONNX file.
+    """A tensor that is stored in an ONNX file.
 
     Parameters
     ----------

@@ -100,7 +100,7 @@ def _run(
 
 
 def prepare(model: WordLanguageModel, folder: Path, name: str, compress: Compress) -> Prepared:
-    """Export a model, convert it, compress its weights, and load the files that come out."""
+    """Export a model, convert it, compress its weights, and load the compressed files."""
     ov = without_telemetry("openvino")
     core = ov.Core()
     files = {}

@@ -38,7 +38,7 @@ class Prepared:
     model
         Reads tokens and carries a state, as the model that it was made from.
     megabytes
-        What has to be stored of it, in MB of a million bytes.
+        The size of its stored files or state dict, in MB of a million bytes.
     stored
         The types in which most bytes of ``embedding``, ``LSTM`` and ``decoder`` are stored, as read
         from the file or the state dict.
@@ -57,7 +57,7 @@ def prepared_module(model: nn.Module, runs: StatefulModel) -> Prepared:
     model
         The module whose state dict is stored.
     runs
-        What runs it: the module itself, or something around it.
+        The callable that runs it: the module itself or a wrapper.
     """
     return Prepared(runs, state_dict_megabytes(model), stored_types(model.state_dict()))
 
