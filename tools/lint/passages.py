@@ -193,9 +193,7 @@ def in_python(text: str) -> Iterator[Passage]:
             first, *others = in_rst(source, line, "docstring")
             yield dataclasses.replace(first, kind="summary")
             yield from others
-        elif re.search(r"[A-Za-z]+,? [a-z]{2,}", source) and not re.search(
-            r"\\[bwds(]|\(\?", source
-        ):
+        elif WORDS.search(source) and not PATTERN.search(source):
             yield from in_rst(source, line, "message")
     yield from cells(text)
 
