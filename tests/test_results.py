@@ -59,8 +59,8 @@ def test_pages_stand_under_headings_in_the_order_of_the_gallery(lines):
 
 def test_numbers_are_written_as_people_do(lines):
     text = "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
-    assert "30 % smaller" in text
-    assert "at least 29 % smaller" in text
+    assert "30% smaller" in text
+    assert "at least 29% smaller" in text
 
 
 def test_every_stored_route_is_shown_with_where_it_comes_from():

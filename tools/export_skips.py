@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from smallport import measured
+from smallport.quantities import counted
 from tools.gallery import project
 
 RAW = "https://raw.githubusercontent.com/huggingface/transformers"
@@ -281,7 +282,7 @@ def main(
         return 1
     measured.write(given.output, results, command="python -m tools.export_skips COMMIT")
     count = len(results["architectures"])
-    print(f"{count} architectures in {given.output}")
+    print(f"{counted(count, 'architecture')} in {given.output}")
     return 0
 
 

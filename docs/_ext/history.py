@@ -17,6 +17,7 @@ from sphinx.util.docutils import SphinxDirective
 
 import dependencies
 from smallport import quantities, records
+from smallport.quantities import counted
 from smallport.records import Result
 from tools.gallery import project
 from tools.history import changes, lines, store
@@ -98,8 +99,8 @@ class Plot:
         between = f"all {low}" if min(values) == max(values) else f"from {low} to {high}"
         number = len(changed_steps(self.series))
         return (
-            f"{count(len(values), 'run')} of {count(len(groups), 'version set')}, {between}, "
-            f"{count(number, 'change')} wider than the spread"
+            f"{counted(len(values), 'run')} of {counted(len(groups), 'version set')}, {between}, "
+            f"{counted(number, 'change')} wider than the spread"
         )
 
 
@@ -150,17 +151,6 @@ def by_upgrades(
     ]
 
 
-def count(number: int, noun: str) -> str:
-    """Write a number of things.
-
-    Examples
-    --------
-    >>> count(1, "run"), count(2, "run")
-    ('1 run', '2 runs')
-    """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 @dataclass(frozen=True)
 class Machine:
     """The part of the page about the runs on one kind of machine.
@@ -177,7 +167,7 @@ class Machine:
     def name(self) -> str:
         """The machine and the assets, in words."""
         processor, _, cores, assets = self.entries[-1].machine
-        return f"{processor}, {count(cores, 'core')}, {assets} assets"
+        return f"{processor}, {counted(cores, 'core')}, {assets} assets"
 
     @cached_property
     def series(self) -> list[Series]:
@@ -266,7 +256,7 @@ def render(entries: list[store.Entry], address: Callable[[str], str]) -> str:
         Verdict=Verdict,
         by_upgrades=by_upgrades,
         rows=ROWS,
-        count=count,
+        count=counted,
         spread=spread,
         written=written,
     )

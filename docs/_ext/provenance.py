@@ -19,6 +19,7 @@ from sphinx.application import Sphinx
 
 import dependencies
 from smallport import files, quantities
+from smallport.quantities import counted
 from smallport.records import Result, Source
 from tools.downloads import bundle, install
 from tools.downloads.wheel import FOLDER, built
@@ -119,7 +120,7 @@ What I expected:
 ---
 Page: {page}
 Run on {date}, at commit {commit}, with the assets {assets!r}
-On: {processor}, {cores} cores
+On: {processor}, {cores}
 With: {versions}
 Checks:
 {checks}
@@ -182,7 +183,6 @@ def rendered(
     results = list(results)
     memory = quantities.quantity(round(run.megabytes / 1000, 1), "GB") if run.megabytes else ""
     needs = [f"{memory} of memory"] if memory else []
-    cores = f"{ran.cores} {'core' if ran.cores == 1 else 'cores'}"
     values = {one.name: quantities.describe_value(one) for one in results}
     wanted = project.headlines().get(run.page.removesuffix(".py"), {})
     card: str = TEMPLATE.render(
@@ -193,7 +193,7 @@ def rendered(
         time=taken(run.seconds or 0, results),
         needs=", ".join([*needs, NEEDS[ran.assets], "a processor and no GPU"]),
         date=in_words(ran.date),
-        machine=f"{ran.processor}, {cores}",
+        machine=f"{ran.processor}, {counted(ran.cores, 'core')}",
         versions=", ".join(f"{name} {version}" for name, version in ran.versions.items()),
         name=Path(run.page).stem,
         colab=colab,
@@ -277,7 +277,7 @@ def described(run: runs.Run, sources: list[Source]) -> dict[str, str]:
     return {
         "commit": f"``{ran.commit.rstrip('+')}``" + (", with uncommitted changes" if dirty else ""),
         "date": ran.date.replace("T", " ").replace("+00:00", " UTC"),
-        "processor": f"{ran.processor}, {ran.cores} cores{threads}",
+        "processor": f"{ran.processor}, {counted(ran.cores, 'core')}{threads}",
         "int8 dot products": ", ".join(ran.int8_dot_products) or "none",
         "versions": ", ".join(f"{name} {version}" for name, version in ran.versions.items()),
         "assets": f"``{ran.assets}``",
@@ -316,7 +316,7 @@ def _address(repository: str, run: runs.Run, checks: list[str]) -> str:
         commit=ran.commit,
         assets=ran.assets,
         processor=ran.processor,
-        cores=ran.cores,
+        cores=counted(ran.cores, "core"),
         versions=", ".join(f"{name} {version}" for name, version in ran.versions.items()),
         checks="\n".join(checks) or "none",
     )

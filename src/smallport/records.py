@@ -67,7 +67,20 @@ def with_unit(value: float, unit: str) -> str:
     >>> with_unit(113.945412, "MB"), with_unit(3, "")
     ('113.945 MB', '3')
     """
-    return f"{value:.6g} {unit}".rstrip()
+    number = f"{value:.6g}"
+    return f"{number} {singular_or_plural(number, unit)}".rstrip()
+
+
+def singular_or_plural(number: str, unit: str) -> str:
+    """Write a unit as it follows a number: without the plural's ending after 1.
+
+    Examples
+    --------
+    >>> [singular_or_plural(*one) for one in (("1", "nats"), ("1.5", "nats"), ("1", "s"))]
+    ['nat', 'nats', 's']
+    """
+    is_plural = unit.isalpha() and len(unit) > len("ms")
+    return unit.removesuffix("s") if number == "1" and is_plural else unit
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from smallport.commands.shell import INTERRUPTED
 from smallport.files import write_json
 from smallport.keys import code_key, key_of
 from smallport.machine import usable_cores
+from smallport.quantities import counted
 from smallport.sweep.executors import SweepError, cluster, local
 from smallport.sweep.limits import Limits, run_limited
 from tools.compat.packages import (
@@ -416,7 +417,7 @@ def grid(options: argparse.Namespace, target: Path | None) -> int:
     causes: dict[Cell, str] = {}
     with alone(FOLDER / "grid"):
         known = sum(results.read(cell) is not None for cell in wanted)
-        print(f"{len(wanted)} cells, {known} known; in {results.folder}")
+        print(f"{counted(len(wanted), 'cell')}, {known} known; in {results.folder}")
         place = (
             cluster(options.scheduler)
             if options.scheduler

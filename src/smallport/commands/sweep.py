@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from smallport.commands.shell import INTERRUPTED, BadCall
 from smallport.export.report import STAGES
 from smallport.files import cache_folder
+from smallport.quantities import counted
 from smallport.sweep.limits import Limits
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     # Where everything is known, nothing is written, and the folder may be read-only.
     with locked(verdicts) if names else nullcontext():
         known = len(chosen) - len(names)
-        print(f"{len(chosen)} architectures, {known} known; in {verdicts.folder}")
+        print(f"{counted(len(chosen), 'architecture')}, {known} known; in {verdicts.folder}")
         if names:
             missing = _find_out(arguments, chosen, names, verdicts)
     found = verdicts.read_all(chosen, arguments.stage)
