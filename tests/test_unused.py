@@ -1,7 +1,6 @@
 """The documented functions that no page calls."""
 
 import unused
-
 from tools.gallery import project
 
 OVERVIEW = """\
