@@ -13,7 +13,8 @@ CODE = "\N{OBJECT REPLACEMENT CHARACTER}"
 """The character that fills code, addresses and names, so that no rule matches across them."""
 
 UNDERLINE = re.compile(r"([=\-~^*#])\1{2,}\s*")
-DIRECTIVE = re.compile(r"\s*\.\. (?!note|warning|tip|grid-item-card|seealso)\S")
+DIRECTIVE = re.compile(r"\s*\.\. \S")
+WITH_PROSE = re.compile(r"\s*\.\. (?:list-table|grid|grid-item-card|note|seealso|tip|warning)::")
 OPTION = re.compile(r"\s*:[\w-]+:(?:\s|$)")
 MARKUP = re.compile(
     r"``.+?``"
@@ -137,12 +138,11 @@ def without_code(lines: list[str]) -> Iterator[str]:
             literal = None
         doctest = bool(line.strip()) and (doctest or line.lstrip().startswith(">>>"))
         directive = DIRECTIVE.match(line) is not None
-        if literal is not None or doctest or directive or OPTION.match(line):
-            yield ""
-        else:
-            yield line
-        if literal is None and (line.rstrip().endswith("::") or directive):
-            literal = None if "list-table" in line else indentation
+        is_code = literal is not None or doctest or directive or OPTION.match(line)
+        yield "" if is_code else line
+        begins = (directive or line.rstrip().endswith("::")) and not WITH_PROSE.match(line)
+        if literal is None and begins:
+            literal = indentation
 
 
 def in_markdown(text: str) -> Iterator[Passage]:
