@@ -116,6 +116,14 @@ The end.
     ]
 
 
+def test_templates_have_the_texts_of_their_elements(read):
+    text = '<p title="no prose here">A <b>bold</b> {{ value }}\nparagraph.</p>\n<td>and a cell</td>'
+    assert read("page.html", text) == [
+        ("text", 1, "A bold paragraph."),
+        ("text", 3, "and a cell"),
+    ]
+
+
 def test_markdown_has_titles_and_text_without_code(read):
     text = """\
 # Title

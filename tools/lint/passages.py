@@ -29,6 +29,12 @@ MARKUP = re.compile(
 )
 LINK_TEXT = re.compile(r"`(?P<text>[^`<]+)<[^`]*>`(?P<end>_{0,2})")
 NOT_PROSE = re.compile(r"\\[nt]|\\(?=\n)|\{\{|\}\}")
+TEMPLATE = re.compile(
+    r"\{[{%#].*?[}%#]\}|<(script|style)\b.*?</\1>|(?<==)\"[^\"]*\"", re.DOTALL | re.IGNORECASE
+)
+ELEMENT = re.compile(
+    r"(</?(?:p|li|[uo]l|t[dhr]|table|h\d|summary|details|caption|div|section|option|label)\b[^>]*>)"
+)
 QUOTED = re.compile(r"(\w*)('''|\"\"\"|'|\")(.*)\2", re.DOTALL)
 WORDS = re.compile(r"[A-Za-z]+,? [a-z]{2,}")
 PATTERN = re.compile(r"\\[bwds(]|\(\?|=>")
@@ -58,7 +64,7 @@ class Passage:
 
 
 def passages(file: Path) -> list[Passage]:
-    """Read the prose of a file by its suffix: ``.py``, ``.md`` or ``.rst``.
+    """Read the prose of a file by its suffix: ``.py``, ``.md``, ``.rst`` or ``.html``.
 
     Parameters
     ----------
@@ -66,9 +72,8 @@ def passages(file: Path) -> list[Passage]:
         The file.
     """
     text = file.read_text(encoding="utf-8")
-    if file.suffix == ".py":
-        return list(in_python(text))
-    return list(in_markdown(text) if file.suffix == ".md" else in_rst(text))
+    readers = {".py": in_python, ".md": in_markdown, ".rst": in_rst, ".html": in_html}
+    return list(readers[file.suffix](text))
 
 
 def blank(text: str) -> str:
@@ -168,6 +173,29 @@ def in_markdown(text: str) -> Iterator[Passage]:
             kind = "title" if block.startswith("#") else "text"
             yield Passage(kind, line, without_markup(block))
         line += block.count("\n")
+
+
+def in_html(text: str) -> Iterator[Passage]:
+    r"""Find the texts of the elements of a template.
+
+    Parameters
+    ----------
+    text
+        The template.
+
+    Examples
+    --------
+    >>> [one.line for one in in_html("<p>A long text.</p>\n<p>{{ value }}</p>")]
+    [1]
+    """
+    text = TEMPLATE.sub(lambda code: blank(code.group()), text)
+    line = 1
+    for element in re.split(ELEMENT, text):
+        if WORDS.search(element):
+            before = len(element) - len(element.lstrip())
+            start = line + element.count("\n", 0, before)
+            yield Passage("text", start, without_markup(element.strip()))
+        line += element.count("\n")
 
 
 def in_python(text: str) -> Iterator[Passage]:

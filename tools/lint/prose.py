@@ -22,6 +22,8 @@ CHECKED = (
     "*.md",
     "docs/*.rst",
     "docs/_ext/*.py",
+    "docs/_templates/*/*.html",
+    "docs/_templates/page/*.rst",
     "noxfile.py",
     "src/**/*.py",
     "tools/**/*.py",
