@@ -56,7 +56,7 @@ ENDING = """
 
 {running}
 
-.. admonition:: What this page ran on
+.. admonition:: Environment of this page's last run
    :class: smallport-provenance note
 
    .. list-table:: Machine, versions and assets of its last run
@@ -72,15 +72,15 @@ REPORT = """
    `Something wrong on this page? <{address}>`__
 """
 PUBLISHED = """\
-The script names what it needs. `uv <https://docs.astral.sh/uv/>`__ or
-`pipx <https://pipx.pypa.io/>`__ installs that and runs it:
+The script names its requirements. `uv <https://docs.astral.sh/uv/>`__ or
+`pipx <https://pipx.pypa.io/>`__ installs them and runs it:
 
 .. code-block:: console
 
    $ uv run {name}
    $ pipx run {name}
 
-The first cell of the notebook installs the same. With pip:
+The first cell of the notebook installs them, too. With pip:
 
 .. code-block:: console
 
@@ -89,21 +89,21 @@ The first cell of the notebook installs the same. With pip:
 The extra index, which uv knows from the script, has a build of PyTorch without gigabytes of CUDA.
 """
 UNPUBLISHED = """\
-To run the script, put `{wheel} <{root}{link}>`__ into the same folder. The script names what it
-needs, and `uv <https://docs.astral.sh/uv/>`__ installs that and runs it:
+To run the script, put `{wheel} <{root}{link}>`__ into the same folder. The script names its
+requirements, and `uv <https://docs.astral.sh/uv/>`__ installs them and runs it:
 
 .. code-block:: console
 
    $ uv run {name}
 
-The first cell of the notebook installs the same, from the same file. With pip:
+The first cell of the notebook installs them from the same file, too. With pip:
 
 .. code-block:: console
 
    $ python -m pip install {arguments}
    $ python {name}
 
-`One archive <{root}{bundle}>`__ holds all pages with all that they need but the package registry.
+`One archive <{root}{bundle}>`__ has all pages and all files that they need, except packages.
 """
 
 REPOSITORY = "SMALLPORT_REPOSITORY_URL"

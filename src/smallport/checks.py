@@ -1,8 +1,8 @@
-"""Check what a page claims, and record what it measured.
+"""Check the claims of a page, and record the figures that it measured.
 
-A page calls :func:`check` where it makes a claim about a number. The claim is asserted, wherever
-the page runs; where the site is built, the number is also written down, so that the results page
-and the landing page show what this build measured and nothing else.
+A page calls :func:`check` where it makes a claim about a number. The claim is asserted wherever
+the page runs; in a build of the site, the number is also recorded for the results page and the
+card of the page.
 """
 
 import math
@@ -18,7 +18,7 @@ FARTHEST = 1000
 """The largest ratio of a bound to the value, or of the value to its lower bound."""
 
 SMALLEST = 1e-3
-"""Values nearer to zero count as this large: differences may well be zero."""
+"""Values nearer to zero count as this large, since differences can be zero."""
 
 
 def check(
@@ -47,7 +47,7 @@ def check(
     AssertionError
         When the value is outside its bounds or not finite. Nothing is recorded then.
     ValueError
-        When the claim is hollow: no bound, one that is not finite, two that no number satisfies, or
+        When the claim is empty: no bound, one that is not finite, two that no number satisfies, or
         one that is more than a thousand times away from the value; or, in a build, when the page
         has used the name before.
 

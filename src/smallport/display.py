@@ -133,7 +133,7 @@ def source_of(thing: type | Callable[..., object]) -> str:
 
 @contextmanager
 def errors_only(*loggers: str) -> Iterator[None]:
-    """Let loggers say nothing below an error for a while.
+    """Hide log messages below the level of errors within a block.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Write files so that nobody ever reads half of one, and tell one content from another."""
+"""Write files so that no process ever reads half of one, and identify their contents."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ CACHE_DIR = "SMALLPORT_CACHE_DIR"
 
 
 class ChecksumError(AssetError):
-    """A file does not hold what it should."""
+    """A file does not have the expected content."""
 
 
 def cache_folder() -> Path:

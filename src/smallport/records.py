@@ -1,4 +1,4 @@
-"""The results and sources of a page, written down for the build of the site."""
+"""The results and sources of a page, recorded for the build of the site."""
 
 import json
 import math
@@ -85,7 +85,7 @@ def singular_or_plural(number: str, unit: str) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """Something that a page worked on: a text, weights, a checkpoint.
+    """An asset that a page used: a text, weights or a checkpoint.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def record(entry: Result | Source) -> None:
 
 
 def read_results(file: Path) -> list[Result]:
-    """Read back what a page measured, in the order in which it checked.
+    """Read the figures that a page measured, in the order of its checks.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def read_results(file: Path) -> list[Result]:
 
 
 def read_sources(file: Path) -> list[Source]:
-    """Read back what a page worked on, each source once; nothing where there is no such file."""
+    """Read the assets that a page used, each once; nothing if there is no such file."""
     sources = (Source(**entry["Source"]) for entry in _entries(file) if "Source" in entry)
     return list(dict.fromkeys(sources))
 

@@ -32,12 +32,12 @@ PARAMETERS = 12_988_992
 """The number of parameters of the published Tiny-LLM."""
 
 SPECIAL_TOKENS = ("<unk>", "<s>", "</s>")
-"""The tokens that are no text; their indices are 0, 1 and 2, as in the published configuration."""
+"""The special tokens; their indices are 0, 1 and 2, as in the published configuration."""
 
 
 @dataclass(frozen=True, eq=False)
 class UntrainedTinyLLM:
-    """A model with random weights and what it takes to export it.
+    """A model with random weights, and its inputs and dynamic shapes for an export.
 
     Parameters
     ----------
@@ -277,8 +277,8 @@ def empty_cache(
 ) -> transformers.DynamicCache:
     """Make the cache of a text's first step: all its tensors, with no token in them.
 
-    A model makes do with a cache without tensors. A program that was exported with a cache wants as
-    many tensors as ever, of length zero.
+    A model accepts a cache without tensors. A program that was exported with a cache takes the same
+    number of tensors, of length zero.
 
     Parameters
     ----------

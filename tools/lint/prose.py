@@ -128,7 +128,7 @@ def findings(files: list[Path] | None = None) -> list[Finding]:
     for file in chosen:
         name = project.name_of(file)
         here = [one for one in exemptions if one.file == name]
-        for passage in passages.passages(file):
+        for passage in readable(file):
             for rule in rules:
                 for line, text in rule.found(passage):
                     exempt = [one for one in here if (one.rule, one.text) == (rule.name, text)]
@@ -144,6 +144,14 @@ def findings(files: list[Path] | None = None) -> list[Finding]:
             message = f"{one.file} has no {one.text!r} for {one.rule}: delete the exception"
             found.append(finding(RULES, None, "prose-exception", message))
     return found
+
+
+def readable(file: Path) -> list[passages.Passage]:
+    """Read the prose of a file; nothing where it is no Python, which ruff reports."""
+    try:
+        return passages.passages(file)
+    except SyntaxError:
+        return []
 
 
 def main(arguments: list[str]) -> int:

@@ -57,11 +57,11 @@ FEW_LAYERS = (8, 16)
 
 
 class ModelError(ValueError):
-    """There is no model of a name that can be checked; the message says what to do."""
+    """No model of the given name can be checked; the message says why."""
 
 
 def model_builder(name: str) -> Callable[[], nn.Module]:
-    """Find a model by its name; what is returned builds it in float32 and in evaluation mode.
+    """Find a model by its name, and return a function that builds it in float32, for evaluation.
 
     The name is a ``model_type`` that transformers registers for causal language modelling, of which
     a tiny untrained model is built; a folder with a checkpoint; or, after ``hub://``, a repository
@@ -122,8 +122,8 @@ def _entries(name: str, place: str) -> dict[str, Any]:
             raise TypeError(f"model_type should be a name, not {model_type!r:.60}")
     if model_type not in CONFIG_MAPPING and "auto_map" in entries:
         raise ModelError(
-            f"{name} contains code and wants trust_remote_code=True, and this command never runs "
-            "code of a checkpoint; load it in a script of yours, and call smallport.check_export"
+            f"{name} has its own code (trust_remote_code=True), and this command never runs code "
+            "of a checkpoint; load it in a script, and call smallport.check_export"
         )
     if model_type not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         kinds = (kind for task, kind in KINDS.items() if model_type in _registered(task))

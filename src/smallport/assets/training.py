@@ -20,7 +20,7 @@ from smallport.lstm import (
 from smallport.machine import this_machine
 
 SEED = 0
-"""Of the weights before training."""
+"""The seed of the weights before training."""
 
 
 def trained_model(text_corpus: Corpus, config: LSTMConfig) -> LanguageModel:

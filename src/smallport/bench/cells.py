@@ -68,7 +68,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Contradiction:
-    """A cell whose interval and that of the kept one have nothing in common.
+    """A cell whose interval does not overlap with that of the stored one.
 
     Parameters
     ----------

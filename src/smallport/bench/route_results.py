@@ -1,4 +1,4 @@
-"""Measurements of the routes: read back, laid out as a table, compared with the goals."""
+"""Measurements of the routes: read them, show them as a table, compare them with the goals."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _route_result(fields: dict[str, Any]) -> RouteResult:
 
 
 def as_table(results: Results) -> pd.DataFrame:
-    """Lay results out as a table, a row a route, the missing ones with the reason."""
+    """Show results as a table with a row for each route; missing ones have the reason."""
     reference = results.routes[0]
     rows: list[dict[str, object]] = [
         {
@@ -153,7 +153,7 @@ def signed(change: float) -> str:
 
 
 def goals(results: Results) -> list[str]:
-    """Compare results with what this project wants to reach on the published architecture."""
+    """Compare results with the goals of this project for the published architecture."""
     reference = results.routes[0]
 
     def smaller(route: RouteResult) -> float:

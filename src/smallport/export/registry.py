@@ -12,11 +12,11 @@ from torch.utils import _pytree as pytree
 
 @contextmanager
 def without_cache_pytrees() -> Iterator[None]:
-    """Forget for a while which cache classes of transformers are pytree nodes.
+    """Remove cache classes of transformers from PyTorch's pytree registry within a block.
 
     PyTorch keeps one registry of them for the whole process, and transformers' exporters write
     into it. Within the block no subclass of :class:`transformers.Cache` is registered, whoever ran
-    before; what the block registers is gone after it, and what was there before is back.
+    before; what the block registers is gone after it, and what was there before is restored.
 
     Examples
     --------

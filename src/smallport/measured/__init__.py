@@ -1,4 +1,4 @@
-"""Measurements that take too long for a build of the site, kept with where they come from."""
+"""Stored measurements that take too long for a build of the site, with their provenance."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Provenance:
-    """When, where and with what something was measured.
+    """The date, machine and versions of a measurement.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Provenance:
         return f"{self.date} on {self.machine}; {versions}"
 
     def differences_from_here(self) -> list[str]:
-        """List in which versions and in which processor this process differs.
+        """List the versions in which this process differs, and the processor.
 
         Where there are none, a measurement made now should agree with the kept one.
         """
@@ -80,7 +80,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Kept:
-    """Results that were measured at another time, on whatever machine.
+    """Results that were measured and stored earlier.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def write(file: Path | str, results: Any, *, command: str) -> None:
-    """Keep results, with the provenance of this process.
+    """Store results with the provenance of this process.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def write(file: Path | str, results: Any, *, command: str) -> None:
 
 
 def read(name: Path | str) -> Kept:
-    """Read kept results.
+    """Read stored results.
 
     Parameters
     ----------

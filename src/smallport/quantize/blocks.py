@@ -1,4 +1,4 @@
-"""Weights in a few bits, with a scale for each block of them."""
+"""Weights in a few bits, with a scale for each block."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ MOST_BITS = 8
 
 @dataclass(frozen=True, eq=False)
 class QuantizedBlocks:
-    """A matrix of weights as small integers, with what turns them back into floats.
+    """A matrix of weights as small integers, with the scales and zero points of its blocks.
 
     Parameters
     ----------

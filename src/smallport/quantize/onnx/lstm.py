@@ -147,7 +147,7 @@ def export_lstm(model: WordLanguageModel, file: Path | str) -> None:
 
 
 class TokenLosses(nn.Module):
-    """A language model with the loss inside, so that the logits never leave it.
+    """A language model that returns its loss and not its logits.
 
     With many words, logits are by far the largest thing that a model computes: a chunk of 25 tokens
     has 3.3 MB of them with 33,278 words. Whoever wants losses needs one number a token.
@@ -215,7 +215,7 @@ def _export(
 
 
 def fold_constants(file: Path | str, target: Path | str) -> None:
-    """Compute beforehand what an ONNX file computes from its weights alone.
+    """Compute in advance the parts of an ONNX file that depend only on its weights.
 
     An exported LSTM brings its weights into the order of ONNX at each run. Afterwards the file has
     them in that order, and :func:`quantize_file` finds them.
