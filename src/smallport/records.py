@@ -64,11 +64,12 @@ def with_unit(value: float, unit: str) -> str:
 
     Examples
     --------
-    >>> with_unit(113.945412, "MB"), with_unit(3, "")
-    ('113.945 MB', '3')
+    >>> with_unit(113.945412, "MB"), with_unit(3, ""), with_unit(1, "nats"), with_unit(5, "%")
+    ('113.945 MB', '3', '1 nat', '5%')
     """
     number = f"{value:.6g}"
-    return f"{number} {singular_or_plural(number, unit)}".rstrip()
+    space = "" if unit == "%" else " "
+    return f"{number}{space}{singular_or_plural(number, unit)}".rstrip()
 
 
 def singular_or_plural(number: str, unit: str) -> str:

@@ -1,7 +1,7 @@
 """Rules that make a tiny configuration of every default one: tables, no code.
 
-:mod:`smallport.architectures.tiny` applies them. The general rules know a field by its name,
-whichever architecture it belongs to. An entry knows one architecture, and wins.
+:mod:`smallport.architectures.tiny` applies them. A general rule applies to a field name in
+every architecture. An entry applies to one architecture, and overrides the rules.
 
 The sizes are small, and no two that should be told apart are equal: two layers, four heads and two
 of keys and values, a window that a text of twenty tokens outgrows, fewer tokens to select than even
