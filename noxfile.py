@@ -203,7 +203,7 @@ def downloads(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure every quantization route; SMALLPORT_ASSETS=published stores the results."""
+    """Measure all routes, peers included; with SMALLPORT_ASSETS=published, store the results."""
     everything = ["-e", f".[{EXTRAS}]", *in_groups("peers")]
     session.install("-c", "constraints.txt", *everything, silent=False)
     kept = "src/smallport/measured" if os.environ.get("SMALLPORT_ASSETS") == "published" else "."
