@@ -1,4 +1,4 @@
-"""Name cached results after everything that they were made from, code included."""
+"""Name cached results by keys of everything that they depend on, code included."""
 
 import ast
 import hashlib
@@ -69,7 +69,7 @@ def module_file(name: str) -> Path | None:
 
 
 def imported_names(name: str, file: Path) -> Iterator[str]:
-    """List what a module imports, and the packages that it lies in; some may be no modules."""
+    """List what a module imports, and the packages that it lies in; some may not be modules."""
     parts = name.split(".")
     yield from (".".join(parts[:end]) for end in range(1, len(parts)))
     for node in ast.walk(_WithoutTypeChecking().visit(_parse(file))):

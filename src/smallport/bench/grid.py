@@ -1,4 +1,4 @@
-"""When is int8 faster? Time a model in floats and in int8, over batches, lengths and threads.
+"""Time a model in float32 and in int8, over batch sizes, lengths and threads.
 
 The whole grid takes some minutes: ``python -m smallport.bench.grid grid.json``.
 """

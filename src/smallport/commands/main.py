@@ -1,6 +1,6 @@
 """The command line: ``smallport check`` and the other commands.
 
-The commands import PyTorch and transformers, which takes seconds, when they run and not before.
+The commands import PyTorch and transformers, which takes seconds, only when they run.
 """
 
 from __future__ import annotations

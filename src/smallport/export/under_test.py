@@ -469,7 +469,7 @@ def _least_cached(cached: ModelUnderTest, state: Any) -> int:
 
 
 def _maker(model: Any, made: Any) -> Callable[[], Any] | None:
-    """Find what makes a cache such as a model made, without windows; None where only it does."""
+    """Find what makes a cache like the model's, without windows; None if only the model can."""
     configuration = copy.deepcopy(_text_configuration(model))
     if type(made) is not transformers.DynamicCache or configuration is None:
         return None

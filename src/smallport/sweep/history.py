@@ -1,4 +1,4 @@
-"""The outcomes of earlier sweeps, in short, so that a later sweep can be compared with them."""
+"""Summaries of earlier sweeps, with which a later sweep can be compared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from smallport.sweep.scoreboard import Scoreboard
 
 @dataclass(frozen=True)
 class Outcome:
-    """The verdict on one architecture in short, and what it rests on.
+    """A summary of the verdict on one architecture, and of the tensors that were compared.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The outcome of a sweep next to what transformers' own export tests do with an architecture."""
+"""The outcome of a sweep next to that of transformers' own export tests."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class UpstreamTests:
 
 
 def read_upstream(name: Path | str = NAME) -> UpstreamTests:
-    """Read what transformers' own tests do.
+    """Read the stored facts about transformers' own tests.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class Conditions:
 
 @cache
 def conditions(model_type: str) -> Conditions:
-    """Say what a verdict on an architecture that is found here and now holds for."""
+    """Describe the conditions of a verdict that this process finds on an architecture."""
     rules = key_of(_configuration(model_type), code_key("smallport.sweep.worker"))
     return Conditions(installed_versions(), rules)
 
@@ -227,7 +227,7 @@ class Verdicts:
         return ended if holds and ended.conditions == conditions(model_type) else None
 
     def read(self, model_type: str, until: str = STAGES[-1]) -> Verdict | None:
-        """Read the verdict on an architecture, if there is one that holds.
+        """Read the verdict on an architecture, if there is a valid one.
 
         Parameters
         ----------
@@ -251,7 +251,7 @@ class Verdicts:
         return verdict if holds and verdict.conditions == conditions(model_type) else None
 
     def read_all(self, model_types: Iterable[str], until: str = STAGES[-1]) -> list[Verdict]:
-        """Read those verdicts on some architectures that hold, in the order of the architectures.
+        """Read the valid verdicts on some architectures, in the order of the architectures.
 
         Parameters
         ----------
@@ -264,7 +264,7 @@ class Verdicts:
         return [verdict for verdict in read if verdict]
 
     def remove_unfinished(self) -> None:
-        """Remove what a sweep that was killed had half written."""
+        """Remove incomplete files of a sweep that was killed."""
         for partial in self.folder.glob(".*.json-*"):
             shutil.rmtree(partial, ignore_errors=True)
 

@@ -31,7 +31,7 @@ QUANTIZED_OPERATORS = ("Gather", "LSTM", "MatMul")
 class LSTMOperators(nn.Module):
     """Replace an LSTM in an export by the LSTM operators of ONNX [1]_.
 
-    Its outputs have the right shapes, whatever the length, and no values: only
+    Its outputs have the right shapes at every length, but no values: only
     :func:`torch.onnx.export` knows what the operators compute.
 
     Parameters
