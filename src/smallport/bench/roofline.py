@@ -164,8 +164,8 @@ def measure_limits(
 ) -> Limits:
     """Measure how fast this machine reads and multiplies, on PyTorch's threads.
 
-    PyTorch and ONNX Runtime both multiply, and the best of all repeats counts: a limit is what is
-    never beaten.
+    PyTorch and ONNX Runtime both multiply, and the best of all repeats counts: a limit is never
+    exceeded.
 
     Parameters
     ----------

@@ -120,8 +120,8 @@ def most_bytes(stored: Iterable[tuple[str, str, float]]) -> dict[str, str]:
 def tensors_in(value: Any) -> Iterator[Tensor]:
     """Go through the tensors that a value of a state dict stores, however it packs them.
 
-    Packed weights are objects that hand out their state. Tensors of torchao claim to be floats, and
-    hold others.
+    Packed weights are objects that hand out their state. Tensors of torchao have a float dtype,
+    and store other types.
     """
     if isinstance(value, torch.ScriptObject):
         yield from tensors_in(value.__getstate__())
