@@ -1,4 +1,4 @@
-"""Every way to check and build the project: ``python -m nox -s NAME``."""
+"""All sessions that check and build the project: ``python -m nox -s NAME``."""
 
 import logging
 import os
@@ -34,7 +34,7 @@ UPPER_END = re.compile(r",<=[^;,]+")
 SRC = {"PYTHONPATH": "src"}
 JUNIT = "--junitxml=.nox/junit/{}.xml"
 SHARED: dict[str, str] = {}
-"""Where the environment that most sessions share has its Python."""
+"""The Python of the environment that most sessions share."""
 
 # uv is not required, so that it is missing is no news.
 logging.getLogger("nox").addFilter(lambda record: record.msg != "uv binary not found.")
@@ -62,7 +62,7 @@ def in_groups(*groups: str) -> list[str]:
 
 
 def arguments(session: nox.Session) -> list[str]:
-    """Give the arguments of a session, but for those about installing."""
+    """Give the arguments of a session, except those about installing."""
     return [argument for argument in session.posargs if argument not in CHOICES]
 
 
@@ -73,7 +73,7 @@ def run(session: nox.Session, *command: str, **variables: str) -> None:
 
 @nox.session
 def environment(session: nox.Session) -> None:
-    """Install what the others share: constraints.txt, or with --latest or --prereleases newer."""
+    """Install the shared environment: constraints.txt; --latest or --prereleases for newer."""
     SHARED["python"] = os.path.join(session.bin, "python")  # noqa: PTH118 - nox speaks strings
     groups = "test", "docs", "types", "site", "downloads"
     versions = "python", "-m", "tools.gallery.versions"
@@ -100,7 +100,7 @@ def environment(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, imports, dependencies, workflows and what pages hold, all without PyTorch."""
+    """Check style, imports, dependencies, workflows, spelling, English and the rules for pages."""
     session.install("-q", "-c", "constraints.txt", *in_groups("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -111,34 +111,36 @@ def lint(session: nox.Session) -> None:
     session.run("deptry", "tools", "docs/_ext", *ours, "--ignore", "DEP002,DEP004")
     session.run("actionlint")
     session.run("zizmor", "--offline", "--quiet", ".github")
+    session.run("typos")
+    session.run("python", "-m", "tools.lint.prose")
     session.run("python", "-m", "tools.lint.pages")
 
 
 @nox.session(requires=["environment"], venv_backend="none")
 def types(session: nox.Session) -> None:
-    """Check types, for which mypy reads those of PyTorch and the other packages."""
+    """Check types with mypy, which reads those of PyTorch and the other packages."""
     run(session, "mypy", *arguments(session))
 
 
 @nox.session(requires=["environment"], venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run the unit tests and the doctests, two at a time; with coverage if all of them run."""
+    """Run the unit tests and the doctests in two processes; without arguments, with coverage."""
     chosen = arguments(session) or ["--cov", "--cov-report=term:skip-covered"]
     run(session, "pytest", "--numprocesses=2", JUNIT.format(session.name), *chosen)
 
 
 @nox.session(requires=["environment"], venv_backend="none")
 def examples(session: nox.Session) -> None:
-    """Run every page as a downloader would: alone, in an empty folder, warnings as errors."""
+    """Run every page alone, in an empty folder, with warnings as errors."""
     pages = "-m", "page", "tests/test_examples.py", JUNIT.format(session.name)
     run(session, "pytest", *pages, *arguments(session))
 
 
 @nox.session(requires=["environment"], venv_backend="none")
 def faults(session: nox.Session) -> None:
-    """Run each page once, with its faults in forks, and break copies of the project, two at a time.
+    """Check that each fault in a page, its packages or a copy of the project is found.
 
-    With --find-entries, look for the cells anew before which the faults enter.
+    With --find-entries, find the cells before which the faults enter again.
     """
     command = ["pytest", "-m", "fault", "--numprocesses=2", "tests/faults", *arguments(session)]
     run(session, *command, OMP_NUM_THREADS="1")
@@ -146,37 +148,37 @@ def faults(session: nox.Session) -> None:
 
 @nox.session(requires=["environment"], venv_backend="none", default=False)
 def cluster(session: nox.Session) -> None:
-    """Sweep on a Dask cluster of two workers on this machine, one of which is killed."""
+    """Test the sweep on a local Dask cluster of two workers, one of which is killed."""
     run(session, "pytest", "-m", "cluster", "tests/test_cluster.py", *arguments(session))
 
 
 @nox.session(requires=["environment"], venv_backend="none")
 def docs(session: nox.Session) -> None:
-    """Build the site into docs/_build/html and check it; --help names the options."""
+    """Build the site into docs/_build/html and check it; --help lists the options."""
     run(session, "tools.gallery.build", *session.posargs)
 
 
 @nox.session(requires=["environment"], venv_backend="none", default=False)
 def bisect(session: nox.Session) -> None:
-    """Find the first bad release of a package for a page, or for: check NAME."""
+    """Find the first release of a package with which a page, or check NAME, fails."""
     run(session, "tools.compat.bisect", *session.posargs)
 
 
 @nox.session(requires=["environment"], venv_backend="none", default=False)
 def history(session: nox.Session) -> None:
-    """Append the figures of the last build to docs/history.jsonl; CI does, and commits the file."""
+    """Append the figures of the last build to docs/history.jsonl (for CI, which commits it)."""
     run(session, "tools.history", "append")
 
 
 @nox.session(requires=["environment"], venv_backend="none", default=False)
 def compat(session: nox.Session) -> None:
-    """Try every route with releases of transformers and torch; --help names the options."""
+    """Test every export route with releases of transformers and torch; --help lists the options."""
     run(session, "tools.compat.grid", *session.posargs)
 
 
 @nox.session(requires=["environment"], venv_backend="none", default=False)
 def mutations(session: nox.Session) -> None:
-    """Decide after a build which pages each of many changes concerns; --oracle: run them, too."""
+    """Check after a build which pages each change would run again; --oracle also runs them."""
     oracle = ["-m", "oracle", "-s", "tests/test_oracle.py"]
     chosen = (
         oracle if "--oracle" in session.posargs else ["-m", "records", "tests/test_mutations.py"]
@@ -186,7 +188,7 @@ def mutations(session: nox.Session) -> None:
 
 @nox.session(requires=["environment"], venv_backend="none", default=False)
 def site(session: nox.Session) -> None:
-    """Try every page of the built site in Chromium; --axe-everywhere: axe on all of it."""
+    """Test every page of the built site in Chromium; --axe-everywhere runs axe on every page."""
     run(session, "tools.site.ready")
     command = ["pytest", "-m", "site", "--numprocesses=2", "--dist=worksteal", "tests/site"]
     run(session, *command, *arguments(session))
@@ -195,7 +197,7 @@ def site(session: nox.Session) -> None:
 
 @nox.session(requires=["environment"], venv_backend="none", default=False)
 def downloads(session: nox.Session) -> None:
-    """Compare the downloads of the built site, and run one page of each extra, as readers do."""
+    """Compare the downloads of the built site with its pages, and run one page of each extra."""
     run(session, "tools.downloads", *session.posargs)
 
 
@@ -211,7 +213,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def minimums(session: nox.Session) -> None:
-    """Run the unit tests with the oldest versions that pyproject.toml admits."""
+    """Run the unit tests with the oldest versions that pyproject.toml allows."""
     oldest = [requirement.replace(">=", "==") for requirement in required()]
     session.install("-e", ".", *oldest, *in_groups("test", "docs"), silent=False)
     session.run("pytest", "--numprocesses=2", *session.posargs, env=VARIABLES)

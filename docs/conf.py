@@ -41,6 +41,7 @@ extensions = [
     "pages",
     "provenance",
     "results",
+    "unused",
     "compatibility",
 ]
 exclude_patterns = ["_build"]

@@ -72,7 +72,7 @@ def test_findings_of_lint_stop_before_anything_is_built(monkeypatch, capsys):
     assert build.main([]) == 1
     error = capsys.readouterr().err
     assert f"{project.name_of(script)}:3" in error
-    assert "Nothing was built: 1 findings of lint." in error
+    assert "Nothing was built: 1 finding of lint." in error
 
 
 def test_settings_that_hide_assertions_and_warnings_are_dropped(monkeypatch):

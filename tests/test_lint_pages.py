@@ -122,12 +122,17 @@ ELSE = "else:\n    raise AssertionError('fixed')"
             ELSE,
             "examples/folder/page.py:3: catches a failure and asserts nothing",
         ),
-        (" ValueError as error", "assert str(error)", "", "examples/folder/page.py:3: stays green"),
+        (
+            " ValueError as error",
+            "assert str(error)",
+            "",
+            "examples/folder/page.py:3: still passes",
+        ),
         (
             " ValueError as error",
             "assert str(error)",
             "else:\n    pass",
-            "examples/folder/page.py:3: stays green",
+            "examples/folder/page.py:3: still passes",
         ),
     ],
 )

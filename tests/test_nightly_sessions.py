@@ -76,7 +76,7 @@ def test_a_session_that_fails_without_a_page_or_a_test_shows_its_last_lines(desc
     subjects = [one.subject for one in collected(RESULTS, log).failures]
     assert subjects == ["nox -s tests", "nox -s docs"]
     docs = collected(RESULTS, log).failures[1]
-    assert "The build is red" in docs.error
+    assert "The build failed" in docs.error
     assert "test_tiny" not in docs.error
 
 

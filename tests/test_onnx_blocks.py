@@ -92,7 +92,7 @@ def test_four_bits_take_the_place_of_embedding_and_decoder(model, folded, tmp_pa
 def test_a_file_without_such_weights_is_refused(folded, tmp_path, operator):
     once = tmp_path / "once.onnx"
     blocks_4bit(folded, once, "Gather", block_size=16)
-    with pytest.raises(ValueError, match=f"has no {operator} whose weights stand in the file"):
+    with pytest.raises(ValueError, match=f"has no {operator} whose weights are in the file"):
         blocks_4bit(once, tmp_path / "twice.onnx", operator, block_size=16)
     assert not (tmp_path / "twice.onnx").exists()
 

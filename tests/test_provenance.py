@@ -99,7 +99,8 @@ def test_the_card_says_what_the_record_says(app):
     assert ":description: How a page opens." in text
     assert ":Takes: about 1 minute to read, 1 min 32 s to run\n" in text
     assert (
-        ":Runs on: 1.3 GB of memory, no download but the packages, a processor and no GPU" in text
+        ":Runs on: 1.3 GB of memory, no download except the packages, a processor and no GPU"
+        in text
     )
     assert "2 November 2026 on A processor, 1 core, with python 3.11.7, torch 2.13.0" in text
     assert "<page.py>`" in text
@@ -146,7 +147,7 @@ def test_other_documents_are_left_alone(app, docname):
 def test_memory_that_nobody_measured_is_not_named():
     run = runs.Run("small/page.py", "", ENVIRONMENT, seconds=1)
     card = provenance.rendered(run, Opening(), 1)
-    assert ":Runs on: no download but the packages" in card
+    assert ":Runs on: no download except the packages" in card
 
 
 @pytest.fixture

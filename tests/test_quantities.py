@@ -48,8 +48,8 @@ def plain(text):
 
 def test_a_fraction_of_a_size_is_what_was_saved():
     result = Result("int8 size, to float32", 0.6998, "", at_most=0.71)
-    assert plain(quantities.describe_value(result)) == "30 % smaller"
-    assert plain(quantities.claimed(result)) == "at least 29 % smaller"
+    assert plain(quantities.describe_value(result)) == "30% smaller"
+    assert plain(quantities.claimed(result)) == "at least 29% smaller"
 
 
 def test_a_size_that_hardly_differs_is_no_saving():
@@ -59,8 +59,8 @@ def test_a_size_that_hardly_differs_is_no_saving():
 
 
 def test_a_share_is_a_percentage_however_small_it_is():
-    assert plain(quantities.describe_value(Result("gap, as a share", 9.1e-04, ""))) == "0.091 %"
-    assert plain(quantities.describe_value(Result("gap, as a share", 0.04, ""))) == "4 %"
+    assert plain(quantities.describe_value(Result("gap, as a share", 9.1e-04, ""))) == "0.091%"
+    assert plain(quantities.describe_value(Result("gap, as a share", 0.04, ""))) == "4%"
 
 
 def test_what_is_reported_claims_nothing():

@@ -60,8 +60,8 @@ def test_pages_stand_under_headings_in_the_order_of_the_gallery(lines):
 
 def test_numbers_are_written_as_people_do(lines):
     text = "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
-    assert "30 % smaller" in text
-    assert "at least 29 % smaller" in text
+    assert "30% smaller" in text
+    assert "at least 29% smaller" in text
 
 
 def test_the_published_column_is_there_only_where_something_was_published(lines):

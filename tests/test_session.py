@@ -38,6 +38,6 @@ def test_a_session_is_fed_by_name_in_its_own_order():
 def test_a_session_that_wants_other_inputs():
     session = FakeSession("input_ids", "position_ids")
     inputs = {"input_ids": torch.tensor([[1]]), "attention_mask": torch.tensor([[1]])}
-    message = "wants position_ids that the inputs do not have, and does not want attention_mask"
+    message = "takes position_ids, which the inputs do not have, and does not take attention_mask"
     with pytest.raises(ValueError, match=message):
         run_session(session, inputs)

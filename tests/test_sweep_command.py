@@ -217,7 +217,7 @@ def test_an_interrupt_leaves_what_is_known(smallport, monkeypatch, capsys):
 
     monkeypatch.setattr(runner, "sweep", interrupted)
     assert smallport() == 130
-    assert "the next sweep goes on from here" in capsys.readouterr().err
+    assert "the next sweep continues from here" in capsys.readouterr().err
     monkeypatch.setattr(runner, "sweep", sweep_stand_ins)
     assert smallport() == 0
     assert "3 architectures, 1 known" in capsys.readouterr().out

@@ -114,7 +114,7 @@ def test_code_in_a_weights_file_does_not_run(tmp_path, file, how):
     else:
         torch.save(state, file, _use_new_zipfile_serialization=how == "archive")
     message = refusal(file)
-    assert f"{file} was refused" in message
+    assert f"{file} was rejected" in message
     assert "could run code" in message
     assert not trace.exists()
     torch.load(file, weights_only=False) if how != "pickle" else pickle.loads(file.read_bytes())

@@ -1,1 +1,1 @@
-"""What builds and checks the site; not part of the package."""
+"""Tools that build and check the site; not part of the package."""

@@ -1,4 +1,4 @@
-"""Run sessions as CI does, and print what they took: ``python -m tools.ci SESSION ...``."""
+"""Run sessions as CI does, and print their times: ``python -m tools.ci SESSION ...``."""
 
 import json
 import os

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from smallport import measured
+from smallport.quantities import counted
 from tools.gallery import project
 
 RAW = "https://raw.githubusercontent.com/huggingface/transformers"
@@ -29,7 +30,7 @@ EXPORT_TESTS = "tests/exporters/test_export.py"
 OUTPUT = project.ROOT / "src" / "smallport" / "measured" / "export_skips.json"
 
 COMPARABLE = {"all", "generate", "dynamic", "dynamo", "onnx", "exactness"}
-"""The parts of those scopes that are about what the sweep checks as well: exports with dynamic
+"""The parts of those scopes that the sweep checks, too: exports with dynamic
 shapes by torch.export and to ONNX. The others are about other programs, static shapes, or the loop
 of ``generate`` around the exported program."""
 
@@ -206,8 +207,8 @@ def derive(sources: Sources, models: Iterable[tuple[str, type]]) -> dict[str, An
     Returns
     -------
     dict
-        What is stored. An architecture is left out where nothing skips it and no test module was
-        found that has its class.
+        The facts to store. An architecture is left out where nothing skips it and no test module
+        was found that has its class.
 
     Raises
     ------
@@ -281,7 +282,7 @@ def main(
         return 1
     measured.write(given.output, results, command="python -m tools.export_skips COMMIT")
     count = len(results["architectures"])
-    print(f"{count} architectures in {given.output}")
+    print(f"{counted(count, 'architecture')} in {given.output}")
     return 0
 
 

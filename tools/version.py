@@ -3,7 +3,7 @@
 The same version always means the same wheel: package managers keep a wheel that they know by name.
 A commit that changes other pages or texts only does not change it.
 
-Nothing but the standard library is imported: hatchling runs this where nothing else is installed.
+Only the standard library is imported: hatchling runs this where nothing else is installed.
 It does not run it on an sdist, whose PKG-INFO has the version.
 """
 
@@ -23,14 +23,14 @@ MADE_FROM = (
     "tools/metadata.py",
     "tools/version.py",
 )
-"""What decides over the wheel's content."""
+"""The files that decide the wheel's content."""
 
 
 def version(root: Path = ROOT) -> str:
     """Write the version, such as ``0.1.0.dev12+g1a2b3c4d5e6f``.
 
     With uncommitted changes, a digest of what the wheel is made from follows (``.d1a2b3c4d``);
-    without git, it stands in the place of the commit.
+    without git, it replaces the commit.
     """
     text = (root / "src" / "smallport" / "__init__.py").read_text(encoding="utf-8")
     (release,) = re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)

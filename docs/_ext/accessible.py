@@ -1,7 +1,7 @@
 """Make pages usable with a keyboard and with assistive technology.
 
 - The theme names neither the sections of its navigation nor the boxes that its tables scroll in.
-- Sphinx's overview of modules puts lists beside the items that they belong to.
+- Sphinx's overview of modules puts lists next to the items that they belong to.
 - docutils' header cells do not say what they are the header of, and its citations have roles that
   are deprecated.
 - Sphinx-Gallery links names in code to their documentation: up to a hundred stops between a reader
@@ -21,11 +21,11 @@ from sphinx.application import Sphinx
 from tools.lint import folded
 
 NAVIGATION = "generate_toctree_html"
-"""What the theme calls its function that writes the navigation."""
+"""The theme's name of the function that writes the navigation."""
 
 FOLDED = '<details class="smallport-folded smallport-{}"><summary>{}</summary>'
 CELL = "GENERATED FROM PYTHON SOURCE"
-"""How the comment begins that the gallery writes before each cell."""
+"""The beginning of the comment that the gallery writes before each cell."""
 
 HEADER = re.compile(r'<th class="(?P<kind>head|stub)')
 SCOPES = {"head": "col", "stub": "row"}
@@ -96,7 +96,7 @@ def with_names(write: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def name_sections(navigation: Tag) -> None:
-    """Name the ``summary`` of each section after the link beside it.
+    """Name the ``summary`` of each section after the link next to it.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def name_sections(navigation: Tag) -> None:
 def with_nested_lists(body: str) -> str:
     """Put each list in a list into the item that it belongs to.
 
-    Sphinx's overview of modules puts it beside that item.
+    Sphinx's overview of modules puts it next to that item.
 
     Examples
     --------

@@ -57,7 +57,7 @@ def rendered(description: dict[str, Any], expected: dict[str, Any], *, short: bo
     Parameters
     ----------
     description
-        What the build made, or what it lacked; see ``tools.demo.files``.
+        The build's description of its files, or of the missing ones; see ``tools.demo.files``.
     expected
         What it wrote in Python.
     short

@@ -1,8 +1,8 @@
 """Lead readers from page to page in reading order, and help machines to find the pages.
 
 Each page has its neighbours in reading order, past the indexes of sections, and its plain text
-beside it. ``llms.txt`` and ``sitemap.xml`` list all pages; the sitemap wants whole addresses and is
-left out where the site has none.
+next to it. ``llms.txt`` and ``sitemap.xml`` list all pages; the sitemap needs whole addresses and
+is left out where the site has none.
 """
 
 import os
@@ -21,7 +21,7 @@ from tools.gallery import settings
 from tools.lint import opening
 
 PREVIOUS, NEXT = 1, 2
-"""Where Sphinx keeps them beside a document's parent."""
+"""The place of each neighbour in what Sphinx stores of a document, after its parent."""
 
 CONTINUES = {"in_the_page": "gallery/quantization/plot_40_lstm_through_onnx"}
 """Documents outside of the gallery that continue one of its pages."""
@@ -135,7 +135,7 @@ def text_of(html: str) -> str:
 def write_text(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document
 ) -> None:
-    """Write the plain text of a document beside its page, from what its page is written from."""
+    """Write the plain text of a document next to its page, from what its page is written from."""
     if doctree is None or app.builder.name != "html":
         return
     text = doctree.deepcopy()

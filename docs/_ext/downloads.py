@@ -1,6 +1,6 @@
 """Complete what the site offers for download, once the site is written.
 
-The gallery copies a page's script as it stands in ``examples/``, and converts its text for the
+The gallery copies a page's script from ``examples/``, and converts its text for the
 notebook in part. What else they need to run elsewhere is known to the build alone (the address of
 the wheel, the versions), so it is added to the copies that the site offers: the script gets inline
 metadata, the notebook a first cell that installs the same, and archives hold what is complete.
@@ -31,7 +31,7 @@ ROLE = re.compile(
     r"`(?:(?P<label>[^`<]+?)\s*<(?P<target>[^`>]+)>|(?P<text>[^`]+))`(?:\\ )?"
 )
 REFERENCE = re.compile(r"(?<!`)`(?P<label>[^`<]+?)\s*<(?P<target>[\w-]+)>`(?![`_])")
-"""What Sphinx-Gallery leaves of the role ``ref``: a label and the name of its target."""
+"""The remains of the role ``ref`` in a notebook: a label and its target."""
 
 Link = Callable[[str], str | None]
 """Gives the address of a document, by its name below ``docs``, or None where it has none."""
@@ -76,7 +76,7 @@ def notebook(file: Path, wheel: install.Wheel, link: Link) -> bytes:
 
 
 def everything(docs: Path, wheel: install.Wheel, site: Path) -> bytes:
-    """Pack all pages, which find the wheel and each other beside them."""
+    """Pack all pages, which find the wheel and each other in their folder."""
     beside = install.Wheel(wheel.version)
     made = {docs / GALLERY / f"{project.docname(page)}.py": page for page in project.scripts()}
     names = {file.stem: f"{file.stem}.ipynb" for file in made}
@@ -103,9 +103,9 @@ def converted(notebook: bytes, page: str, wheel: install.Wheel, link: Link) -> b
     page
         The name of the document that it is made from.
     wheel
-        What the first cell installs.
+        The wheel that the first cell installs.
     link
-        Where references to other documents lead.
+        Gives the address that references to a document lead to.
     """
     content = json.loads(notebook)
     for cell in content["cells"]:

@@ -31,7 +31,7 @@ DARK = "_dark"
 THUMBNAIL_INCHES = (3.6, 2.52)
 THUMBNAIL_DPI = 2000 / 9
 LONGEST_TITLE, LONGEST_LABEL = 31, 27
-"""How many letters of the usual sizes a thumbnail has room for in a line."""
+"""The number of letters of the usual sizes that fit on a line of a thumbnail."""
 
 
 def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the front page shows: figures in a sentence, and how to install the package.
+"""The roles and directives of the front page: figures in a sentence, and the install command.
 
 - ``:stored:`architectures``` writes a figure of the stored results.
 - ``.. install:: EXTRA`` writes the command that installs the wheel of this site.
@@ -19,7 +19,7 @@ from tools.downloads import install
 from tools.downloads.wheel import FOLDER, built
 
 FREE = 0.001
-"""How many nats a route may cost to count as one without a loss."""
+"""The largest cost in nats of a route that counts as one without a loss."""
 
 
 def smallest() -> str:
@@ -47,7 +47,7 @@ FIGURES: dict[str, tuple[Callable[[], str], str]] = {
     "smallest": (smallest, "routes.json"),
     "architectures": (architectures, "sweep.json"),
 }
-"""How each figure is computed, and from which file."""
+"""The function that computes each figure, and its file."""
 
 
 class Stored(SphinxRole):

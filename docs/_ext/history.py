@@ -17,6 +17,7 @@ from sphinx.util.docutils import SphinxDirective
 
 import dependencies
 from smallport import quantities, records
+from smallport.quantities import counted
 from smallport.records import Result
 from tools.gallery import project
 from tools.history import changes, lines, store
@@ -24,13 +25,13 @@ from tools.history.changes import Group, Series, Step, Verdict
 
 TEMPLATE = project.DOCS / "_templates" / "history" / "history.html"
 SHOWN = 6
-"""How many version sets the page shows: the newest."""
+"""The number of version sets that the page shows: the newest."""
 
 MACHINES = 2
-"""How many kinds of machine the page shows: those with the most runs."""
+"""The number of machine types that the page shows: those with the most runs."""
 
 ROWS = 30
-"""How many changes the page shows of a machine: those with the newest versions."""
+"""The number of changes per machine that the page shows: the newest."""
 
 WIDTH, HEIGHT, MARGIN = 320, 64, 8
 
@@ -92,14 +93,14 @@ class Plot:
 
     @property
     def alternative(self) -> str:
-        """What the picture shows, in words."""
+        """A description of the picture in words."""
         values, groups = self.series.values, self.series.groups
         low, high = written(self.series, min(values), max(values))
         between = f"all {low}" if min(values) == max(values) else f"from {low} to {high}"
         number = len(changed_steps(self.series))
         return (
-            f"{count(len(values), 'run')} of {count(len(groups), 'version set')}, {between}, "
-            f"{count(number, 'change')} wider than the spread"
+            f"{counted(len(values), 'run')} of {counted(len(groups), 'version set')}, {between}, "
+            f"{counted(number, 'change')} wider than the spread"
         )
 
 
@@ -150,20 +151,9 @@ def by_upgrades(
     ]
 
 
-def count(number: int, noun: str) -> str:
-    """Write a number of things.
-
-    Examples
-    --------
-    >>> count(1, "run"), count(2, "run")
-    ('1 run', '2 runs')
-    """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 @dataclass(frozen=True)
 class Machine:
-    """What is shown of the runs on one kind of machine.
+    """The part of the page about the runs on one kind of machine.
 
     Parameters
     ----------
@@ -177,7 +167,7 @@ class Machine:
     def name(self) -> str:
         """The machine and the assets, in words."""
         processor, _, cores, assets = self.entries[-1].machine
-        return f"{processor}, {count(cores, 'core')}, {assets} assets"
+        return f"{processor}, {counted(cores, 'core')}, {assets} assets"
 
     @cached_property
     def series(self) -> list[Series]:
@@ -266,7 +256,7 @@ def render(entries: list[store.Entry], address: Callable[[str], str]) -> str:
         Verdict=Verdict,
         by_upgrades=by_upgrades,
         rows=ROWS,
-        count=count,
+        count=counted,
         spread=spread,
         written=written,
     )

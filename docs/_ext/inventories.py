@@ -1,10 +1,10 @@
-"""Link to other projects' documentation where it can be had, and miss nothing where it cannot.
+"""Link to other projects' documentation where it can be had, and leave links out where it cannot.
 
 Sphinx warns when an inventory cannot be fetched, which fails a build that takes warnings as errors
 although nothing is wrong with it. This extension tries each inventory beforehand: one that answers
 is kept for a week, one that does not is left out. A reference that then has no target is a plain
-literal if the name can be imported, and stays an error if it cannot, or if it is a name of our own
-package: that is to be documented.
+literal if the name can be imported, and stays an error if it cannot, or if it is a name of this
+package, which has to be documented.
 """
 
 import importlib

@@ -19,16 +19,16 @@ from smallport import files
 from tools.gallery import alone, cells, project, reached, runs, settings
 
 LOGGED = python_logging.Formatter("%(levelname)s:%(name)s:%(message)s")
-"""How a log line looks that nobody configured: by default like anything else that is printed."""
+"""The format of log lines without a configuration, whose default looks like printed text."""
 
 _clock: dict[str, float] = {}
 
 
 def reset(gallery_conf: dict[str, Any], name: str, when: str) -> None:
-    """Take the time of a page, and tell its recorder; called before and after it.
+    """Start and stop the clock of a page and notify its recorder.
 
     After a page the gallery looks for related ones, with NumPy, and divides by zero where there are
-    few words to compare. How a page wants NumPy to take that is its own business.
+    few words to compare. NumPy's settings of the page do not apply then.
     """
     if recorder := getattr(sys.modules.get("sitecustomize"), "TRACE", None):
         recorder.begin() if when == "before" else recorder.end()

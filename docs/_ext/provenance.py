@@ -1,6 +1,6 @@
 """Say on each page what one learns and what it takes, what it ran on, and how to run it again.
 
-A card under the title stands in place of Sphinx-Gallery's note that leads to the downloads at the
+A card under the title replaces Sphinx-Gallery's note that leads to the downloads at the
 end. The end says how to install and run the page, what it ran on, and where to report what is
 wrong, in an issue that is filled in already. Machines read the same in ``provenance.json``.
 """
@@ -19,6 +19,7 @@ from sphinx.application import Sphinx
 
 import dependencies
 from smallport import files, quantities
+from smallport.quantities import counted
 from smallport.records import Result, Source
 from tools.downloads import bundle, install
 from tools.downloads.wheel import FOLDER, built
@@ -34,20 +35,20 @@ NOTE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 CELL = ".. GENERATED FROM PYTHON SOURCE"
-"""What the gallery writes before each cell."""
+"""The text that the gallery writes before each cell."""
 
 TITLE = re.compile(r"^(?P<title>\S.*)\n(?P<underline>([=~^*#-])\3{2,})\n", re.MULTILINE)
 COLAB = "https://colab.research.google.com/#fileId="
 """Opens the notebook whose address follows."""
 
 TRAINING = "training of the small model"
-"""What the page that trains calls the time of it, which it reads from the record."""
+"""The name of the training time on the page that trains, read from the record."""
 
 NEEDS = {
-    "embedded": "no download but the packages",
+    "embedded": "no download except the packages",
     "published": "the published text and weights, downloaded once",
 }
-"""What a page needs from elsewhere, by the profile of its assets."""
+"""The downloads that a page needs, by the profile of its assets."""
 
 ENDING = """
 
@@ -55,7 +56,7 @@ ENDING = """
 
 {running}
 
-.. admonition:: What this page ran on
+.. admonition:: Environment of this page's last run
    :class: smallport-provenance note
 
    .. list-table:: Machine, versions and assets of its last run
@@ -71,15 +72,15 @@ REPORT = """
    `Something wrong on this page? <{address}>`__
 """
 PUBLISHED = """\
-The script names what it needs. `uv <https://docs.astral.sh/uv/>`__ or
-`pipx <https://pipx.pypa.io/>`__ installs that and runs it:
+The script names its requirements. `uv <https://docs.astral.sh/uv/>`__ or
+`pipx <https://pipx.pypa.io/>`__ installs them and runs it:
 
 .. code-block:: console
 
    $ uv run {name}
    $ pipx run {name}
 
-The first cell of the notebook installs the same. With pip:
+The first cell of the notebook installs them, too. With pip:
 
 .. code-block:: console
 
@@ -88,26 +89,26 @@ The first cell of the notebook installs the same. With pip:
 The extra index, which uv knows from the script, has a build of PyTorch without gigabytes of CUDA.
 """
 UNPUBLISHED = """\
-To run the script, put `{wheel} <{root}{link}>`__ into the same folder. The script names what it
-needs, and `uv <https://docs.astral.sh/uv/>`__ installs that and runs it:
+To run the script, put `{wheel} <{root}{link}>`__ into the same folder. The script names its
+requirements, and `uv <https://docs.astral.sh/uv/>`__ installs them and runs it:
 
 .. code-block:: console
 
    $ uv run {name}
 
-The first cell of the notebook installs the same, from the same file. With pip:
+The first cell of the notebook installs them from the same file, too. With pip:
 
 .. code-block:: console
 
    $ python -m pip install {arguments}
    $ python {name}
 
-`One archive <{root}{bundle}>`__ holds all pages with all that they need but the package registry.
+`One archive <{root}{bundle}>`__ has all pages and all files that they need, except packages.
 """
 
 REPOSITORY = "SMALLPORT_REPOSITORY_URL"
 LONGEST = 6000
-"""How many characters an address may have: servers refuse those that are much longer."""
+"""The largest number of characters of an address: servers reject much longer ones."""
 
 BODY = """\
 What is wrong:
@@ -119,7 +120,7 @@ What I expected:
 ---
 Page: {page}
 Run on {date}, at commit {commit}, with the assets {assets!r}
-On: {processor}, {cores} cores
+On: {processor}, {cores}
 With: {versions}
 Checks:
 {checks}
@@ -170,19 +171,18 @@ def rendered(
     run
         The last run of the page.
     opens
-        What the page says at its beginning.
+        The paragraphs at the beginning of the page.
     minutes
-        How long it takes to read.
+        The minutes to read it.
     colab
         The address that opens the notebook in Colab, if there is one.
     results
-        What the run measured.
+        The figures that the run measured.
     """
     ran = run.environment
     results = list(results)
     memory = quantities.quantity(round(run.megabytes / 1000, 1), "GB") if run.megabytes else ""
     needs = [f"{memory} of memory"] if memory else []
-    cores = f"{ran.cores} {'core' if ran.cores == 1 else 'cores'}"
     values = {one.name: quantities.describe_value(one) for one in results}
     wanted = project.headlines().get(run.page.removesuffix(".py"), {})
     card: str = TEMPLATE.render(
@@ -193,7 +193,7 @@ def rendered(
         time=taken(run.seconds or 0, results),
         needs=", ".join([*needs, NEEDS[ran.assets], "a processor and no GPU"]),
         date=in_words(ran.date),
-        machine=f"{ran.processor}, {cores}",
+        machine=f"{ran.processor}, {counted(ran.cores, 'core')}",
         versions=", ".join(f"{name} {version}" for name, version in ran.versions.items()),
         name=Path(run.page).stem,
         colab=colab,
@@ -277,7 +277,7 @@ def described(run: runs.Run, sources: list[Source]) -> dict[str, str]:
     return {
         "commit": f"``{ran.commit.rstrip('+')}``" + (", with uncommitted changes" if dirty else ""),
         "date": ran.date.replace("T", " ").replace("+00:00", " UTC"),
-        "processor": f"{ran.processor}, {ran.cores} cores{threads}",
+        "processor": f"{ran.processor}, {counted(ran.cores, 'core')}{threads}",
         "int8 dot products": ", ".join(ran.int8_dot_products) or "none",
         "versions": ", ".join(f"{name} {version}" for name, version in ran.versions.items()),
         "assets": f"``{ran.assets}``",
@@ -294,7 +294,7 @@ def issue_address(run: runs.Run, results: list[Result]) -> str:
     run
         The page's last run.
     results
-        What it measured. Where they make the address too long, the last ones are left out.
+        The figures that it measured. The last ones are left out if the address gets too long.
     """
     if not (repository := os.environ.get(REPOSITORY)):
         return ""
@@ -316,7 +316,7 @@ def _address(repository: str, run: runs.Run, checks: list[str]) -> str:
         commit=ran.commit,
         assets=ran.assets,
         processor=ran.processor,
-        cores=ran.cores,
+        cores=counted(ran.cores, "core"),
         versions=", ".join(f"{name} {version}" for name, version in ran.versions.items()),
         checks="\n".join(checks) or "none",
     )

@@ -9,7 +9,7 @@
 - ``.. published-run::`` shows those of the published tutorial next to its own figures.
 - ``.. scoreboard:: PART`` renders the stored results of the sweep by a template of
   ``_templates/scoreboard``: counts, changes, causes, mismatches, upstream, table, found. All of it
-  is in the page; the script beside it only sorts and searches.
+  is in the page; its script only sorts and searches.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ SWEEP_MODULES = (
     "smallport.sweep.scoreboard",
     "smallport.sweep.upstream",
 )
-"""What the scoreboard is computed by."""
+"""The inputs of the scoreboard."""
 
 PUBLISHED_TIMES = ((188.6, 106.2), (208.6, 113.1), (209.2, 114.1), (195.2, 112.5))
 """Seconds that float32 and int8 took in four builds of the published tutorial, by one thread."""
@@ -91,7 +91,7 @@ def published_role(
 
 @dataclass(frozen=True)
 class Published:
-    """What a published tutorial says.
+    """A figure of a published tutorial.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class Published:
     source: str
 
     def beside(self, ours: Result) -> str:
-        """Write it as it stands beside our figure, with a sentence where the two differ."""
+        """Write it for the column next to our figure, with a sentence where the two differ."""
         theirs = quantities.quantity(self.number, ours.unit)
         same = theirs == quantities.quantity(ours.value, ours.unit)
         why = "" if same else f". {self.why}"

@@ -1,7 +1,7 @@
 """Executed tutorials that make small PyTorch language models smaller and portable.
 
-The package holds what the pages of the site share: the corpus and the models, where they come
-from, and how they are measured and checked. What a page teaches stands in the page.
+The package has the code that the pages of the site share: corpora and models, their sources, and
+functions that measure and check them. The code that a page teaches is in the page.
 """
 
 import importlib

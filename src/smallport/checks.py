@@ -1,8 +1,8 @@
-"""Check what a page claims, and record what it measured.
+"""Check the claims of a page, and record the figures that it measured.
 
-A page calls :func:`check` where it makes a claim about a number. The claim is asserted, wherever
-the page runs; where the site is built, the number is also written down, so that the results page
-and the landing page show what this build measured and nothing else.
+A page calls :func:`check` where it makes a claim about a number. The claim is asserted wherever
+the page runs; in a build of the site, the number is also recorded for the results page and the
+card of the page.
 """
 
 import math
@@ -18,7 +18,7 @@ FARTHEST = 1000
 """The largest ratio of a bound to the value, or of the value to its lower bound."""
 
 SMALLEST = 1e-3
-"""Values nearer to zero count as this large: differences may well be zero."""
+"""Values nearer to zero count as this large, since differences can be zero."""
 
 
 def check(
@@ -34,7 +34,7 @@ def check(
     Parameters
     ----------
     name
-        What was measured, unique within the page.
+        The name of the figure, unique within the page.
     value
         The measured number.
     unit
@@ -47,7 +47,7 @@ def check(
     AssertionError
         When the value is outside its bounds or not finite. Nothing is recorded then.
     ValueError
-        When the claim is hollow: no bound, one that is not finite, two that no number satisfies, or
+        When the claim is empty: no bound, one that is not finite, two that no number satisfies, or
         one that is more than a thousand times away from the value; or, in a build, when the page
         has used the name before.
 
@@ -62,7 +62,7 @@ def check(
     Traceback (most recent call last):
         ...
     ValueError: size ratio: nothing is claimed. Pass at_most or at_least, or call report where \
-nothing can be promised
+record it without a claim
     """
     result = Result(name, float(value), unit, at_most, at_least)
     _refuse_bad_bounds(result)
@@ -72,12 +72,12 @@ nothing can be promised
 
 
 def report(name: str, value: float, unit: str = "") -> None:
-    """Record a measured number about which nothing can be promised, such as a speed.
+    """Record a measured number without a claim about it, such as a speed.
 
     Parameters
     ----------
     name
-        What was measured, unique within the page.
+        The name of the figure, unique within the page.
     value
         The measured number.
     unit
@@ -111,8 +111,8 @@ def _refuse_bad_bounds(result: Result) -> None:
     bounds = [bound for bound in (result.at_least, result.at_most) if bound is not None]
     if not bounds:
         raise ValueError(
-            f"{result.name}: nothing is claimed. Pass at_most or at_least, or call report where "
-            "nothing can be promised"
+            f"{result.name}: nothing is claimed. Pass at_most or at_least, or call report to "
+            "record it without a claim"
         )
     if not all(math.isfinite(bound) for bound in bounds) or bounds != sorted(bounds):
         raise ValueError(
@@ -121,7 +121,7 @@ def _refuse_bad_bounds(result: Result) -> None:
 
 
 def _refuse_far_bounds(result: Result) -> None:
-    """Refuse a bound so far from the value that nothing would ever reach it."""
+    """Reject a bound so far from the value that nothing would ever reach it."""
     value = max(abs(result.value), SMALLEST)
     too_high = result.at_most is not None and abs(result.at_most) > FARTHEST * value
     too_low = result.at_least is not None and (
@@ -142,7 +142,7 @@ class Failure:
     Parameters
     ----------
     message
-        What the exception said; empty until it was raised.
+        The exception's message; empty until it was raised.
     """
 
     message: str = ""
@@ -167,7 +167,7 @@ def raises(expected: type[Exception], *, match: str | tuple[str, ...]) -> Iterat
     Raises
     ------
     AssertionError
-        When nothing is raised, or the message is another: upstream changed what a page shows.
+        When nothing is raised, or the message has changed: the page has to be rewritten.
     ValueError
         When the announcement would hold for every failure: an exception that all others derive
         from, or an empty text.

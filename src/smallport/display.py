@@ -32,10 +32,10 @@ class Table:
     Parameters
     ----------
     frame
-        What to show. Numbers are rounded to three significant digits, and written with powers of
-        ten in HTML; the index is left out.
+        The table to show. Numbers are rounded to three significant digits, and written with powers
+        of ten in HTML; the index is left out.
     caption
-        What it shows, in a line.
+        A title for the table, in a line.
     """
 
     frame: pd.DataFrame
@@ -69,9 +69,9 @@ def show_table(frame: pd.DataFrame, caption: str) -> Table:
     Parameters
     ----------
     frame
-        What to show, without its index.
+        The table to show, without its index.
     caption
-        What it shows, in a line.
+        A title for the table, in a line.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def show_message(message: str) -> None:
 
 @contextmanager
 def errors_only(*loggers: str) -> Iterator[None]:
-    """Let loggers say nothing below an error for a while.
+    """Hide log messages below the level of errors within a block.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Write files so that nobody ever reads half of one, and tell one content from another."""
+"""Write files so that no process ever reads half of one, and identify their contents."""
 
 import atexit
 import hashlib
@@ -20,7 +20,7 @@ CACHE_DIR = "SMALLPORT_CACHE_DIR"
 
 
 class ChecksumError(AssetError):
-    """A file does not hold what it should."""
+    """A file does not have the expected content."""
 
 
 def cache_folder() -> Path:
@@ -59,7 +59,7 @@ def scratch_folder() -> Path:
 def replacing(target: Path) -> Iterator[Path]:
     """Write a file or a folder under another name and give it its own once it is whole.
 
-    What stands there stays until then, and for good when writing fails.
+    An older one stays until then, and remains if writing fails.
 
     Examples
     --------

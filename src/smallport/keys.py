@@ -1,4 +1,4 @@
-"""Name cached results after everything that they were made from, code included."""
+"""Name cached results by keys of everything that they depend on, code included."""
 
 import ast
 import hashlib
@@ -20,8 +20,8 @@ def key_of(*parts: str) -> str:
 def code_key(*modules: str) -> str:
     """Name a cached result after the code of some modules and all of ours that they import.
 
-    Docstrings and comments do not count. Modules of other distributions are left out; name their
-    versions beside this.
+    Docstrings and comments do not count. Modules of other distributions are left out; add their
+    versions to the key.
 
     Examples
     --------
@@ -35,8 +35,8 @@ def code_key(*modules: str) -> str:
 def import_closure(modules: Iterable[str]) -> dict[str, Path]:
     """Find the files of some modules and all modules of the same packages that they import.
 
-    Imports inside of functions count, and so do the packages that a module lies in. What stands
-    under ``if TYPE_CHECKING`` does not.
+    Imports inside of functions count, and so do the packages that a module lies in. Imports
+    under ``if TYPE_CHECKING`` do not.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def module_file(name: str) -> Path | None:
 
 
 def imported_names(name: str, file: Path) -> Iterator[str]:
-    """List what a module imports, and the packages that it lies in; some may be no modules."""
+    """List what a module imports, and the packages that it lies in; some may not be modules."""
     parts = name.split(".")
     yield from (".".join(parts[:end]) for end in range(1, len(parts)))
     for node in ast.walk(_WithoutTypeChecking().visit(_parse(file))):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from smallport.quantities import counted
+
 INT8_DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8", "dot", "i8mm")
 """Capabilities, as PyTorch names them, by which a processor multiplies and adds int8 at once."""
 
@@ -37,14 +39,10 @@ class Machine:
     def __str__(self) -> str:
         dot_products = ", ".join(self.int8_dot_products) or "none"
         return (
-            f"{self.processor}, {_counted(self.cores, 'core')}, "
-            f"{_counted(self.threads, 'thread')}, "
+            f"{self.processor}, {counted(self.cores, 'core')}, "
+            f"{counted(self.threads, 'thread')}, "
             f"int8 dot products: {dot_products}"
         )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def this_machine() -> Machine:

@@ -2,10 +2,10 @@
 
 import math
 
-from smallport.records import Result
+from smallport.records import Result, singular_or_plural
 
 SPACE = "\N{NO-BREAK SPACE}"
-"""Stands between a number and its unit, so that no line breaks there."""
+"""The space between a number and its unit, at which no line breaks."""
 
 MINUS = "\N{MINUS SIGN}"
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -25,7 +25,7 @@ HARDLY = 0.95
 
 
 def format_number(value: float, digits: int = DIGITS, decimals: int | None = None) -> str:
-    """Write a number with so many significant digits, two beside a power of ten, or decimals.
+    """Write a number with so many significant digits, two with a power of ten, or decimals.
 
     Examples
     --------
@@ -77,11 +77,26 @@ def quantity(value: float, unit: str) -> str:
     --------
     >>> [quantity(*one).replace(SPACE, " ") for one in ((113.945412, "MB"), (3.71457, "×"))]
     ['113.945 MB', '3.71 ×']
+    >>> [quantity(*one).replace(SPACE, " ") for one in ((1, "nats"), (98.171, "%"))]
+    ['1 nat', '98.2%']
     """
     if unit == "s":
         return duration(value)
-    digits = DIGITS if unit else PURE_DIGITS
-    return f"{format_number(value, digits, DECIMALS.get(unit))}{SPACE}{unit}".rstrip()
+    number = format_number(value, DIGITS if unit else PURE_DIGITS, DECIMALS.get(unit))
+    if unit == "%":
+        return f"{number}%"
+    return f"{number}{SPACE}{singular_or_plural(number, unit)}".rstrip()
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> counted(1, "run"), counted(2000, "run")
+    ('1 run', '2,000 runs')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def describe_value(result: Result) -> str:
@@ -93,9 +108,9 @@ def describe_value(result: Result) -> str:
     Examples
     --------
     >>> describe_value(Result("int8 size, to float32", 0.699808, "")).replace(SPACE, " ")
-    '30 % smaller'
+    '30% smaller'
     >>> describe_value(Result("integers' share of the file", 0.98171, "")).replace(SPACE, " ")
-    '98.2 %'
+    '98.2%'
     """
     return _in_words(result, result.value)
 
@@ -106,7 +121,7 @@ def claimed(result: Result) -> str:
     Examples
     --------
     >>> claimed(Result("int8 size, to float32", 0.699808, "", at_most=0.71)).replace(SPACE, " ")
-    'at least 29 % smaller'
+    'at least 29% smaller'
     >>> claimed(Result("gap", -1e-3, "nats", at_least=-0.01, at_most=0.01)).replace(SPACE, " ")
     'between −0.01 nats and 0.01 nats'
     """
@@ -126,7 +141,7 @@ def claimed(result: Result) -> str:
 
 def _in_words(result: Result, value: float) -> str:
     if _is_saving(result):
-        return f"{100 * (1 - value):.0f}{SPACE}%{SPACE}smaller"
+        return f"{100 * (1 - value):.0f}%{SPACE}smaller"
     if _is_share(result):
         return quantity(100 * value, "%")
     return quantity(value, result.unit)

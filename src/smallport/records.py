@@ -1,4 +1,4 @@
-"""The results and sources of a page, written down for the build of the site."""
+"""The results and sources of a page, recorded for the build of the site."""
 
 import json
 import math
@@ -18,7 +18,7 @@ class Result:
     Parameters
     ----------
     name
-        What was measured.
+        The name of the figure.
     value
         The number.
     unit
@@ -64,24 +64,38 @@ def with_unit(value: float, unit: str) -> str:
 
     Examples
     --------
-    >>> with_unit(113.945412, "MB"), with_unit(3, "")
-    ('113.945 MB', '3')
+    >>> with_unit(113.945412, "MB"), with_unit(3, ""), with_unit(1, "nats"), with_unit(5, "%")
+    ('113.945 MB', '3', '1 nat', '5%')
     """
-    return f"{value:.6g} {unit}".rstrip()
+    number = f"{value:.6g}"
+    space = "" if unit == "%" else " "
+    return f"{number}{space}{singular_or_plural(number, unit)}".rstrip()
+
+
+def singular_or_plural(number: str, unit: str) -> str:
+    """Write a unit as it follows a number: without the plural's ending after 1.
+
+    Examples
+    --------
+    >>> [singular_or_plural(*one) for one in (("1", "nats"), ("1.5", "nats"), ("1", "s"))]
+    ['nat', 'nats', 's']
+    """
+    is_plural = unit.isalpha() and len(unit) > len("ms")
+    return unit.removesuffix("s") if number == "1" and is_plural else unit
 
 
 @dataclass(frozen=True)
 class Source:
-    """Something that a page worked on: a text, weights, a checkpoint.
+    """An asset that a page used: a text, weights or a checkpoint.
 
     Parameters
     ----------
     name
-        What it is.
+        A description of it.
     origin
         Where it comes from.
     identity
-        What tells it from another of that name: a checksum, or a commit on the hub.
+        Its version: a checksum, or a commit on the hub.
     """
 
     name: str
@@ -109,18 +123,18 @@ def record(entry: Result | Source) -> None:
 
 
 def read_results(file: Path) -> list[Result]:
-    """Read back what a page measured, in the order in which it checked.
+    """Read the figures that a page measured, in the order of its checks.
 
     Parameters
     ----------
     file
-        What ``RESULTS_FILE`` named; a file that is not there holds nothing.
+        The file that ``RESULTS_FILE`` named; a missing file holds nothing.
     """
     return [Result(**entry["Result"]) for entry in _entries(file) if "Result" in entry]
 
 
 def read_sources(file: Path) -> list[Source]:
-    """Read back what a page worked on, each source once; nothing where there is no such file."""
+    """Read the assets that a page used, each once; nothing if there is no such file."""
     sources = (Source(**entry["Source"]) for entry in _entries(file) if "Source" in entry)
     return list(dict.fromkeys(sources))
 

@@ -1,4 +1,4 @@
-"""Time several things against each other."""
+"""Time several functions in turns."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Ratio:
 def time_interleaved(
     runs: Mapping[str, Callable[[], object]], *, repeats: int = 5, warmup: int = 1
 ) -> dict[str, Timing]:
-    """Time several things against each other.
+    """Time several functions in turns.
 
     They take turns, first to last and again, so that a machine which slows down or speeds up does
     so for all of them.
@@ -82,7 +82,7 @@ def time_interleaved(
     Parameters
     ----------
     runs
-        What to run, under the name to report it by.
+        The functions to time, under the names to report them by.
     repeats
         How often each is timed.
     warmup

@@ -1,8 +1,8 @@
 """Tiny-LLM, untrained: its configuration, the model, and a checkpoint.
 
 Whether an architecture can be exported does not depend on its weights. A model that is built from
-a configuration and never trained needs no download and exports in seconds, and what breaks it
-breaks the real one as well.
+a configuration and never trained needs no download and exports in seconds, and an error that it
+shows concerns the real one, too.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ PARAMETERS = 12_988_992
 """The number of parameters of the published Tiny-LLM."""
 
 SPECIAL_TOKENS = ("<unk>", "<s>", "</s>")
-"""The tokens that are no text; their indices are 0, 1 and 2, as in the published configuration."""
+"""The special tokens; their indices are 0, 1 and 2, as in the published configuration."""
 
 
 @dataclass(frozen=True, eq=False)
 class UntrainedTinyLLM:
-    """A model with random weights and what it takes to export it.
+    """A model with random weights, and its inputs and dynamic shapes for an export.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class UntrainedTinyLLM:
         For each input the axes that may change, as :func:`smallport.parity.dynamic_shapes` finds
         them.
     configuration
-        What the model was built from.
+        The configuration of the model.
     """
 
     model: transformers.LlamaForCausalLM
@@ -203,7 +203,7 @@ def make_inputs(
     configuration
         Of the model.
     shape
-        Their sizes. Padding stands in the cache, where the mask hides it; positions count from the
+        Their sizes. Padding is in the cache, where the mask hides it; positions count from the
         first real token.
     with_cache
         Whether the inputs hold a cache. Without one, ``cache_length`` is ignored and the new tokens
@@ -323,8 +323,8 @@ def empty_cache(
 ) -> transformers.DynamicCache:
     """Make the cache of a text's first step: all its tensors, with no token in them.
 
-    A model makes do with a cache without tensors. A program that was exported with a cache wants as
-    many tensors as ever, of length zero.
+    A model accepts a cache without tensors. A program that was exported with a cache takes the same
+    number of tensors, of length zero.
 
     Parameters
     ----------

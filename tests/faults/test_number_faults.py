@@ -490,13 +490,13 @@ FAULTS += [
         "test_text_halved",
         TRAINING,
         'check(f"share of the text, {name}", ',
-        "AssertionError: share of the text, test: claimed at least 6 % and at most 14 %, measured ",
+        "AssertionError: share of the text, test: claimed at least 6% and at most 14%, measured ",
     ),
     Fault(
         "test_text_seen",
         TRAINING,
         'check(f"{name} tokens on lines that training saw", ',
-        "AssertionError: test tokens on lines that training saw: claimed at most 5 %, measured ",
+        "AssertionError: test tokens on lines that training saw: claimed at most 5%, measured ",
     ),
     Fault(
         "words_renumbered",

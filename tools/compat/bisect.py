@@ -6,7 +6,8 @@ architecture or a checkpoint; there, what was compared counts as well as what pa
 
 The versions begin with those that are installed, which are those of constraints.txt, and end with
 the newest ones. First the packages are found with which the outcome changes, then the first release
-of each with which it does. The outcomes are kept: what was interrupted goes on where it was.
+of each with which it does. The outcomes are stored: a bisection that was interrupted continues
+where it was.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ LONGEST = 300
 
 @dataclass(frozen=True)
 class Subject:
-    """What is run with other versions.
+    """A page or a check that is run with other versions.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ class Subject:
 
     @property
     def key(self) -> str:
-        """What outcomes are kept for: another page, package or Python makes others."""
+        """The key of stored outcomes: it differs for a different page, package or Python."""
         text = self.page.read_text(encoding="utf-8") if self.page else ""
         return key_of(self.name, text, code_key("smallport.commands.main"), sys.version)
 
@@ -132,7 +133,7 @@ class Bisection:
     Parameters
     ----------
     subject
-        What is run.
+        The page or check that is run.
     newest
         The packages whose newest versions are not installed, by name.
     store
@@ -202,7 +203,7 @@ class Bisection:
 
     @cached_property
     def key(self) -> str:
-        """What the outcomes are kept for: the subject, and all that is installed."""
+        """The key of the stored outcomes: the subject, and all that is installed."""
         versions = sorted(f"{name} {version}" for name, version in installed().items())
         return key_of(self.subject.key, *versions)
 
@@ -234,7 +235,7 @@ class Found:
     Parameters
     ----------
     subject
-        What was run.
+        The page or check that was run.
     found
         The finding in a sentence.
     error
@@ -253,7 +254,7 @@ class Found:
 
 
 def bisect(bisection: Bisection) -> Found:
-    """Find the packages and releases with which a subject ends in another way than pinned."""
+    """Find the packages and releases with which a subject ends in a different way than pinned."""
     name = bisection.subject.name
     good = bisection.probe({})
     if bisection.subject.page and good.key != PASSED:
@@ -318,7 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Bisect what the arguments name, and print the finding; fail where none was reached."""
     parser = argparse.ArgumentParser(prog="nox -s bisect --", description=__doc__)
     parser.add_argument("subject", nargs="+", help="a page, or: check NAME")
-    parser.add_argument("--json", type=Path, help="write the finding into this file, too")
+    parser.add_argument("--json", type=Path, help="also write the finding into this file")
     parser.add_argument("--to-prereleases", action="store_true", help="end with pre-releases")
     options = parser.parse_args(arguments)
     try:

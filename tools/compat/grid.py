@@ -1,9 +1,9 @@
 """Take a tiny Llama through every route with every pair of releases of transformers and torch.
 
-The versions that are not installed are put into folders, each once. Each cell runs in a process of
-its own. What is found is kept at once: a grid that was interrupted goes on where it was, and a cell
-runs again only where its versions, Python or the code of the routes have changed. A whole grid is
-written to src/smallport/measured/compat.json, which the site shows.
+The versions that are not installed are put into folders, each once. Each cell runs in its own
+process. Each result is stored at once: a grid that was interrupted continues where it was, and a
+cell runs again only where its versions, Python or the code of the routes have changed. A whole grid
+is written to src/smallport/measured/compat.json, which the site shows.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from smallport.commands.shell import INTERRUPTED
 from smallport.files import write_json
 from smallport.keys import code_key, key_of
 from smallport.machine import usable_cores
+from smallport.quantities import counted
 from smallport.sweep.executors import SweepError, cluster, local
 from smallport.sweep.limits import Limits, run_limited
 from tools.compat.packages import (
@@ -103,7 +104,7 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """What its outcome is kept for."""
+        """The key of its stored outcome."""
         versions = [f"{name} {one}" for name, one in sorted(self.versions.items())]
         return key_of(self.route, sys.version, routes_key(), *versions)
 
@@ -115,7 +116,7 @@ class Result:
     Parameters
     ----------
     outcome
-        What came of the route.
+        The outcome of the route.
     seconds
         How long the process ran.
     megabytes
@@ -134,7 +135,7 @@ class NoResult:
     Parameters
     ----------
     cause
-        What happened, such as the limit that ended the process.
+        The cause, such as the limit that ended the process.
     """
 
     cause: str
@@ -167,7 +168,7 @@ def resolve(name: str, versions: Iterable[str]) -> dict[str, str]:
 
 
 def cells(transformers: Iterable[str], torch: Iterable[str]) -> list[Cell]:
-    """List all cells of some releases, those with the same folders beside each other.
+    """List all cells of some releases, those with the same folders next to each other.
 
     Raises
     ------
@@ -238,14 +239,14 @@ class Results:
         except OSError as error:
             raise GridError(
                 f"cannot write to {self.folder}: {error.strerror or error}. Make room, and run the "
-                "same command again: it goes on from here."
+                "same command again: it continues from here."
             ) from error
 
 
 def run_cell(
     cell: Cell, folders: Sequence[Path], limits: Limits = LIMITS, child: Sequence[str] = CHILD
 ) -> Result | NoResult:
-    """Run a cell in a process of its own.
+    """Run a cell in a separate process.
 
     Parameters
     ----------
@@ -254,7 +255,7 @@ def run_cell(
     folders
         Where the packages are that are not those of this environment.
     limits
-        What the process may take.
+        The limits of the process.
     child
         Arguments for Python that start the process.
     """
@@ -340,7 +341,7 @@ def stored(
     wanted
         The cells of the grid.
     results
-        What is known.
+        The known results.
     causes
         Why nothing is known about some.
     newest
@@ -402,7 +403,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Interrupted: the same command goes on from here.", file=sys.stderr)
+        print("Interrupted: the same command continues from here.", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -416,7 +417,7 @@ def grid(options: argparse.Namespace, target: Path | None) -> int:
     causes: dict[Cell, str] = {}
     with alone(FOLDER / "grid"):
         known = sum(results.read(cell) is not None for cell in wanted)
-        print(f"{len(wanted)} cells, {known} known; in {results.folder}")
+        print(f"{counted(len(wanted), 'cell')}, {known} known; in {results.folder}")
         place = (
             cluster(options.scheduler)
             if options.scheduler

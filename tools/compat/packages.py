@@ -2,7 +2,7 @@
 
 An environment with other versions is the shared one, with folders before it on the path of Python:
 nothing is uninstalled, each version is installed once, and processes with different versions run
-beside each other. ``python -m tools.compat.packages REQUIREMENT...`` says what installing them
+next to each other. ``python -m tools.compat.packages REQUIREMENT...`` says what installing them
 would download, and how large it is.
 """
 
@@ -81,7 +81,7 @@ def pip(*arguments: str) -> str:
 
 
 def to_install(*requirements: str, options: Sequence[str] = ()) -> list[Package]:
-    """Ask pip what it would install for some requirements beside what is installed.
+    """Ask pip what it would install for some requirements in addition to what is installed.
 
     Raises
     ------
@@ -171,7 +171,7 @@ class Store:
     folder: Path
 
     def add(self, *packages: Package) -> Path:
-        """Install packages into a folder of their own, without what they require; return it."""
+        """Install packages into a separate folder, without what they require; return it."""
         first, *others = [f"{one.name}-{one.version}" for one in packages]
         target = self.folder / (f"{first}+{key_of(*others)[:8]}" if others else first)
         if not target.exists():

@@ -1,4 +1,4 @@
-"""Take a tiny Llama through one route of the grid, in a process of its own: ``ROUTE FILE``.
+"""Take a tiny Llama through one route of the grid, in a separate process: ``ROUTE FILE``.
 
 The outcome is written as JSON. Whatever the route raises is an outcome; where none can be written,
 the exit status is not 0.
@@ -53,10 +53,10 @@ TEST_SHAPES = (
     (2, 30, 1),
     (1, 64, 1),
 )
-"""Those of the calls that are compared, none of which the export saw."""
+"""The sizes of the calls that are compared, none of which the export saw."""
 
 LAST_LINES = 12
-"""How many lines of a traceback are kept."""
+"""The number of lines of a traceback that are stored."""
 
 Program = Callable[..., Any]
 Export = Callable[["UntrainedTinyLLM"], AbstractContextManager[Program]]
@@ -190,14 +190,14 @@ ROUTES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a route.
+    """The outcome of a route.
 
     Parameters
     ----------
     outcome
         One of ``OUTCOMES``.
     found
-        What was found, in a sentence or the first line of an error; empty where everything matches.
+        The finding, in a sentence or the first line of an error; empty where everything matches.
     traceback
         The end of the error's traceback.
     shapes, tensors

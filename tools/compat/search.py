@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a page or a check ended with a set of versions.
+    """The outcome of a page or a check with a set of versions.
 
     Parameters
     ----------
     key
-        What is the same in two equal outcomes, whatever their messages say in detail.
+        The text that two equal outcomes share, without details of their messages.
     says
         The outcome in a line: an error, or what passed.
     line

@@ -19,7 +19,7 @@ from tools.gallery import project, settings
 
 FOLDER = project.BUILD / "demo"
 SITE = FOLDER / "site"
-"""What is copied to the root of the site."""
+"""The folder that is copied to the root of the site."""
 
 SERVED = SITE / "in_the_page"
 DESCRIPTION = FOLDER / "demo.json"
@@ -55,7 +55,7 @@ def make(missing: str = "") -> None:
     Parameters
     ----------
     missing
-        What :func:`lacking` said.
+        The reason that :func:`lacking` gave.
     """
     SITE.mkdir(parents=True, exist_ok=True)  # Sphinx copies it, whatever is in it
     if missing:
@@ -89,7 +89,7 @@ def make(missing: str = "") -> None:
 def try_to_make(missing: str = "") -> str:
     """Make the files; return what kept them from being made, which the page then says.
 
-    What breaks the export of the model breaks pages, too, and the build has to come to say which.
+    An error of the export concerns pages, too, and the build has to continue to name them.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ class Pin:
 
     @property
     def archive(self) -> str:
-        """What the archive is called, in the registry and in the cache."""
+        """The name of the archive, in the registry and in the cache."""
         return f"onnxruntime-web-{self.version}.tgz"
 
     @property
@@ -75,7 +75,7 @@ def fetch(pin: Pin) -> Path:
     Parameters
     ----------
     pin
-        What to download.
+        The version to download.
 
     Returns
     -------

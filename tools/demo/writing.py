@@ -12,7 +12,7 @@ from smallport.lstm import Vocabulary
 from smallport.quantize.onnx import ONNXLanguageModel
 
 BEGINNING = ("The", "value", "of", "the")
-"""How the text begins that the build writes; the words of both corpora."""
+"""The beginning of the text that the build writes, in words of both corpora."""
 
 WORDS = 100
 
@@ -26,7 +26,7 @@ class Word:
     token
         Its index in the vocabulary.
     word
-        What the index stands for.
+        The word of the index.
     probability
         How probable the model found it.
     milliseconds

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from smallport.files import cache_folder
+from smallport.quantities import counted
 from tools.downloads import agreement, contents, offered
 from tools.downloads.offered import Downloads
 from tools.downloads.sandbox import (
@@ -61,8 +62,8 @@ def main(arguments: list[str]) -> int:
             found = run_all(chosen, Path(folder), everything=options.all)
     for finding in found:
         print(finding.warning, file=sys.stderr)
-    verdict = f"{len(found)} findings" if found else "no findings"
-    print(f"\n{verdict}: {len(chosen)} pages ran, {time.perf_counter() - start:.0f} s")
+    verdict = counted(len(found), "finding") if found else "no findings"
+    print(f"\n{verdict}: {counted(len(chosen), 'page')} ran, {time.perf_counter() - start:.0f} s")
     return 1 if found or not chosen else 0
 
 
@@ -76,7 +77,7 @@ def run_all(pages: list[Downloads], folder: Path, *, everything: bool) -> list[F
     folder
         An empty folder, for environments and sandboxes.
     everything
-        Whether to train again, and to run a script with pipx as well.
+        Whether to train again, and also to run a script with pipx.
     """
     cache = folder / "cache" if everything else cache_folder()
     shared = contents.sharing(pages)

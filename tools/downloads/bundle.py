@@ -1,4 +1,4 @@
-"""Pack what the site offers for reading elsewhere: archives whose bytes depend on nothing else."""
+"""Pack the site's downloads into archives whose bytes depend only on their contents."""
 
 import io
 import os
@@ -15,15 +15,15 @@ NAME = "smallport-offline.zip"
 
 FOLDER = "smallport-offline"
 EARLIEST = 315_532_800
-"""1980: what zip files cannot go back beyond, and what they say where there is no commit."""
+"""1980, the earliest date of a zip file, which is used where there is no commit."""
 
 README = """\
-# Smallport {version}, to take away
+# Smallport {version}: all tutorials, offline
 
 All tutorials of the site, each as a script and as a notebook, and the package that they share.
-What else they need comes from the package registry, and nothing from anywhere else.
+All other packages come from the package registry; nothing else is downloaded.
 
-Install it in this folder, with Python {python}, best into an environment of its own:
+Install it in this folder, with Python {python}, preferably into a new environment:
 
     python -m pip install -c constraints.txt {smallport}
 
@@ -31,12 +31,12 @@ Then run any page:
 
     python {example}
 
-With uv, the second command does without the first: `uv run {example}`.
+With uv, the first command is not necessary: `uv run {example}`.
 
-PyPI's PyTorch for Linux brings gigabytes of CUDA libraries. To do without them, add
+PyPI's PyTorch for Linux includes gigabytes of CUDA libraries. To avoid them, add
 `--extra-index-url {cpu}` to the first command.
 
-The notebooks (.ipynb) open in Jupyter, started in this folder, and in every editor that knows
+The notebooks (.ipynb) open in Jupyter, started in this folder, and in every editor that supports
 notebooks. `constraints.txt` has the versions that the site was built with.
 
 Pages:
@@ -51,7 +51,7 @@ def archive(members: Mapping[str, bytes]) -> bytes:
     Parameters
     ----------
     members
-        What each file holds, by its path in the archive.
+        The content of each file, by its path in the archive.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def pack(
     Parameters
     ----------
     pages
-        What the scripts and notebooks hold, by their names. They name the wheel beside them.
+        The scripts and notebooks, by their names. They name the wheel in their folder.
     titles
         The title of each page, by the name of its script.
     wheel, built

@@ -90,7 +90,7 @@ def quickest(pages: list[Downloads]) -> list[Downloads]:
 
 
 def pins(page: Downloads) -> set[str]:
-    """List the packages, with their versions, that a page's notebook installs beside Smallport."""
+    """List the packages and versions that a page's notebook installs apart from Smallport."""
     return {one for one in needed(REQUIREMENT.findall(installs(page))) if "smallport" not in one}
 
 
@@ -100,7 +100,7 @@ def wrong_with_archive(page: Downloads) -> Iterator[Finding]:
     with zipfile.ZipFile(page.archive) as packed:
         members = {name: packed.read(name) for name in packed.namelist()}
     if members != {file.name: file.read_bytes() for file in files}:
-        message = f"holds {', '.join(sorted(members))}, and not what the page offers beside it"
+        message = f"holds {', '.join(sorted(members))}, and not the files that the page offers"
         yield Finding(page.archive.name, None, "downloads", message)
 
 
@@ -131,7 +131,7 @@ def wrong_with_bundle(archive: Path, pages: list[Downloads]) -> Iterator[Finding
 
 
 def again(members: dict[str, bytes], dates: set[tuple[int, int, int, int, int, int]]) -> bytes:
-    """Pack an archive's contents once more, for the same date; nothing where that is refused."""
+    """Pack an archive's contents once more, for the same date; nothing where that fails."""
     date = str(calendar.timegm((*min(dates), 0, 0, 0)))
     with mock.patch.dict(os.environ, SOURCE_DATE_EPOCH=date):
         try:

@@ -23,14 +23,14 @@ MARKDOWN = (
     (r"</?su[bp]>", " "),
     (r"\[([^\]]+)\]\([^)\s]*\)", r"\1"),
 )
-"""What to drop from a text, apart from punctuation, so that only its words are left."""
+"""The parts to drop from a text, apart from punctuation, so that only its words are left."""
 
 
 def differences(notebook: Path, script: Path) -> Iterator[str]:
     """Find the first cell of a notebook that is not the same cell of its script.
 
     The notebook's first cell, which installs what the others import, has none. Code has to be the
-    same to the letter, and text word by word.
+    same, character by character, and text word by word.
     """
     _, *cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     ours = [(cell["cell_type"], content_of(cell)) for cell in cells]

@@ -1,4 +1,4 @@
-"""How a page that somebody took away gets what it imports, wherever it lands.
+"""Install the imports of a page that was downloaded, in any folder.
 
 Where the site's address is known, scripts and notebooks name the wheel there. Where it is not, they
 name the wheel in the folder that they lie in, and whoever takes them away has to take it along.
@@ -23,7 +23,7 @@ EXTRAS = {"transformers": "export", "onnxruntime": "onnx", "onnx": "onnx"}
 DEFAULT_EXTRA = "quantization"
 
 ABOUT = {"torch", "transformers", "onnx", "onnxruntime", "onnxscript", "onnx-diagnostic"}
-"""What the pages are about: a download asks for versions that all pages passed with."""
+"""The packages that the pages are about: downloads ask for versions that all pages passed with."""
 
 NEWER = "These versions were tested. To try newer ones, "
 
@@ -57,12 +57,12 @@ class Wheel:
 
     @property
     def link(self) -> str:
-        """The name of the file as it stands in addresses: some servers read a plus as a space."""
+        """The name of the file in addresses: some servers read a plus as a space."""
         return quote(self.name)
 
     @property
     def address(self) -> str:
-        """Where the site offers the file."""
+        """The address of the file on the site."""
         return f"{self.site}{self.link}"
 
 
@@ -133,7 +133,7 @@ def script_metadata(code: str, wheel: Wheel) -> str:
     else:
         smallport = f"smallport[{extra}]=={wheel.version}"
         for_uv = [
-            "[tool.uv.sources] # the site offers this file, too: put it beside the script",
+            "[tool.uv.sources] # the site offers this file: put it next to the script",
             f'smallport = {{ path = "{wheel.name}" }}',
         ]
     lines = [

@@ -21,7 +21,7 @@ PATTERNS = {
     "the mark of a cell": r"^%%\s*$",
     "a label with its target": r"(?<!`)`[^`<>]+ <[\w/.-]+>`",
 }
-"""What Markdown does not know, and how to tell it."""
+"""Markup that Markdown does not know, and its patterns."""
 
 
 def rst_in_markdown(text: str) -> Iterator[tuple[str, str]]:

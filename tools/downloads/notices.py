@@ -1,4 +1,4 @@
-"""What the site and its archive contain that others wrote, with the texts of the licences."""
+"""The works of others in the site and its archive, with the texts of their licences."""
 
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ class Notice:
     Parameters
     ----------
     name
-        What it is called.
+        Its name.
     licence
         Its SPDX identifier.
     holder
@@ -33,7 +33,7 @@ class Notice:
     source
         Where it comes from.
     used
-        What of it is used, and for what.
+        The parts of it that are used, and their use.
     files
         Patterns of the paths on the site that belong to it.
     text
@@ -93,7 +93,7 @@ def unlisted(site: Path, listed: Iterable[Notice]) -> Iterator[str]:
     site
         The folder of the built site.
     listed
-        What is listed.
+        The works that are listed.
     """
     ours = {file.name for file in (project.DOCS / "_static").iterdir()}
     patterns = [pattern for notice in listed for pattern in notice.files]

@@ -16,13 +16,13 @@ METADATA = re.compile(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 
 PRINTED = ".sphx-glr-script-out pre"
 TABLE = "table:"
-"""How the text of a table begins."""
+"""The beginning of the text of a table."""
 
 INSTALL = re.compile(r"^%pip install -q (?P<arguments>.+)$", re.MULTILINE)
 
 
 class OfferError(Exception):
-    """What the site should offer and does not, and on which page."""
+    """The site does not offer a download; the message names it and the page."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Downloads:
     script, notebook, archive
         The downloads.
     beside
-        What the page says has to lie beside them: the wheel, where the site has no address.
+        The files that have to be next to them: the wheel, where the site has no address.
     results
         The results of the page, by name, as the site's ``provenance.json`` has them.
     outputs

@@ -28,19 +28,19 @@ WHEEL = re.compile(r"https?://[^\s\"@]+/(?=smallport-[^/\s\"]+\.whl)")
 
 SITE = project.BUILD / "html"
 TAIL = 1500
-"""How many characters of an error are shown."""
+"""The number of characters of an error that are shown."""
 
 DROPPED = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONOPTIMIZE", "PYTHONWARNINGS"}
 """Variables that would lend a download what it does not bring."""
 
 
 class RunError(Exception):
-    """What went wrong where a download ran."""
+    """A download failed; the message says how."""
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A folder that holds a download, the files that have to lie beside it, and nothing else.
+    """A folder that holds a download, the files that have to be next to it, and no others.
 
     Parameters
     ----------
@@ -121,13 +121,13 @@ class Sandbox:
 
 
 def environment(folder: Path) -> Path:
-    """Make an environment that holds nothing but pip; return its Python."""
+    """Make an environment that has only pip; return its Python."""
     venv.create(folder, with_pip=True, symlinks=os.name != "nt")
     return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
 
 
 def kernel(folder: Path, kernels: Path, sandbox: Sandbox) -> str:
-    """Make an environment that holds nothing but Jupyter's kernel; return the kernel's name.
+    """Make an environment that has only Jupyter's kernel; return the kernel's name.
 
     This process looks for kernels in one folder, so that all are registered in the same one.
     """
@@ -223,9 +223,9 @@ def leftovers(files: set[Path]) -> None:
 
 
 def run_with_pipx(script: Path, sandbox: Sandbox) -> list[str]:
-    """Run a script as pipx does, in an environment made from nothing but its own metadata.
+    """Run a script as pipx does, in an environment made only from its own metadata.
 
-    pipx has pip install, which also looks at what lies beside the script.
+    pipx has pip install, which also looks at the files next to the script.
     """
     places = f"{sandbox.folder} {os.environ.get('PIP_FIND_LINKS', '')}".strip()
     home = str(sandbox.folder.with_suffix(".pipx"))

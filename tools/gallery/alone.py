@@ -16,7 +16,7 @@ import psutil
 from tools.gallery import cells, project
 
 ADDRESS = "SMALLPORT_ALONE"
-"""Where the build listens."""
+"""The variable that names the build's socket."""
 
 
 class Measuring:
@@ -116,7 +116,7 @@ class Silence:
 
 @contextmanager
 def stopped_but(number: int) -> Iterator[None]:
-    """Stop every process that this one started, with all that these started, but for one."""
+    """Stop every process that this one started, with all that these started, except one."""
     with ExitStack() as stack:
         found = [one for one in psutil.Process().children() if one.pid != number]
         for process in found:  # which grows

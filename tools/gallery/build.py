@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from smallport import files
+from smallport.quantities import counted
 from tools.downloads import wheel
 from tools.gallery import project, rendering, settings
 from tools.lint import pages as page_rules
@@ -31,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Read the options, and refuse those that there are not."""
+    """Read the options, and reject unknown ones."""
     parser = Parser(
         "nox -s docs --", description="Build the site and check it.", allow_abbrev=False
     )
@@ -74,7 +75,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str]) -> int:
-    """Build, apply the gates whatever came of it, and say where the site lies."""
+    """Build, apply the gates in any case, and print the path of the site."""
     options = parse(arguments)
     for variable in ("PYTHONOPTIMIZE", "PYTHONWARNINGS"):
         os.environ.pop(variable, None)  # a page without assertions or warnings proves nothing
@@ -88,7 +89,7 @@ def main(arguments: list[str]) -> int:
     if findings := page_rules.findings():
         for finding in findings:
             print(finding.warning, file=sys.stderr)
-        print(f"\nNothing was built: {len(findings)} findings of lint.", file=sys.stderr)
+        print(f"\nNothing was built: {counted(len(findings), 'finding')} of lint.", file=sys.stderr)
         return 1
     from smallport import AssetError  # noqa: PLC0415 - a mistake in the options needs no torch
 
@@ -105,7 +106,7 @@ def main(arguments: list[str]) -> int:
 def build(options: argparse.Namespace) -> int:
     """Run the pages that have to run, render all of them, and apply the gates."""
     from tools.demo import files as demo  # noqa: PLC0415 - a mistake in the options needs none
-    from tools.gallery import execute, gates  # noqa: PLC0415
+    from tools.gallery import execute, gates, links  # noqa: PLC0415
 
     start = time.perf_counter()
     variables_of_pages = dict(os.environ)  # to which packages add when they are imported
@@ -129,7 +130,10 @@ def build(options: argparse.Namespace) -> int:
     status = 0 if current else rendering.run_sphinx(options.builder, key)
     now = execute.world(variables_of_pages)
     changed_since = functools.partial(execute.changed_since, now=now)
-    findings = gates.findings(site, changed_since) if options.builder == "html" else []
+    if options.builder == "html":
+        findings = gates.findings(site, changed_since)
+    else:
+        findings = links.findings(site)
     if unmade:
         findings.append(project.Finding("docs/in_the_page.rst", None, "demo", unmade))
     for finding in findings:
@@ -137,8 +141,8 @@ def build(options: argparse.Namespace) -> int:
     if status or findings:
         rendering.LAST_GOOD.unlink(missing_ok=True)
         print(
-            f"\nThe build is red: sphinx-build returned {status}, "
-            f"{len(findings)} findings of the gates.",
+            f"\nThe build failed: sphinx-build returned {status}, "
+            f"{counted(len(findings), 'finding')} of the gates.",
             file=sys.stderr,
         )
         return status or 1

@@ -1,4 +1,4 @@
-"""What the pages of a build run in: the variables of their processes, and the machine."""
+"""The environment of the pages of a build: the variables of their processes, and the machine."""
 
 import datetime as dt
 import hashlib

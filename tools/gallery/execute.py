@@ -1,9 +1,9 @@
-"""Run each page that has to run, in a process of its own: ``python -m tools.gallery.execute``.
+"""Run each page that has to run in a separate process: ``python -m tools.gallery.execute``.
 
 A page's process is a sphinx-build that executes this page and leaves before it reads anything. It
-has a home and a temporary folder of its own, so that what a page leaves there is seen, and no state
-that another page could have left behind. As many pages run at once as there are cores; while one
-measures time, the others are stopped.
+has its own home and temporary folder, so that files that a page leaves there are found, and no
+state that another page could have left behind. As many pages run at once as there are cores; while
+one measures time, the others are stopped.
 """
 
 import datetime as dt
@@ -74,7 +74,7 @@ def why_stale(script: Path, now: uses.World) -> str:
     script
         The page.
     now
-        What there is.
+        The present state.
     """
     run = runs.read(script)
     made = [project.memory_of(script), project.rendered(script)]
@@ -165,7 +165,7 @@ def run_pages(reasons: dict[Path, str], now: uses.World, variables: Mapping[str,
     reasons
         Why each page has to run.
     now
-        What there is.
+        The present state.
     variables
         The environment variables of the build.
     """
@@ -204,20 +204,20 @@ def run_page(
     variables: Mapping[str, str],
     silence: alone.Silence,
 ) -> runs.Run:
-    """Run a page in a process of its own, and record how that went and what it used.
+    """Run a page in a separate process, and record how it ended and what it used.
 
     Parameters
     ----------
     script
         The page.
     described
-        What it runs in, for people.
+        A description of its environment.
     now
-        What there is.
+        The present state.
     variables
         The environment variables of the build.
     silence
-        What stops the page while another measures time; its lock is held.
+        Stops the page while another measures time; its lock is held.
     """
     remove_made(script)
     runs.forget(script)

@@ -1,4 +1,4 @@
-"""What a finished build has to show, whatever sphinx-build returned.
+"""Gates on a finished build, which apply even if sphinx-build succeeded.
 
 Each gate looks at what lies on disk: the scripts, the records of their runs, what the gallery made
 of them, and the site. Each finding names the page, the line where there is one, and what to do.
@@ -26,7 +26,7 @@ OURS = re.compile(
     r"[\w.-]*-[0-9a-f]{16}(\.\w+)*(-\w{8})?$|hub$|wikitext-2$"
     r"|word_language_model_quantize\.pth(\.sha256)?$"
 )
-"""What smallport itself puts into its cache, under the key of what it is made of or pinned.
+"""Entries that smallport itself puts into its cache, under the key of their inputs or a pin.
 
 While it writes something, its folder is named after that, with eight letters at the end.
 """
@@ -52,7 +52,7 @@ JUNK = {
     "a memory address": re.compile(r"\bat 0x[0-9a-f]{6,}\b|\b0x[0-9a-f]{9,}\b", re.IGNORECASE),
     "a traceback": TRACEBACK,
 }
-"""What means nothing to the reader of a page, and how to tell it. Paths are told otherwise."""
+"""Kinds of output that mean nothing to a reader, and their patterns, except paths."""
 
 
 @cache
@@ -131,7 +131,7 @@ def unexecuted(scripts: list[Path], changed_since: Callable[[Path], str]) -> Ite
 
 
 def failure(script: Path) -> tuple[int | None, str]:
-    """Say where and how a page failed, from the traceback that stands under its cell."""
+    """Say where and how a page failed, from the traceback under its cell."""
     shown = [line for _, line in outputs(project.rendered(script))]
     starts = [number for number, line in enumerate(shown) if TRACEBACK.search(line)]
     lines = shown[starts[-1] + 1 :] if starts else []
@@ -185,8 +185,8 @@ def taken_over(script: Path) -> Iterator[Finding]:
         kind, _, name = entry.partition(" $CACHE/")
         if kind in {"file", "folder"} and name and not OURS.match(name.partition("/")[0]):
             message = (
-                f"read {name} in the cache, which depends on what ran before. Make it an asset of "
-                "smallport, with a key of what it is made of"
+                f"read {name} in the cache, which depends on earlier runs. Make it an asset of "
+                "smallport, with a key of its inputs"
             )
             yield finding(script, None, "cache", message)
 

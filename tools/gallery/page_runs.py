@@ -13,7 +13,7 @@ from pathlib import Path
 from tools.gallery import settings
 
 MOST = 30
-"""How many there may be in one run of CI, so that it stays short."""
+"""The largest number in one run of CI, so that it stays short."""
 
 
 def note(page: str, session: str) -> None:

@@ -1,4 +1,4 @@
-"""Where the project's pages lie, and how findings about them are written."""
+"""The paths of the project's pages, and the form of findings about them."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ DOCS = ROOT / "docs"
 BUILD = DOCS / "_build"
 GALLERY = DOCS / "gallery"
 HEADLINE = DOCS / "headline.toml"
-"""Which figures the card of a page shows: by page, their labels and their names."""
+"""The figures on the card of each page: their labels and their names."""
 
 MEASURES_TIME = re.compile(r"^# sphinx_gallery_measures_time = True$", re.MULTILINE)
 CLOCKS = re.compile(r"time_interleaved|perf_counter|process_time|measure_\w+")
@@ -36,7 +36,7 @@ class Finding:
     rule
         The name of the rule or gate that found it.
     message
-        What is wrong, and what to do.
+        The problem and the remedy.
     """
 
     place: str
@@ -118,5 +118,5 @@ def memory_of(script: Path) -> Path:
 
 
 def finding(file: Path, line: int | None, rule: str, message: str) -> Finding:
-    """Find fault with a file of the project."""
+    """Report a problem of a file of the project."""
     return Finding(name_of(file), line, rule, message)

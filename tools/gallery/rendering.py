@@ -25,7 +25,7 @@ LAST_GOOD = project.BUILD / "last_good.json"
 
 STRICT = ["--nitpicky", "--fail-on-warning", "--keep-going"]
 BUILT = ("records", "wheel", "demo")
-"""What lies in the build's folder before Sphinx is started."""
+"""The contents of the build's folder before Sphinx is started."""
 
 COMMIT_DATE = "commit date"
 VARIABLES = (*settings.ADDRESSES, "SOURCE_DATE_EPOCH")

@@ -1,7 +1,7 @@
-"""What is known of each page's last run: who ran it, on what, and what it measured.
+"""The record of each page's last run: the environment, the outcome and the figures.
 
 One folder a page, below ``docs/_build/records``. A record is believed if it is whole: ``run.json``
-holds a checksum of itself and of the files beside it, and no result is outside its own bounds.
+holds a checksum of itself and of the files next to it, and no result is outside its own bounds.
 Anything else counts as no record, so that the page runs again.
 """
 
@@ -19,7 +19,7 @@ FOLDER = project.BUILD / "records"
 
 @dataclass(frozen=True)
 class Environment:
-    """What a page ran in, for people.
+    """The environment that a page ran in.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Run:
     script
         SHA-256 of the script.
     environment
-        What it ran in.
+        The environment that it ran in.
     seconds
         How long it took; None where it did not come to its end.
     failure
@@ -167,7 +167,7 @@ def checked(script: Path) -> list[records.Result]:
 
 
 def _files(script: Path) -> dict[str, str]:
-    """Compute the checksums of the files beside a record; empty for those that are not there."""
+    """Compute the checksums of the files next to a record; empty for those that are not there."""
     beside = {"results": results_file(script), "used": used_file(script)}
     return {name: files.sha256(one) if one.exists() else "" for name, one in beside.items()}
 

@@ -1,7 +1,7 @@
 """The project's environment variables: ``python -m tools.gallery.settings [--latest]``.
 
-A name that nothing reads, or that has no effect beside the others, is an error before anything is
-installed or built. Nothing but the standard library is imported.
+A name that nothing reads, or that has no effect with the others, is an error before anything is
+installed or built. Only the standard library is imported.
 """
 
 import difflib
@@ -14,12 +14,12 @@ PREFIX = "SMALLPORT_"
 ASSETS = "SMALLPORT_ASSETS"
 PROFILES = ("embedded", "published")
 PAGE_SECONDS = "SMALLPORT_PAGE_SECONDS"
-"""How long a page may run; 900 by default."""
+"""The time limit of a page in seconds; 900 by default."""
 
 TORCH = "SMALLPORT_TORCH"
 FOR_PUBLISHED = ("SMALLPORT_DATA_DIR", "SMALLPORT_TINY_LLM_REVISION")
 SITE_URL = "SMALLPORT_SITE_URL"
-"""Where readers find the site, with or without a slash at its end."""
+"""The address of the site, with or without a slash at its end."""
 
 ADDRESSES = (SITE_URL, "SMALLPORT_REPOSITORY_URL")
 PAGE_RUNS = "SMALLPORT_PAGE_RUNS"

@@ -1,4 +1,4 @@
-"""What a page's run used, told by the trace of its processes, and what of it has changed since.
+"""The things that a page's run used, by the trace of its processes, and their changes since.
 
 A page is a function of what its processes read. Each thing that they used becomes an entry: its
 kind and name, and a short identity that changes when its content does. A run stands as long as
@@ -23,19 +23,19 @@ TRACE = "SMALLPORT_TRACE"
 """The environment variable that names the file in which a page's processes record what they use."""
 
 HARNESS = "SMALLPORT_TRACE_HARNESS"
-"""Set for a process in which the gallery runs around the page, and reads files of its own."""
+"""Set for a process in which the gallery runs around the page, and reads its own files."""
 
 RECORDER = Path(__file__).with_name("trace")
-"""The folder that stands first on the path of a page's processes."""
+"""The first folder on the path of a page's processes."""
 
 OWN = ("smallport", "tools")
 """Our packages, of which each module counts by itself, as the recorder has it."""
 
 SOURCES = (project.ROOT / "src", project.ROOT, project.DOCS / "_ext")
-"""Where our own modules are found."""
+"""The folders of the project's modules."""
 
 GENERATED = (project.BUILD, project.GALLERY, project.DOCS / "api", project.ROOT / ".git")
-"""What builds write, which is made of the rest."""
+"""The folders that builds write, from the rest."""
 
 HARMLESS = {"ninja", "git", "lscpu", "ldconfig", "uname", "file", "ld", "objdump"}
 """Programs that tell about the machine or the checkout, and change nothing that a page shows."""
@@ -47,11 +47,11 @@ RECORDED_BY = f"file {(RECORDER / 'sitecustomize.py').relative_to(project.ROOT).
 """The recorder itself: what another one would record is not known."""
 
 LONGEST = 3
-"""How many causes a message names."""
+"""The number of causes that a message names."""
 
 GONE = "gone"
 WORDS = {"capability": "the processor's ", "gallery": "the gallery's option "}
-"""What stands before the name of a thing in a message."""
+"""The words before the name of a thing in a message."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Events:
     Parameters
     ----------
     named
-        What was done, with the things that it was done with.
+        The things by the operation on them.
     processes
         By each process that could record itself, the process that started it.
     started
@@ -129,7 +129,7 @@ def _unescaped(value: str) -> str:
 
 @dataclass(frozen=True)
 class Places:
-    """The folders whose files are told by their content.
+    """The folders whose files are identified by their content.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class Places:
 
 
 class World:
-    """What there is now, looked up once.
+    """The present state, looked up once.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class World:
         Parameters
         ----------
         trace
-            What the processes of the page recorded.
+            The trace that the processes of the page recorded.
         script
             The page, whose text is told apart.
         """
@@ -225,7 +225,7 @@ class World:
         Parameters
         ----------
         used
-            What the run used.
+            The things that the run used.
         """
         before = used.entries
         names = {_whole(name) for name in before}

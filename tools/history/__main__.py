@@ -6,6 +6,7 @@ CI does this after a build that passed, and commits ``docs/history.jsonl``. Nobo
 import argparse
 import sys
 
+from smallport.quantities import counted
 from tools.history import lines, store
 
 
@@ -21,8 +22,8 @@ def main(arguments: list[str]) -> int:
     except store.HistoryError as error:
         print(error, file=sys.stderr)
         return 1
-    count = sum(map(len, entry.numbers.values()))
-    print(f"{lines.FILE.name}: appended {count} numbers of commit {entry.environment.commit}")
+    numbers = counted(sum(map(len, entry.numbers.values())), "number")
+    print(f"{lines.FILE.name}: appended {numbers} of commit {entry.environment.commit}")
     return 0
 
 

@@ -13,15 +13,15 @@ from packaging.version import Version
 from tools.history.store import DIGITS, Entry, VersionSet
 
 LEAST_RUNS = 4
-"""How many runs of a version set show its spread.
+"""The number of runs of a version set that show its spread.
 
-Where nothing but chance differs, four and four runs are marked less than once in 1,000 times, three
+Where only chance differs, four and four runs are marked less than once in 1,000 times, three
 and three eight times.
 """
 
 
 class Verdict(Enum):
-    """What is known of the difference between two version sets, in words."""
+    """The verdicts on the difference between two version sets, in words."""
 
     CHANGED = "changed"
     WITHIN = "within the spread"
@@ -86,7 +86,7 @@ class Step:
 
     @property
     def age(self) -> tuple[tuple[Version, ...], ...]:
-        """What steps are sorted by: the later version set, then the earlier one."""
+        """The sort key of steps: the later version set, then the earlier one."""
         return age(self.after.versions), age(self.before.versions)
 
     @property

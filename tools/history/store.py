@@ -12,10 +12,10 @@ from tools.gallery.runs import Environment
 from tools.history import lines
 
 KEPT_RUNS = 5
-"""How many runs of one version set on one kind of machine are stored: the newest."""
+"""The number of runs of one version set on one machine type that are stored: the newest."""
 
 MOST_RUNS = 200
-"""How many runs are stored in all: the newest."""
+"""The number of runs that are stored in all: the newest."""
 
 VersionSet = tuple[tuple[str, str], ...]
 """Names of packages and their versions."""
@@ -33,12 +33,12 @@ class HistoryError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """What the pages of one build measured.
+    """The numbers that the pages of one build measured.
 
     Parameters
     ----------
     environment
-        What all of them ran in.
+        The environment of all of them.
     scripts
         The beginning of each page's SHA-256, which tells whether the page has changed.
     numbers

@@ -1,7 +1,7 @@
 """The claims of a page: the calls in its text, and whether a run came to each of them.
 
 A page claims with ``check``, ``report`` and ``raises`` of :mod:`smallport.checks`, and with
-``assert``. A run has to come to each of them at least once. A claim that stands under a condition
+``assert``. A run has to come to each of them at least once. A claim under a condition
 can be skipped in silence, so it has to be declared with ``# lint: conditional: REASON``.
 """
 
@@ -31,7 +31,7 @@ class Claim:
     place
         Where it begins.
     conditions
-        The lines of the conditions that it stands under.
+        The lines of the conditions around it.
     declared
         The reason why it may be skipped, where the page gives one.
     """
@@ -99,7 +99,7 @@ def kind_of(node: ast.AST) -> str:
 
 
 def _is_condition(parent: ast.AST, child: ast.AST) -> bool:
-    """Tell whether what stands below a node may be skipped; handlers have rules of their own."""
+    """Tell whether code below a node may be skipped; handlers have separate rules."""
     branching = ast.If | ast.While | ast.Match | ast.IfExp | ast.BoolOp
     later = isinstance(parent, ast.Try | ast.TryStar) and child in parent.orelse
     return isinstance(child, branching) or later
@@ -114,7 +114,7 @@ def conditional(script: Path, text: str) -> Iterator[Finding]:
                 script,
                 claim.line,
                 "conditional",
-                f"this {claim.kind} stands under the condition of line {claim.conditions[-1]} and "
+                f"this {claim.kind} depends on the condition of line {claim.conditions[-1]} and "
                 "can vanish unseen: claim it always, or write '# lint: conditional: REASON' above",
             )
     if not any(claim.kind in {"check", "raises"} for claim in found):

@@ -32,7 +32,7 @@ def _exception_handlers(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
             if not any(caught & names_in(claim) for claim in asserts):
                 yield *place, f"catches a failure and asserts nothing on its message: {INSTEAD}"
             if not any(isinstance(node, ast.Raise) for node in attempt.orelse):
-                yield *place, f"stays green when upstream fixes the failure: {INSTEAD}"
+                yield *place, f"still passes when upstream fixes the failure: {INSTEAD}"
 
 
 def names_in(*trees: ast.AST | None, assigned: bool = False) -> set[str | None]:

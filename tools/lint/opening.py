@@ -1,4 +1,4 @@
-"""How a page begins and ends: result and prerequisites first, exercises and conclusion last."""
+"""The beginning and the end of a page: result and prerequisites, exercises and conclusion."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ ENDS = ("Exercises", "Conclusion")
 
 WORDS_A_MINUTE = 200
 LINES_A_MINUTE = 25
-"""How much prose and how much code a reader takes in."""
+"""The amount of prose and code that a reader takes in."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Opening:
     Parameters
     ----------
     result
-        What the page finds.
+        The result of the page.
     prerequisites
-        What a reader should know and have.
+        The knowledge and the packages that a reader needs.
     learned
-        What a reader learns.
+        The skills that a reader learns.
     """
 
     result: str = ""

@@ -3,7 +3,7 @@
 Nothing is imported but the standard library and Sphinx-Gallery's parser, so the answer takes about
 a second. The docs build applies the same rules before it executes any page.
 
-A comment ``# lint: allow RULE: REASON`` lifts a rule in the cell that it stands in; the results
+A comment ``# lint: allow RULE: REASON`` lifts a rule in its cell; the results
 page lists it.
 """
 
@@ -41,7 +41,7 @@ CELL_RULES = (
 """The rules that can be lifted for a cell."""
 
 MEASURES = re.compile(rf"^[^#\n]*\b({project.CLOCKS.pattern})\(", re.MULTILINE)
-"""What measures time where a page calls it."""
+"""Calls with which a page measures time."""
 
 ALLOWED = re.compile(r"# lint: allow (?P<rule>[\w-]*)(?::[ \t]*(?P<reason>.*))?")
 COMMENT = re.compile(r"# lint: (?!allow |conditional:)(?P<word>\S*)")

@@ -68,7 +68,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     add("bisect", "find the first bad release of each page that failed", *sessions.FLAGS)
     add("report", "open, update or close the issue of a set", *sessions.FLAGS, canary.SET)
     add("canary", "look whether the broken page was reported; raise the alarm if it was not")
-    command = add("watch", "look whether the workflows ran of late; raise the alarm if not")
+    command = add("watch", "check that the workflows ran recently; raise the alarm if not")
     command.add_argument("--warn", action="store_true", help="only print warnings")
     return parser.parse_args(arguments)
 
@@ -100,7 +100,7 @@ def _canary(service: Service, folder: Path) -> int:
 
 
 def _watch(service: Service, *, warn: bool) -> int:
-    """Look whether the workflows ran of late, and raise the alarm or print warnings."""
+    """Check that the workflows ran recently, and raise the alarm or print warnings."""
     try:
         found = watch.problems(service, dt.datetime.now(dt.UTC))
     except ServiceError as error:

@@ -16,7 +16,7 @@ FILE = "outcome.json"
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 KIND = re.compile(r"(?:\w+\.)*\w*(?:Error|Warning|Exception)\b")
 FINDINGS = "findings"
-"""The folder of what the bisections found, beside the outcome."""
+"""The folder of the bisections' findings, next to the outcome."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Outcome:
     sessions
         How each session ended, as nox says it.
     failures
-        What failed.
+        The failures.
     versions
         The pinned and the installed version of each package in which they differ.
     """
@@ -123,7 +123,7 @@ class Found:
     Parameters
     ----------
     subject
-        What failed.
+        The failures.
     culprits
         The packages; more than one where they fail only together.
     summary

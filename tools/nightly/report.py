@@ -106,7 +106,7 @@ def keep_open(service: Service, name: str, digest: str, body: str, comment: str)
     service
         Where the issues are.
     name
-        What the issue is about.
+        The subject of the issue.
     digest
         Tells one set of failures from another.
     body

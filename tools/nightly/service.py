@@ -74,7 +74,7 @@ class Service:
     repository
         Owner and name.
     token
-        What the requests are authorized with.
+        The token that authorizes requests.
     url
         The address of the API.
     wait

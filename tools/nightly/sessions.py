@@ -17,13 +17,13 @@ from tools.nightly.outcome import FINDINGS, Failure, Outcome
 from tools.nightly.text import UNSEEN
 
 FLAGS = {"newest": ["--latest"], "prerelease": ["--prereleases"]}
-"""What the sessions are called with for each set of versions."""
+"""The arguments of the sessions for each set of versions."""
 
 NAMES = ("tests", "examples", "docs")
 NOX = project.ROOT / ".nox"
 PYTHON = NOX / "environment" / "bin" / "python"
 JUNIT = NOX / "junit"
-"""Where the sessions that run pytest write how each test ended."""
+"""The folder of the JUnit files of sessions that run pytest."""
 
 NOTHING: dict[str, Any] = {"pages": {}, "versions": {}}
 LAST_LINES = 30
@@ -34,7 +34,7 @@ STARTS = re.compile(r"^nox > Running session (\S+)$", re.MULTILINE)
 PAGE = re.compile(r"\[(plot_\w+)\]$")
 ERROR = re.compile(r"^(?:E +)?((?:\w+\.)*\w*(?:Error|Warning|Exception)\b.*)$", re.MULTILINE)
 MINUTES = 60
-"""How long the bisections of one night may take, all together."""
+"""The time limit of all bisections of one night."""
 
 
 def run(name: str, folder: Path) -> Outcome:
@@ -88,7 +88,7 @@ def collect(results: dict[str, str], log: str, root: Path, python: Path) -> Outc
     results
         How each session ended.
     log
-        What they printed.
+        Their output.
     root
         The project, or a copy of it.
     python

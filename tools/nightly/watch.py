@@ -13,7 +13,7 @@ LIMITS = {"latest.yml": 2, "prereleases.yml": 9, "canary.yml": 9}
 
 
 def problems(service: Service, now: dt.datetime) -> list[str]:
-    """Say which workflows did not run of late, or failed: what fails upstream fails none of them.
+    """Name the workflows that did not run recently, or failed: upstream failures fail none of them.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def alarm(service: Service, found: list[str], run: str) -> str:
     service
         Where the issues are.
     found
-        What is wrong; nothing where all is right.
+        The problems; nothing where all is right.
     run
         The address of the run of the workflow that found it.
     """

@@ -1,1 +1,1 @@
-"""Try the built site in a real browser: what ``nox -s site`` stands on."""
+"""Try the built site in a real browser, for ``nox -s site``."""

@@ -57,7 +57,7 @@ ALL_REACHABLE = """
 )
 """
 MOMENT = 600
-"""How long the theme may take to let the keyboard into what scrolls in another width, in ms."""
+"""The time that the theme may take to let the keyboard into boxes that scroll, in ms."""
 
 
 def load(page: Page, *, whole: bool = False) -> None:
@@ -83,9 +83,9 @@ def problems(page: Page, name: str, setting: Setting) -> list[Problem]:
     page
         The page, with axe loaded.
     name
-        What to call it.
+        The name of the page.
     setting
-        What it is shown with.
+        The setting in which it is shown.
     """
     with suppress(sync_api.TimeoutError):  # axe then says what cannot be reached
         page.wait_for_function(ALL_REACHABLE, timeout=MOMENT)

@@ -1,4 +1,4 @@
-"""What every page of the site has to pass, however it is looked at."""
+"""Gates that every page of the site has to pass, in every setting."""
 
 from collections.abc import Sequence
 

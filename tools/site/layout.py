@@ -5,7 +5,7 @@ from playwright.sync_api import BrowserContext, Page
 from tools.site.visit import Problem, Setting
 
 LARGEST_SHIFT = 0.1
-"""What Core Web Vitals call good."""
+"""The largest good value of Core Web Vitals."""
 
 SETTLED = """
 async () => {
@@ -13,7 +13,7 @@ async () => {
   for (let frame = 0; frame < 4; frame++) await new Promise(requestAnimationFrame);
 }
 """
-"""What to wait for before a page is looked at: fonts, and what scripts do with them."""
+"""The events to wait for before a page is looked at: fonts, and scripts that use them."""
 
 STICKING_OUT = """
 () => {

@@ -36,7 +36,7 @@ def serving(site: Path, path: str = "/") -> Iterator[str]:
     site
         The folder.
     path
-        What the address of its root ends with: a site may be one of many on a host.
+        The path of its root: a site may be one of many on a host.
 
     Yields
     ------

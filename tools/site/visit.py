@@ -26,7 +26,7 @@ LOCAL = ("data:", "blob:")
 
 @dataclass(frozen=True)
 class Setting:
-    """What a reader sees a page with: a width in CSS pixels, and light or dark."""
+    """The setting in which a reader sees a page: a width in CSS pixels, and light or dark."""
 
     width: int
     theme: str
@@ -59,7 +59,7 @@ class Problem:
     where
         The setting, or the element, or both.
     cause
-        What is wrong.
+        The problem.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def switch(page: Page, setting: Setting) -> None:
 
 @dataclass
 class Log:
-    """What the browser says while it shows pages: errors, failed requests, other hosts.
+    """The log of the browser while it shows pages: errors, failed requests, other hosts.
 
     Parameters
     ----------

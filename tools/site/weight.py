@@ -12,7 +12,7 @@ MOST_BYTES = 1_500_000
 class Scale:
     """Adds up what a browser transfers for a page when it opens that first.
 
-    What the browser kept of other pages counts as much as when it was transferred.
+    Files in the browser's cache from other pages count as much as transferred ones.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Find the model that somebody names: an architecture, a checkpoint, a name on the hub."""
+"""Find a model by its name: an architecture, a checkpoint or a name on the hub."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KINDS = {
     "IMAGE": "an image model",
     "IMAGE_CLASSIFICATION": "an image model",
 }
-"""What models are that transformers registers for something else, the first that fits."""
+"""The kinds of models that transformers registers for other tasks; the first that fits counts."""
 
 HUB = "hub://"
 """The prefix of repositories on the Hugging Face hub; no other name is sent there."""
@@ -57,11 +57,11 @@ FEW_LAYERS = (8, 16)
 
 
 class ModelError(ValueError):
-    """There is no model of a name that can be checked; the message says what to do."""
+    """No model of the given name can be checked; the message says why."""
 
 
 def model_builder(name: str) -> Callable[[], nn.Module]:
-    """Find a model by its name; what is returned builds it in float32 and in evaluation mode.
+    """Find a model by its name, and return a function that builds it in float32, for evaluation.
 
     The name is a ``model_type`` that transformers registers for causal language modelling, of which
     a tiny untrained model is built; a folder with a checkpoint; or, after ``hub://``, a repository
@@ -88,7 +88,7 @@ def absolute_name(name: str) -> str:
 
 
 def _require_folder(name: str) -> None:
-    """Reject what is no folder with a configuration."""
+    """Reject a path that is not a folder with a configuration."""
     folder = Path(name)
     if (folder / "config.json").is_file():
         return
@@ -112,7 +112,7 @@ def _require_folder(name: str) -> None:
 
 
 def _entries(name: str, place: str) -> dict[str, Any]:
-    """Read the configuration of a checkpoint, and reject what transformers has no class for."""
+    """Read the configuration of a checkpoint, and reject it if transformers has no class for it."""
     with _told_in_a_line(f"{name} has no configuration that can be read"):
         entries, _ = transformers.PreTrainedConfig.get_config_dict(place)
         if not isinstance(entries, dict):
@@ -122,8 +122,8 @@ def _entries(name: str, place: str) -> dict[str, Any]:
             raise TypeError(f"model_type should be a name, not {model_type!r:.60}")
     if model_type not in CONFIG_MAPPING and "auto_map" in entries:
         raise ModelError(
-            f"{name} contains code and wants trust_remote_code=True, and this command never runs "
-            "code of a checkpoint; load it in a script of yours, and call smallport.check_export"
+            f"{name} has its own code (trust_remote_code=True), and this command never runs code "
+            "of a checkpoint; load it in a script, and call smallport.check_export"
         )
     if model_type not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         kinds = (kind for task, kind in KINDS.items() if model_type in _registered(task))
@@ -144,7 +144,7 @@ def _registered(task: str) -> Mapping[str, Any]:
 
 @contextmanager
 def _told_in_a_line(problem: str) -> Iterator[None]:
-    """Raise whatever goes wrong with a configuration as a ModelError of one line."""
+    """Turn any error of a configuration into a ModelError of one line."""
     try:
         yield
     except Exception as error:
@@ -156,7 +156,7 @@ def _told_in_a_line(problem: str) -> Iterator[None]:
 
 
 def _require_memory(name: str, entries: dict[str, Any]) -> None:
-    """Reject a model that memory does not suffice for, where the system says how much there is."""
+    """Reject a model that does not fit into memory, if the system says how much there is."""
     with _told_in_a_line(f"no model can be built from the configuration of {name}"):
         number = count_parameters(entries)
     layers = sum(number for _, number in _layers(entries))

@@ -1,12 +1,12 @@
 """Rules that make a tiny configuration of every default one: tables, no code.
 
-:mod:`smallport.architectures.tiny` applies them. The general rules know a field by its name,
-whichever architecture it belongs to. An entry knows one architecture, and wins.
+:mod:`smallport.architectures.tiny` applies them. A general rule applies to a field name in
+every architecture. An entry applies to one architecture, and overrides the rules.
 
 The sizes are small, and no two that should be told apart are equal: two layers, four heads and two
 of keys and values, a window that a text of twenty tokens outgrows, fewer tokens to select than even
 a short text has. Weights are drawn wider than for training: with the usual 0.02 the attention of so
-narrow a model is all but uniform, and a wrong mask or position would change next to nothing. The
+narrow a model is almost uniform, and a wrong mask or position would change almost nothing. The
 chunks in which state space layers work through a text keep their size, as a program is exported for
 one chunk and may reject several: the check compares longer texts, too, so there are positions for
 them.

@@ -19,11 +19,11 @@ MOST_PARAMETERS = 5_000_000
 
 
 NOISE = 0.1
-"""The standard deviation of what is added to weights that would all be alike."""
+"""The standard deviation of the noise that is added to weights that would all be equal."""
 
 
 class Unbuildable(Exception):  # noqa: N818 - it is a verdict about an architecture
-    """There is no tiny model of an architecture; the message says why."""
+    """An architecture has no tiny model; the message says why."""
 
 
 def architectures() -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def tiny_model(model_type: str, *, seed: int = 0) -> transformers.PreTrainedMode
     model_type
         One of :func:`architectures`.
     seed
-        Of the random weights; the global generator is left alone.
+        The seed of the random weights; the global generator is left alone.
 
     Returns
     -------

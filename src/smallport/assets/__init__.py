@@ -1,9 +1,9 @@
-"""Where the corpus, the weights and the checkpoint come from.
+"""The sources of the corpus, the weights and the checkpoint.
 
 ``SMALLPORT_ASSETS`` chooses between two profiles, and neither falls back on the other:
 
 ``embedded`` (the default)
-    needs nothing but the packages: a corpus that comes with Python, weights trained on it here,
+    needs only the packages: a corpus that comes with Python, weights trained on it here,
     and a Tiny-LLM of random weights made from its published configuration.
 ``published``
     is what the published tutorials use: WikiText-2, its weights, and Tiny-LLM from the hub,
@@ -94,7 +94,7 @@ def language_model(text_corpus: Corpus) -> LanguageModel:
     Parameters
     ----------
     text_corpus
-        What :func:`corpus` gave.
+        The corpus, as :func:`corpus` returns it.
 
     Returns
     -------

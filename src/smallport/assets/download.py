@@ -1,4 +1,4 @@
-"""Download files so that none is lost, half-written or used unchecked."""
+"""Download files whole, and check each before it is used."""
 
 import hashlib
 import os
@@ -38,10 +38,10 @@ def git_blob_id(file: Path) -> str:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that somebody else publishes.
+    """A file that others publish.
 
     Where its ``blob_id`` (see :func:`git_blob_id`) is not known, the first download is trusted, and
-    its SHA-256 is kept beside it and holds from then on.
+    its SHA-256 is stored next to it and checked from then on.
     """
 
     name: str
@@ -52,8 +52,8 @@ class RemoteFile:
 def fetch(remote: RemoteFile, folder: Path) -> Path:
     """Download a file into a folder once, and check it every time.
 
-    A download that is not what is published is deleted and raises a ChecksumError; what stood in
-    the folder before stays there.
+    A download that differs from the published file is deleted and raises a ChecksumError; an
+    older file in the folder stays there.
     """
     target = folder / remote.name
     if target.exists() and _is_intact(target, remote):

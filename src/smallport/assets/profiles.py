@@ -108,7 +108,7 @@ class Published:
         )
 
     def language_model(self, text_corpus: Corpus) -> LanguageModel:
-        """Load the weights of PyTorch's tutorials, and refuse them if they predict nothing."""
+        """Load the weights of PyTorch's tutorials, and reject them if they predict nothing."""
         folder = data_folder()
         if folder is None:
             file = fetch(RemoteFile(WEIGHTS_FILE, WEIGHTS_URL), cache_folder())

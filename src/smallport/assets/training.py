@@ -20,14 +20,14 @@ from smallport.lstm import (
 from smallport.machine import this_machine
 
 SEED = 0
-"""Of the weights before training."""
+"""The seed of the weights before training."""
 
 
 def trained_model(text_corpus: Corpus, config: LSTMConfig) -> LanguageModel:
     """Load the weights that were trained here, training them first where there are none.
 
     They are kept in the cache under a key of the corpus, the code that trains and evaluates, the
-    sizes and PyTorch's version, beside the record of their training, which holds their checksum.
+    sizes and PyTorch's version, next to the record of their training, which has their checksum.
     Processes that ask at the same time wait for one of them to train.
     """
     schedule = TrainingConfig()
@@ -49,7 +49,7 @@ def trained_model(text_corpus: Corpus, config: LSTMConfig) -> LanguageModel:
     found = sha256(weights)
     if found != training.weights_sha256:
         raise AssetError(
-            f"{weights} does not hold the weights that {record.name} beside it records: expected "
+            f"{weights} does not hold the weights that {record.name} next to it records: expected "
             f"SHA-256 {training.weights_sha256}, found {found}. Delete both files, and the model "
             "will be trained again."
         )

@@ -19,14 +19,14 @@ SANITY_TOKENS = 1000
 
 @dataclass(frozen=True)
 class Training:
-    """The record of a training run, kept beside the weights that it made.
+    """The record of a training run, stored next to its weights.
 
     Parameters
     ----------
     curve
         Losses and seconds, epoch by epoch.
     machine
-        What it ran on.
+        The machine that it ran on.
     torch
         The version of PyTorch.
     date
@@ -105,8 +105,8 @@ def load_weights(file: Path, words: int, config: LSTMConfig) -> WordLanguageMode
         loaded = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise AssetError(
-            f"{file} was refused: it is broken, or it holds more than tensors, and loading it "
-            "could run code. Get the file again; if the weights are your own, save nothing but the "
+            f"{file} was rejected: it is broken, or it holds more than tensors, and loading it "
+            "could run code. Get the file again; if the weights are your own, save only the "
             "state dict: torch.save(model.state_dict(), ...)."
         ) from None
     except Exception as error:  # broken bytes lead the unpickler into errors of any kind

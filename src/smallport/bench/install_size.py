@@ -20,7 +20,7 @@ def install_megabytes(packages: Iterable[str], beyond: Iterable[str] = ALWAYS_TH
     packages
         Names of packages that are installed.
     beyond
-        Packages that do not count, nor what they require.
+        Packages that do not count, with all that they require.
 
     Returns
     -------

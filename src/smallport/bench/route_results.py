@@ -1,4 +1,4 @@
-"""Measurements of the routes: read back, laid out as a table, compared with the goals."""
+"""Measurements of the routes: read them, show them as a table, compare them with the goals."""
 
 from __future__ import annotations
 

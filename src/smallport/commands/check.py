@@ -19,14 +19,14 @@ Build a causal language model, export it, translate it to ONNX, and compare all 
 of the model, in float32 and on the CPU."""
 
 NO_PART = "nothing"
-"""What ``--require`` takes instead of a part, so that none is required."""
+"""The value of ``--require`` with which no part is required."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add ``check`` to the commands."""
     parser = subparsers.add_parser(
         "check",
-        help="check that a model can be exported, and that what comes out is right",
+        help="check that a model can be exported, and that the exported program is right",
         description=DESCRIPTION,
         epilog="exit status: 0 when no stage failed, 1 when one did, 2 for a bad call; "
         "smallport --help lists the others",

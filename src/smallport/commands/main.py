@@ -1,6 +1,6 @@
-"""The command line: ``smallport check`` and what comes beside it.
+"""The command line: ``smallport check`` and the other commands.
 
-The commands import PyTorch and transformers, which takes seconds, when they run and not before.
+The commands import PyTorch and transformers, which takes seconds, only when they run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from smallport.export.report import PACKAGES, SCHEMA
 DESCRIPTION = "Check whether language models can be exported, and whether the results are right."
 
 EPILOG = """\
-exit status: 0; 1 when a stage failed; 2 for a call that cannot be carried out; 130 after Ctrl-C;
+exit status: 0; 1 when a stage failed; 2 for invalid arguments; 130 after Ctrl-C;
 141 when the reader of a pipe ended; 74 when standard output cannot be written."""
 
 

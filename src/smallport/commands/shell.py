@@ -33,7 +33,7 @@ CTRL_C = threading.Event()
 
 @contextmanager
 def remembering_interrupts() -> Iterator[None]:
-    """Remember Ctrl-C for :func:`raise_if_interrupted`, beside raising KeyboardInterrupt."""
+    """Remember Ctrl-C for :func:`raise_if_interrupted`, and raise KeyboardInterrupt."""
 
     def interrupt(*_: object) -> None:
         CTRL_C.set()
@@ -58,7 +58,7 @@ def raise_if_interrupted() -> None:
 
 
 class BadCall(Exception):  # noqa: N818 - it is no error of the program
-    """A command cannot be carried out as it was given; the message says what to do."""
+    """A command cannot be executed with its arguments; the message says how to correct them."""
 
     def __init__(self, message: str, command: str = "smallport") -> None:
         super().__init__(message)
@@ -66,9 +66,9 @@ class BadCall(Exception):  # noqa: N818 - it is no error of the program
 
 
 class OutputError(Exception):
-    """Standard output takes nothing more.
+    """Standard output cannot be written any more.
 
-    It is no OSError, so that nothing on the way handles it as one of a file.
+    It is not an OSError, so that no caller handles it as one of a file.
     """
 
     def __init__(self, cause: OSError) -> None:
@@ -85,7 +85,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Output:
-    """Standard output, whose errors are told from those of files."""
+    """Standard output, whose errors differ from those of files by their type."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -133,7 +133,7 @@ def guarded_output() -> Iterator[None]:
 
 
 def complain(message: str) -> None:
-    """Print a message on standard error, if that takes it."""
+    """Print a message on standard error, if that can be written."""
     with contextlib.suppress(OSError):
         print(message, file=sys.stderr, flush=True)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from smallport.commands.shell import INTERRUPTED, BadCall
 from smallport.export.report import STAGES
 from smallport.files import cache_folder
+from smallport.quantities import counted
 from smallport.sweep.limits import Limits
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ CAUSES_SHOWN = 5
 
 DESCRIPTION = """\
 Check the export of a tiny untrained model of every architecture that transformers registers for
-causal language modelling, each in a process of its own. What was found is kept, and a sweep that
-was interrupted, or killed, goes on from there."""
+causal language modelling, each in a separate process. Results are stored at once, and a sweep that
+was interrupted or killed continues from there."""
 
 EPILOG = """\
 exit status: 0 when there is a verdict on each architecture that was chosen, whatever it says;
@@ -50,7 +51,7 @@ def add_parser(subparsers: Subparsers) -> None:
     where.add_argument(
         "--jobs",
         type=_positive(int),
-        help="how many at a time (default: as many as there are cores)",
+        help="number of processes at a time (default: one per core)",
     )
     where.add_argument(
         "--scheduler",
@@ -67,26 +68,26 @@ def add_parser(subparsers: Subparsers) -> None:
         "--results",
         type=_given(Path),
         metavar="DIR",
-        help="where verdicts are (default: in the cache)",
+        help="folder of the verdicts (default: in the cache)",
     )
     parser.add_argument(
         "--seconds",
         type=_positive(float),
         default=Limits.seconds,
-        help="how long one architecture may take (default: %(default)g)",
+        help="time limit of one architecture, in seconds (default: %(default)g)",
     )
     parser.add_argument(
         "--megabytes",
         type=_positive(float),
         default=Limits.megabytes,
-        help="how much memory one architecture may take (default: %(default)g)",
+        help="memory limit of one architecture, in MB (default: %(default)g)",
     )
     parser.add_argument(
         "--keep",
         type=_given(Path),
         metavar="FILE",
-        help="write what the scoreboard shows to this file, and what it held of other versions, "
-        "in short, to a file beside it that ends in -history.json",
+        help="write the results that the scoreboard shows to this file, and a summary of its "
+        "results of other versions to a file next to it that ends in -history.json",
     )
     parser.set_defaults(run=run)
 
@@ -96,7 +97,7 @@ def _given(kind: Callable[[str], object]) -> Callable[[str], object]:
 
     def text(given: str) -> object:
         if not given.strip():
-            raise argparse.ArgumentTypeError("it is empty: give a value, or leave the option out")
+            raise argparse.ArgumentTypeError("it is empty: pass a value, or omit the option")
         return kind(given)
 
     return text
@@ -122,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     except SweepError as error:
         raise BadCall(str(error), "smallport sweep") from error
     except KeyboardInterrupt:
-        print("Interrupted: the next sweep goes on from here.", file=sys.stderr)
+        print("Interrupted: the next sweep continues from here.", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -147,7 +148,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     # Where everything is known, nothing is written, and the folder may be read-only.
     with locked(verdicts) if names else nullcontext():
         known = len(chosen) - len(names)
-        print(f"{len(chosen)} architectures, {known} known; in {verdicts.folder}")
+        print(f"{counted(len(chosen), 'architecture')}, {known} known; in {verdicts.folder}")
         if names:
             missing = _find_out(arguments, chosen, names, verdicts)
     found = verdicts.read_all(chosen, arguments.stage)

@@ -1,4 +1,4 @@
-"""Compare what an exporter made of a causal language model with the model itself."""
+"""Compare the program that an exporter made of a causal language model with the model."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ _MODULES = {
     "input_shapes": "excerpt",
     "pytree_owner": "registry",
 }
-"""Where the names are that need PyTorch or transformers, whose import takes seconds."""
+"""The modules of names that need PyTorch or transformers, whose import takes seconds."""
 
 
 def __getattr__(name: str) -> object:

@@ -57,7 +57,7 @@ class RecurrentAdapter(nn.Module):
         input_ids
             Tokens of shape ``(batch, length)``.
         past_key_values
-            What the call before returned.
+            The state that the previous call returned.
         """
         tokens = input_ids if self.batch_first else input_ids.T
         logits, state = self.model(tokens, _read(past_key_values))

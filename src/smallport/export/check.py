@@ -36,10 +36,10 @@ def check_export(
     tolerance: float = TOLERANCE,
     progress: Callable[[StageReport], object] | None = None,
 ) -> ExportReport:
-    """Check that a causal language model can be exported, and that what comes out is right.
+    """Check that a causal language model can be exported, and that the exported program is right.
 
-    The model is run, exported, translated to ONNX and decoded with, and all that comes out is
-    compared with a copy of the model that shares no weight with it: logits and every tensor of the
+    The model is run, exported, translated to ONNX and decoded with, and all results are compared
+    with those of a copy of the model that shares no weight with it: logits and every tensor of the
     cache, every element, at shapes that the export never saw: seven short ones, one of 600 tokens,
     and some around each length at which the configuration says that the model computes something
     else. The first stage that fails is the last to run; the others are *not reached*, which is no
@@ -48,8 +48,8 @@ def check_export(
     A model of transformers is exported by transformers' own exporters, any other module by
     :func:`torch.export.export` and :func:`torch.onnx.export`. Recurrent states are compared as keys
     and values are, if they are in a cache of transformers; such a cache cannot be empty, so what
-    the model computed of the first token is in it. A model that goes on from its cache by single
-    tokens only is exported for one new token.
+    the model computed of the first token is in it. A model that continues from its cache only by
+    single tokens is exported for one new token.
 
     Parameters
     ----------
@@ -63,15 +63,15 @@ def check_export(
         they do not hold is not given in any call. Left out, they are made: two texts, thirty tokens
         of each in the cache, three new ones.
     name
-        What the report calls the model; the name of its class if left out.
+        The name of the model in the report; the name of its class if left out.
     command
-        What repeats the check, in a shell, for the report.
+        The shell command that repeats the check, for the report.
     until
         The last of ``smallport.export.STAGES`` to run; all of them if left out.
     require
-        What has to be compared, by the names of ``Coverage.not_compared``; where a model has it and
-        it is not, the stage ``ran`` fails. Left out, a cache of transformers, unless ``inputs``
-        hold none; ``()`` requires nothing.
+        The parts that have to be compared, by the names of ``Coverage.not_compared``; where a model
+        has it and it is not, the stage ``ran`` fails. Left out, a cache of transformers, unless
+        ``inputs`` hold none; ``()`` requires nothing.
     max_tokens
         The longest text that is compared, if the model takes it; 600 if left out. Windows and the
         like that no text is longer than are listed under *not compared*.
@@ -79,11 +79,11 @@ def check_export(
         Whether texts may be longer where the configuration names a longer window or the like. Each
         is compared, as far as the model has positions.
     shapes
-        What to compare at instead, each an :class:`smallport.parity.InputShape`. Without a cache,
-        its tokens are all new.
+        The shapes to compare at instead, each an :class:`smallport.parity.InputShape`. Without a
+        cache, its tokens are all new.
     tolerance
         The largest relative difference that counts as rounding: as a share of the element, or of
-        typical elements beside it, if these are larger. It should be below 1e-3, which is a
+        typical elements of its tensor, if these are larger. It should be below 1e-3, which is a
         mistake.
     progress
         Called with the report of each stage that ran, as soon as it has.
@@ -91,7 +91,7 @@ def check_export(
     Returns
     -------
     ExportReport
-        What each stage found. Errors of a stage are in the report and not raised.
+        The result of each stage. Errors of a stage are in the report and not raised.
 
     Raises
     ------

@@ -48,7 +48,7 @@ class Finding:
 
 
 class StageFailure(Exception):  # noqa: N818 - it is a verdict
-    """A stage did not pass; ``error`` is what was raised, if anything was."""
+    """A stage did not pass; ``error`` is the exception, if one was raised."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Rejection(Exception):  # noqa: N818 - it is a verdict
 
 
 def rejecting(run: Run) -> Run:
-    """Tell the errors of a program from those of the comparison with it."""
+    """Separate the errors of a program from those of the comparison with it."""
 
     def run_or_reject(inputs: Inputs) -> Any:
         try:
@@ -88,7 +88,7 @@ def rejection(inputs: object, error: BaseException) -> str:
 
 
 def own_result(under_test: ModelUnderTest, inputs: Inputs) -> Any:
-    """Call the model that others are compared with; what goes wrong there is the model's own.
+    """Call the model that others are compared with; its errors are the model's own.
 
     Minus infinity is what some models give a token that they forbid.
     """

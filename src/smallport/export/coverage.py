@@ -1,4 +1,4 @@
-"""The coverage of a check: what it compared, and what the model has beyond that."""
+"""The coverage of a check: the parts of the model that it compared, and those that it left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # which imports PyTorch, and a report is read without
     from smallport.parity.inputs import InputShape
 
 PARTS = ("cache", "long texts", "other inputs", "custom code", "bounds")
-"""What may be left out of a comparison, by the names of ``Coverage.not_compared``."""
+"""The parts that may be left out of a comparison, by the names of ``Coverage.not_compared``."""
 
 FEWEST_TOKENS, MAX_TOKENS = 16, 600
 """The longest text of a check: the least that it can be set to, and its usual length.
@@ -25,7 +25,7 @@ in less than a tenth of a second.
 
 @dataclass(frozen=True)
 class Coverage:
-    """What a check compared, and what the model has although it was not compared.
+    """The parts of a model that a check compared, and those that it left out.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ def input_shapes(program: ExportedProgram) -> dict[str, tuple[int | str, ...]]:
     Parameters
     ----------
     program
-        What :func:`torch.export.export` returned.
+        The program, as :func:`torch.export.export` returns it.
 
     Returns
     -------
@@ -60,14 +60,14 @@ def code_excerpt(
 ) -> str:
     """Show the beginning and the end of an exported program's code.
 
-    What ``print`` shows names, above each operation, the file on this machine that it was traced
+    ``print`` shows, above each operation, the path of the file on this machine that it was traced
     from. The excerpt is the operations alone, without the statements that free memory, and with the
     weights left out of the list of arguments.
 
     Parameters
     ----------
     program
-        What :func:`torch.export.export` returned.
+        The program, as :func:`torch.export.export` returns it.
     first, last
         How many operations to show from the beginning and from the end.
     width

@@ -1,4 +1,4 @@
-"""Export a causal language model, and open what came out."""
+"""Export a causal language model, and open the exported file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from smallport.parity.session import Session
 
 @contextmanager
 def quiet_exporters() -> Iterator[None]:
-    """Keep what exporters print, log and register from reaching anybody else.
+    """Confine the output, the logs and the registrations of exporters to a block.
 
     Warnings are left out whatever they are about: which ones come differs between architectures and
     releases, and whether what was exported is right is found out by running it.
@@ -113,7 +113,7 @@ def export_onnx(
 
 
 def save_onnx(translated: Any, file: Path) -> None:
-    """Write a translated model, with its weights in a file beside it; it holds none afterwards."""
+    """Write a translated model, with its weights in a second file; it holds none afterwards."""
     OnnxExporter.save_program(translated, file)
     for value in translated.graph.initializers.values():
         value.const_value = None

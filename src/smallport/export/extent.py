@@ -1,4 +1,4 @@
-"""How far a check goes: how long its texts are, which shapes they have, what is tolerated."""
+"""The extent of a check: the length and the shapes of its texts, and the tolerance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from smallport.parity.inputs import InputShape
 
 @dataclass(frozen=True)
 class Extent:
-    """How far a check goes.
+    """The extent of a check.
 
     Parameters
     ----------

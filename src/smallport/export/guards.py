@@ -27,7 +27,7 @@ class Bound:
     Parameters
     ----------
     what
-        What it limits: ``batch``, ``new tokens`` or ``cache length``.
+        The size that it limits: ``batch``, ``new tokens`` or ``cache length``.
     most
         The size that is taken.
     beyond
@@ -47,7 +47,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class _Tensor:
-    """What a guard asks of an input: its sizes."""
+    """The sizes of an input, as a guard reads them."""
 
     sizes: tuple[int, ...]
 
@@ -57,7 +57,7 @@ class _Tensor:
 
 @dataclass(frozen=True)
 class Guards:
-    """What a program requires of the sizes of its inputs.
+    """The requirements of a program on the sizes of its inputs.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def upper_bounds(
     Parameters
     ----------
     guards
-        What the program requires.
+        The requirements of the program.
     sizes_at
         The sizes of the inputs at a shape.
     start

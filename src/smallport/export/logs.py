@@ -1,4 +1,4 @@
-"""Read what PyTorch says in its log only: specialized sizes, and why a file could not be loaded."""
+"""Read messages that PyTorch only logs: specialized sizes, and errors in loading a file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def caught_logs(logger: str, level: int = logging.WARNING) -> Iterator[list[logging.LogRecord]]:
-    """Collect what a logger says, in place of printing it.
+    """Collect the messages of a logger, and do not print them.
 
     PyTorch gives some of its loggers handlers of their own, so that the root logger never sees
-    their records. Here the logger's handlers are put aside, and afterwards put back.
+    their records. Here the logger's handlers are removed, and afterwards restored.
 
     Parameters
     ----------

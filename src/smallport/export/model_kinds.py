@@ -28,7 +28,7 @@ QUANTIZERS = (
     "optimum.quanto.",
     "compressed_tensors.",
 )
-"""Where the classes of quantized layers and weights come from."""
+"""The modules of the classes of quantized layers and weights."""
 
 INPUT_IDS = "input_ids"
 
@@ -36,9 +36,9 @@ INPUT_IDS = "input_ids"
 def unwrapped(model: nn.Module) -> nn.Module:
     """Look through the wrappers of torch.compile, of parallel training and of PEFT, and others.
 
-    What they hold computes the same: PEFT changes the layers inside, unless it learns a prompt. Any
-    other wrapper of which only a part names ``input_ids`` is run: if it returns the same as that
-    part, the part is the model.
+    The wrapped model computes the same: PEFT changes the layers inside, unless it learns a prompt.
+    Any other wrapper of which only a part names ``input_ids`` is run: if it returns the same as
+    that part, the part is the model.
 
     Examples
     --------

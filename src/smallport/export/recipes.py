@@ -66,7 +66,7 @@ RECIPES = (
 
 
 LONGEST = 4000
-"""The most characters of an error that are kept."""
+"""The largest number of characters of an error that are stored."""
 
 TENSOR = re.compile(r"\btensor\(\s*\[[^()]*\)")
 """The numbers of a tensor, as PyTorch prints them."""

@@ -1,4 +1,4 @@
-"""Which cache classes PyTorch takes apart: its registry of pytree nodes, put aside and put back."""
+"""Put PyTorch's registry of pytree nodes for cache classes aside, and restore it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch.utils import _pytree as pytree
 
 @contextmanager
 def without_cache_pytrees() -> Iterator[None]:
-    """Forget for a while which cache classes of transformers are pytree nodes.
+    """Remove cache classes of transformers from PyTorch's pytree registry within a block.
 
     PyTorch keeps one registry of them for the whole process, and transformers' exporters write
     into it. Within the block no subclass of :class:`transformers.Cache` is registered, whoever ran
-    before; what the block registers is gone after it, and what was there before is back.
+    before; what the block registers is gone after it, and what was there before is restored.
 
     Examples
     --------
@@ -65,8 +65,8 @@ def _registered_caches() -> list[type]:
 def _take_out(cls: type) -> Callable[[], None]:
     """Take a class out of PyTorch's registries; return what puts it back.
 
-    PyTorch offers no public way. Beside its own tables, there is the registry of optree, where that
-    package is installed, or a list of what is to be entered there once it is imported.
+    PyTorch offers no public way. Apart from its own tables, there is the registry of optree, where
+    that package is installed, or a list of what is to be entered there once it is imported.
     """
     node = pytree.SUPPORTED_NODES.pop(cls)
     serialized = pytree.SUPPORTED_SERIALIZED_TYPES.pop(cls)

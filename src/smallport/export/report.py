@@ -21,7 +21,7 @@ Stage = Literal[
     "ONNX",
     "ONNX Runtime matches",
 ]
-"""The name of a stage, by which type checkers find a mistyped one."""
+"""The names of stages as a type, with which type checkers find misspelt ones."""
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """The stages of a check, in order; the first one that fails is the last to run."""
@@ -51,12 +51,12 @@ class StageReport:
         ``passed``, ``failed`` or ``not reached``. A stage that did not run is not reached, whatever
         the reason.
     found
-        What was found, in a sentence; for a stage that was not reached, why.
+        The finding, in a sentence; for a stage that was not reached, the reason.
     seconds
         How long it took.
     largest_difference
         The largest difference that was found, if the stage compares, as a share of its element or
-        of typical elements beside it, whichever are larger; it may be NaN.
+        of typical elements of its tensor, whichever are larger; it may be NaN.
     where
         The tensor, the element and the shape of the inputs that it belongs to.
     error
@@ -148,11 +148,11 @@ class ExportReport:
     versions
         The version of each package that was used.
     command
-        What repeats the check, in a shell.
+        The shell command that repeats the check.
     until
         The last stage that was asked for; the last of all if left out.
     coverage
-        What was compared, and what the model has beyond that.
+        The parts of the model that were compared, and those that were left out.
 
     Raises
     ------
@@ -211,7 +211,7 @@ class ExportReport:
         return "\n".join([*ran, self.verdict()])
 
     def verdict(self, width: int = WIDTH) -> str:
-        """Write what was compared, how to repeat it, and in the last line what passed within what.
+        """Write the compared parts, the command that repeats the check, and the verdict.
 
         This is what the command prints after the stages.
 
@@ -232,7 +232,7 @@ class ExportReport:
         return "\n".join([*wrapped, "", wrap.fill(self._last_line())])
 
     def _last_line(self) -> str:
-        """Say which stage failed, or what has passed and within which limits."""
+        """Name the stage that failed, or the limits within which the model passed."""
         if failure := self.failure():
             return f"{self.name} fails: {failure.stage}"
         asked_for = "every stage" if self.until == STAGES[-1] else f"until {self.until}"

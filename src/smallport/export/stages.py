@@ -108,7 +108,7 @@ class ExportCheck:
         return Finding(f"{type(self.model).__name__} of {number:,} parameters{inside}")
 
     def ran(self) -> Finding:
-        """Run a copy of the model that shares no weight with it, and see what it heeds."""
+        """Run a copy of the model that shares no weight with it, and see which inputs it uses."""
         self.under_test = under_test = examine_model(
             copy.deepcopy(self.model),
             self._inputs,

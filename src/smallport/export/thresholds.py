@@ -1,4 +1,4 @@
-"""The lengths at which a model computes something else, by what its configuration says."""
+"""The lengths at which the computation of a model changes, by its configuration."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ LEAST = 4
 
 @dataclass(frozen=True, order=True)
 class Threshold:
-    """A number of tokens beyond which a model computes something else.
+    """A number of tokens beyond which the computation of a model changes.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Threshold:
 
 
 def thresholds(configuration: Any) -> tuple[Threshold, ...]:
-    """Read the lengths at which a model of a configuration computes something else.
+    """Read the lengths at which the computation of a model changes from its configuration.
 
     Examples
     --------

@@ -48,7 +48,7 @@ OTHER_STATES = (*CACHES, "state", "mems")
 """Names of outputs in which recurrent models return their state."""
 
 MEDIA = ("pixel_values", "image", "video", "audio", "input_features", "input_values")
-"""What the names of inputs of images and sound begin with."""
+"""The beginnings of the names of inputs for images and sound."""
 
 WITHOUT_WINDOW = {
     "sliding_attention": "full_attention",
@@ -70,7 +70,7 @@ EXPORT_SHAPE = InputShape(batch_size=2, cache_length=30, new_tokens=3)
 """The inputs that a program is exported with. No size is 1, which exporters treat apart."""
 
 MORE_CACHED, MORE_NEW = 7, 2
-"""How many more tokens the inputs have beside which those of the export show what changes."""
+"""The tokens that are added to the export's inputs to find the axes that change."""
 
 PADDED = InputShape(batch_size=3, cache_length=12, new_tokens=2, padding=5)
 
@@ -117,15 +117,15 @@ class ModelUnderTest:
     cache
         The argument that takes its cache; empty where the program has none.
     new_cache
-        Makes an empty cache; None where only the model itself makes one that it goes on from.
+        Makes an empty cache; None where only the model itself makes one that it continues from.
     least_cached
         How many tokens are in its cache at least: a recurrent state has no empty one.
     one_by_one
-        Whether it goes on from its cache by a single token only.
+        Whether it continues from its cache only by a single token.
     state
-        What it keeps from one call to the next, in words.
+        A description of the state that it keeps between calls.
     not_compared
-        What the model has although the check leaves it out, each with a sentence.
+        The parts of the model that the check leaves out, each with a sentence.
     cache_is_required
         Whether what is left out is a cache of transformers, which programs can take.
     thresholds
@@ -443,7 +443,7 @@ def _with_cache(
 
 
 def _going_on(cached: ModelUnderTest) -> tuple[ModelUnderTest | None, str]:
-    """Find out whether a model goes on from its cache by several tokens or one; or why by none."""
+    """Find out whether a model continues from its cache by several tokens, by one or by none."""
     try:
         if continuation(cached).tolerable:
             return cached, ""
@@ -469,7 +469,7 @@ def _least_cached(cached: ModelUnderTest, state: Any) -> int:
 
 
 def _maker(model: Any, made: Any) -> Callable[[], Any] | None:
-    """Find what makes a cache such as a model made, without windows; None where only it does."""
+    """Find what makes a cache like the model's, without windows; None if only the model can."""
     configuration = copy.deepcopy(_text_configuration(model))
     if type(made) is not transformers.DynamicCache or configuration is None:
         return None

@@ -23,7 +23,7 @@ class StatefulModel(Protocol):
         """Score every word as the successor of each token."""
 
     def eval(self) -> object:
-        """Leave training behind."""
+        """Switch to evaluation mode."""
 
     def initial_state(self, batch_size: int) -> HiddenState:
         """Make the state that a text begins with."""
@@ -31,7 +31,7 @@ class StatefulModel(Protocol):
 
 @runtime_checkable
 class Scorer(Protocol):
-    """A language model that computes losses itself, without handing its logits out."""
+    """A language model that computes losses itself and does not return its logits."""
 
     def score(
         self, tokens: Tensor, targets: Tensor, state: HiddenState

@@ -81,7 +81,7 @@ class Corpus:
     Parameters
     ----------
     name
-        What the corpus is, for people.
+        A description of the corpus.
     vocabulary
         The words of all three splits.
     train, valid, test
@@ -154,7 +154,7 @@ class Corpus:
         return -float((counts / counts.sum()).log()[tokens].mean())
 
     def seen_in_training(self, tokens: Tensor) -> Tensor:
-        """Find the lines of a text that stand in the training split word for word.
+        """Find the lines of a text that are in the training split word for word.
 
         If a text repeats itself, a model looks better than it is: on such lines it can remember
         instead of predict.

@@ -1,4 +1,4 @@
-"""Measurements that take too long for a build of the site, kept with where they come from."""
+"""Stored measurements that take too long for a build of the site, with their provenance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from smallport.files import git, write_json
 from smallport.machine import Machine, this_machine
 
 FOLDER = Path(__file__).parent
-"""Where the kept results are: JSON files, one a measurement."""
+"""The folder of the stored results: a JSON file for each measurement."""
 
 PACKAGES = (
     "torch",
@@ -32,14 +32,14 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Provenance:
-    """When, where and with what something was measured.
+    """The date, machine and versions of a measurement.
 
     Parameters
     ----------
     date
         When, as an ISO date in UTC.
     command
-        What to type to measure it again.
+        The command that measures it again.
     smallport
         The version of this package.
     commit
@@ -62,7 +62,7 @@ class Provenance:
         return f"{self.date} on {self.machine}; {versions}"
 
     def differences_from_here(self) -> list[str]:
-        """List in which versions and in which processor this process differs.
+        """List the versions in which this process differs, and the processor.
 
         Where there are none, a measurement made now should agree with the kept one.
         """
@@ -80,14 +80,14 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Kept:
-    """Results that were measured at another time, on whatever machine.
+    """Results that were measured and stored earlier.
 
     Parameters
     ----------
     provenance
         When, where and with what.
     results
-        What was measured, as its measurement defines it.
+        The results, in the form that their measurement defines.
     """
 
     provenance: Provenance
@@ -118,23 +118,23 @@ def installed_versions() -> dict[str, str]:
 
 
 def write(file: Path | str, results: Any, *, command: str) -> None:
-    """Keep results, with the provenance of this process.
+    """Store results with the provenance of this process.
 
     Parameters
     ----------
     file
         The JSON file to write; an older one is replaced, at once and only when all is written.
     results
-        What JSON can hold.
+        The results, of types that JSON has.
     command
-        What to type to measure it again.
+        The command that measures it again.
     """
     kept = {"provenance": asdict(provenance(command)), "results": results}
     write_json(Path(file), kept, indent=1)
 
 
 def read(name: Path | str) -> Kept:
-    """Read kept results.
+    """Read stored results.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Run a program beside the model that it came from, and compare what they return."""
+"""Run a program and the model that it was exported from, and compare their results."""
 
 from smallport.parity.closeness import Discrepancy, discrepancy, worst_of
 from smallport.parity.compare import compare, discrepancies_table

@@ -15,7 +15,7 @@ TOLERANCE = 1e-4
 """The largest relative difference that is put down to rounding.
 
 Numbers of 32 bits are spaced by 1.2e-7 of their size, so this is the room of some eight hundred
-roundings, relative to the element or to the typical elements beside it; see :func:`scale`. Kernels
+roundings, relative to the element or to typical elements of its tensor; see :func:`scale`. Kernels
 that add the same numbers up in another order stay below a twentieth of it in models of two layers;
 a channel a thousand times larger than the rest can bring them to its edge. A mistake, such as an
 ignored mask or a shifted position, changes the first or the second digit.
@@ -25,13 +25,13 @@ NOTICEABLE = 1e-3
 """A relative difference that is a mistake, and that a comparison has to notice."""
 
 ROUNDING = 4 * torch.finfo(torch.float32).eps
-"""How far rounding may change an element, relative to the largest element of its row."""
+"""The largest change by rounding, relative to the largest element of the row."""
 
 PART = 2**21
 """The number of elements that are measured at a time: 16 MB in double precision."""
 
 OUTLYING = 1e4
-"""How many times as large as the small elements of a row those are that say nothing about it."""
+"""The ratio to the small elements of a row above which elements do not count as typical."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Discrepancy:
         where either holds one. Zero means equal in every element.
     shares
         The largest relative difference of each tensor: as a share of the element, or of the typical
-        elements beside it, if these are larger. Of integers and truth values, the difference.
+        elements of its tensor, if these are larger. Of integers and truth values, the difference.
     places
         Where the largest relative differences are: the element, the two numbers, and the inputs.
 
@@ -124,7 +124,7 @@ def discrepancy(expected: NamedTensors, actual: NamedTensors, inputs: str = "") 
     expected, actual
         Results as :func:`smallport.parity.name_outputs` names them.
     inputs
-        What they were computed from, in words.
+        A description of the inputs that they were computed from.
 
     Returns
     -------

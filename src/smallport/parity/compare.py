@@ -32,7 +32,7 @@ def compare(
     """Run a model and what was exported from it at several shapes, and compare every tensor.
 
     Logits and caches at the places of padding are left out: a token of padding attends to nothing,
-    so what comes out for it is undefined, and nobody reads it.
+    so its result is undefined, and no other token depends on it.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ class Decoding:
 
     @property
     def ties(self) -> Tensor:
-        """Where rounding may decide which token is chosen, of shape ``(batch, steps)``.
+        """Mask of the steps in which rounding may decide the token, of shape ``(batch, steps)``.
 
         A margin is measured by typical logits of its text and step, or by the largest of them if
         that is larger; how low the logits of forbidden tokens are does not count.
@@ -104,7 +104,7 @@ def greedy_decode(
     new_tokens
         How many tokens to decode.
     feed
-        Tokens of shape ``(batch, new_tokens)`` to go on with instead of the chosen ones. Two
+        Tokens of shape ``(batch, new_tokens)`` to continue with instead of the chosen ones. Two
         programs that are fed the same tokens can be compared beyond the first token in which they
         differ.
 
@@ -167,7 +167,7 @@ def _require_fitting(prompt: Tensor, mask: Tensor, new_tokens: int, feed: Tensor
         )
     if not bool((mask[:, -1] == 1).all()) or not bool((mask.diff(dim=-1) >= 0).all()):
         raise ValueError(
-            "greedy_decode: attention_mask has a zero to the right of a one; decoding goes on at "
+            "greedy_decode: attention_mask has a zero to the right of a one; decoding continues at "
             'the right end, so pad texts on the left (padding_side="left" in a tokenizer)'
         )
     if feed is not None and feed.shape != (len(prompt), new_tokens):
@@ -197,7 +197,7 @@ def compare_decodings(expected: Decoding, actual: Decoding) -> tuple[Discrepancy
     """Compare what two decodings returned, step by step and tensor by tensor.
 
     Logits and caches at the places of padding are left out. There a query may attend to nothing,
-    so what comes out is undefined, and the mask keeps everybody from reading it.
+    so the results are undefined, and the mask hides them from other tokens.
 
     Parameters
     ----------

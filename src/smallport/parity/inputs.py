@@ -12,7 +12,7 @@ from torch import Tensor
 from smallport.parity.names import Inputs, listed, name_tensors
 
 DynamicShapes = dict[str, Any]
-"""Which axes of each input may change, in the words of :func:`torch.export.export`."""
+"""The axes of each input that may change, in the form of :func:`torch.export.export`."""
 
 
 @dataclass(frozen=True)

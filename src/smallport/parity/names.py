@@ -16,10 +16,10 @@ Inputs = dict[str, Any]
 """Arguments of a forward method by name: tensors, and a cache under any name."""
 
 NamedTensors = dict[str, Tensor]
-"""The tensors among inputs or outputs, each under a name of its own."""
+"""The tensors among inputs or outputs, each under its own name."""
 
 CACHE = "past_key_values"
-"""What the cache is called here, whatever the model calls it."""
+"""The name of the cache here, under any name of the model's argument."""
 
 CACHE_PARTS = {"keys": "key", "values": "value"}
 """The names of a cache layer's parts in ONNX files of language models."""
@@ -123,17 +123,17 @@ def name_outputs(outputs: Any) -> NamedTensors:
     Parameters
     ----------
     outputs
-        What the model, or a program exported from it, returned. Tensors that have names already
+        The result of the model, or of a program exported from it. Tensors that have names already
         keep them.
 
     Returns
     -------
     dict
-        As :func:`smallport.parity.name_tensors` names them, with ``present`` for the cache,
-        whatever it is called: in an ONNX file, no output may be called like an input. For a causal
-        language model, ``logits`` of shape ``(batch, new, vocabulary)``, then ``present.0.key``,
-        ``present.0.value``, and so on, of shape ``(batch, key-value heads, cache + new, head
-        size)``.
+        As :func:`smallport.parity.name_tensors` names them, with ``present`` for the cache, under
+        any name of the argument: in an ONNX file, no output may be called like an input. For a
+        causal language model, ``logits`` of shape ``(batch, new, vocabulary)``, then
+        ``present.0.key``, ``present.0.value``, and so on, of shape ``(batch, key-value heads, cache
+        + new, head size)``.
     """
     return {
         "present" + name.removeprefix(CACHE) if name.partition(".")[0] == CACHE else name: tensor

@@ -43,14 +43,14 @@ def run_session(session: Session, inputs: Inputs) -> NamedTensors:
     Raises
     ------
     ValueError
-        When the program wants other inputs than there are.
+        When the program takes inputs that differ from the given ones.
     """
     tensors = name_inputs(inputs)
     wanted = [value.name for value in session.get_inputs()]
     if set(wanted) != set(tensors):
         raise ValueError(
-            f"run_session: the ONNX program wants {listed(set(wanted) - set(tensors))} that the "
-            f"inputs do not have, and does not want {listed(set(tensors) - set(wanted))}; "
+            f"run_session: the ONNX program takes {listed(set(wanted) - set(tensors))}, which the "
+            f"inputs do not have, and does not take {listed(set(tensors) - set(wanted))}; "
             "export it with input_names=list(name_inputs(inputs))"
         )
     feed = {name: tensors[name].numpy() for name in wanted}

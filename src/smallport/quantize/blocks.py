@@ -1,4 +1,4 @@
-"""Weights in a few bits, with a scale for each block of them."""
+"""Weights in a few bits, with a scale for each block."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ MOST_BITS = 8
 
 @dataclass(frozen=True, eq=False)
 class QuantizedBlocks:
-    """A matrix of weights as small integers, with what turns them back into floats.
+    """A matrix of weights as small integers, with the scales and zero points of its blocks.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ class QuantizedBlocks:
         The integers, of dtype ``uint8`` and shape ``(blocks, block size)``. The last block of a row
         may end in padding.
     scales
-        What one step of the integers is worth, of dtype ``float32`` and shape ``(blocks, 1)``.
+        The size of one step of the integers, of dtype ``float32`` and shape ``(blocks, 1)``.
     zero_points
         The integer that stands for zero, of dtype ``uint8``: of shape ``(blocks, 1)``, or a single
         one that all blocks share.

@@ -106,8 +106,8 @@ def ensure_engine() -> str:
 def state_dict_megabytes(model: nn.Module) -> float:
     """Measure how large a model is when its state dict is saved.
 
-    The state dict is saved to memory, which takes the same bytes as a file but for the name of the
-    archive inside it.
+    The state dict is saved to memory, which takes the same bytes as a file except for the name of
+    the archive inside it.
 
     Parameters
     ----------

@@ -24,10 +24,10 @@ KINDS: Mapping[str, str] = {
     "lost": "have no verdict now, and had one before",
     "same": "have the same verdict, or none, as before",
 }
-"""What may have become of an architecture: exactly one of these."""
+"""The possible changes of an architecture, of which exactly one applies."""
 
 WITH_CAUSE = ("passes", "fails", "later", "earlier", "otherwise")
-"""Those kinds of which an error is the cause."""
+"""The kinds of changes that an error causes."""
 
 
 @dataclass(frozen=True)
@@ -166,9 +166,9 @@ def changes_since(file: Path, scoreboard: Scoreboard) -> list[Changes]:
     Parameters
     ----------
     file
-        The scoreboard's file, which has its history beside it.
+        The scoreboard's file, which has its history next to it.
     scoreboard
-        What it holds.
+        Its results.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Count how far architectures got, and what stopped them."""
+"""Count the stages that architectures passed, and the errors that stopped them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from smallport.export.report import STAGES, ExportReport, StageReport
 
 LONGEST_CAUSE = 160
-"""Characters of an error that are enough to tell its cause."""
+"""The number of characters of an error that identify its cause."""
 
 TELLING = (
     r"Guard failed",
@@ -20,7 +20,7 @@ TELLING = (
     r"Could not guard on data-dependent expression",
     r"No ONNX function found for .*",
 )
-"""What tells the cause of an error whose first line is about a model's own dimensions, or about
+"""Patterns for the cause of an error whose first line is about a model's dimensions, or about
 nothing: the first that fits."""
 
 VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d[\d.]*(?:e[+-]?\d+)?")
@@ -54,7 +54,7 @@ class StageCount:
 
     @property
     def total(self) -> int:
-        """All architectures, whatever became of them: what ``passed`` is to be compared with."""
+        """All architectures, to which ``passed`` relates."""
         return self.passed + self.failed + self.not_reached + self.unknown
 
 
@@ -67,7 +67,7 @@ class Cause:
     stage
         The stage.
     what
-        The error, its type first, or what was found where there is none; with ``…`` in place of
+        The error, its type first, or the finding where there is none; with ``…`` in place of
         numbers and quoted names.
     architectures
         Those that it stopped, sorted.
@@ -142,7 +142,7 @@ def counts_table(counts: Iterable[StageCount]) -> pd.DataFrame:
 
 
 def frequent_causes(reports: Iterable[ExportReport]) -> list[Cause]:
-    """Group the architectures that failed by what stopped them.
+    """Group the architectures that failed by the error.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def group_causes(stopped: Iterable[tuple[str, str, str]]) -> list[Cause]:
 
 
 def cause_of(failure: StageReport) -> str:
-    """Say what an error has in common with others of its cause."""
+    """Shorten an error to the part that it shares with others of its cause."""
     for telling in TELLING:
         if found := re.search(telling, failure.error):
             return f"{failure.error.partition(':')[0]}: {found[0]}"

@@ -1,4 +1,4 @@
-"""Where the processes of a sweep run: on this machine, or on a Dask cluster that already runs."""
+"""Executors for the processes of a sweep: this machine, or a Dask cluster that already runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SweepError(RuntimeError):
 def local(jobs: int) -> Iterator[Executor]:
     """Run processes on this machine, some at a time.
 
-    Each task starts a process of its own, for which a thread waits. When the block is left by an
+    Each task starts its own process, for which a thread waits. When the block is left by an
     exception, an interrupt say, the processes are killed.
 
     Parameters
@@ -39,7 +39,7 @@ def local(jobs: int) -> Iterator[Executor]:
     Yields
     ------
     concurrent.futures.Executor
-        What takes the tasks.
+        The executor that takes the tasks.
     """
     executor = ThreadPoolExecutor(jobs)
     try:
@@ -70,7 +70,7 @@ def cluster(
     Yields
     ------
     concurrent.futures.Executor
-        What takes the tasks.
+        The executor that takes the tasks.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The outcomes of earlier sweeps, in short, so that a later sweep can be compared with them."""
+"""Summaries of earlier sweeps, with which a later sweep can be compared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from smallport.sweep.scoreboard import Scoreboard
 
 @dataclass(frozen=True)
 class Outcome:
-    """The verdict on one architecture in short, and what it rests on.
+    """A summary of the verdict on one architecture, and of the tensors that were compared.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Outcome:
     stopped_in
         The stage after those; empty where all passed.
     cause
-        What happened there, as in :class:`smallport.sweep.counts.Cause`.
+        The cause, as in :class:`smallport.sweep.counts.Cause`.
     tensors, outputs, caches
         How many tensors were compared, and those outputs and kinds of cache that they belong to.
     not_compared
@@ -129,7 +129,7 @@ class Summary:
 
 
 def history_file(file: Path) -> Path:
-    """Name the file beside a scoreboard that holds the sweeps before it."""
+    """Name the file next to a scoreboard that has the sweeps before it."""
     return file.with_name(f"{file.stem}-history.json")
 
 
@@ -144,7 +144,7 @@ def read_history(file: Path) -> list[Summary]:
     Raises
     ------
     ValueError
-        When the file beside it does not hold summaries of sweeps.
+        When the file next to it does not hold summaries of sweeps.
     """
     history = history_file(file)
     if not history.exists():

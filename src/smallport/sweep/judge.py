@@ -1,4 +1,4 @@
-"""Find out about one architecture in a process of its own, whatever that process does."""
+"""Check one architecture in a separate process, which may crash or hang."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ ACCIDENTS = {
     FULL_DISK: r"No space left on device|Disk quota exceeded|\[Errno (28|122)\]",
     "the memory of this machine is used up": r"\bMemoryError\b|an(no|')t allocate memory|bad_alloc",
 }
-"""What an error tells about the machine and not about the architecture, and its words."""
+"""Errors that are about the machine and not about the architecture, with their words."""
 
 FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-"""Signals by which somebody else, or the system, ends a process."""
+"""Signals by which a user or the system ends a process."""
 
 
 class ProcessEnded(Exception):  # noqa: N818 - as a verdict calls it
@@ -54,7 +54,7 @@ class Task:
     until
         The last stage.
     limits
-        What its process may take.
+        The limits of its process.
     child
         Arguments for Python that start the process; the architecture, a file for the report and
         ``--until`` follow.
@@ -71,7 +71,7 @@ def check_in_process(task: Task) -> Verdict | NoVerdict:
 
     Where its process ended before it had reported on every stage, the stage that it was in failed,
     and its error is what ended the process. There is no verdict where a limit, the machine or
-    somebody else ended it, nor where it ended before the first stage.
+    a user ended it, nor where it ended before the first stage.
     """
     try:
         return _check_in_process(task)

@@ -21,7 +21,7 @@ LONGEST_POLL = 1.0
 """The most that one look adds to the time of a process: a machine that slept is no hang."""
 
 GRACE = 5.0
-"""Seconds for a process that hangs to say where."""
+"""The seconds that a process which hangs has to report its position."""
 
 TAIL = 8000
 """The number of characters of its output that are kept."""
@@ -43,10 +43,10 @@ class Limits:
     Parameters
     ----------
     seconds
-        Of time, not counting that for which the machine slept.
+        The limit of time, without the time that the machine slept.
     megabytes
-        Of resident memory, in a million bytes. It is looked up in ``/proc``; systems without that
-        put no limit on memory.
+        The limit of resident memory, in MB of a million bytes. It is looked up in ``/proc``;
+        systems without that put no limit on memory.
     """
 
     seconds: float = 300.0
@@ -60,7 +60,7 @@ class Ending:
     Parameters
     ----------
     cause
-        What ended it, in a sentence; empty where it exited with status 0.
+        The reason for its end, in a sentence; empty where it exited with status 0.
     seconds
         How long it ran.
     megabytes

@@ -1,4 +1,4 @@
-"""Take architectures through the check, each in a process of its own, and keep what comes of it."""
+"""Take architectures through the check, each in a separate process, and store the verdicts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from smallport.sweep.limits import Limits
 from smallport.sweep.verdicts import NoVerdict, Verdict, Verdicts, conditions
 
 ENOUGH = 100_000
-"""Bytes that a folder of verdicts should have room for."""
+"""The bytes that a folder of verdicts needs."""
 
 
 class IncompleteSweepError(SweepError):
@@ -98,7 +98,7 @@ def choose(model_types: Sequence[str], only: str | None = None) -> tuple[str, ..
 
 @contextmanager
 def locked(verdicts: Verdicts) -> Iterator[None]:
-    """Keep other sweeps out of a folder of verdicts.
+    """Lock a folder of verdicts against other sweeps.
 
     SweepError is raised if one is at work there, or if nothing can be written there.
     """
@@ -132,7 +132,7 @@ def to_run(
     limits: Limits | None = None,
     retry_failed: bool = False,
 ) -> list[str]:
-    """List the architectures of which no verdict holds, and on demand those that failed.
+    """List the architectures without a valid verdict, and on demand those that failed.
 
     Those are left out that would run into the limit again that ended them before.
 
@@ -141,11 +141,11 @@ def to_run(
     model_types
         The chosen ones.
     verdicts
-        What is known.
+        The stored verdicts.
     until
         The last stage that is asked for.
     limits
-        What one process may take; those of :class:`smallport.sweep.limits.Limits` by default.
+        The limits of one process; those of :class:`smallport.sweep.limits.Limits` by default.
     retry_failed
         Whether a verdict that says that a stage failed is to be found out again, and whether a
         limit that ended a process is to be tried again.
@@ -173,10 +173,10 @@ def sweep(
     child: tuple[str, ...] = CHILD,
     lost: Callable[[NoVerdict], object] = lambda _: None,
 ) -> Iterator[Verdict]:
-    """Find out about architectures, and write each verdict as soon as it is there.
+    """Check architectures, and write each verdict at once.
 
-    What an architecture does to its process is a verdict and not an error of the sweep. It can be
-    stopped at any time: what was yielded is on disk.
+    A crash of an architecture's process is a verdict and not an error of the sweep. The sweep can
+    be stopped at any time: verdicts that were yielded are on disk.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def sweep(
     until
         The last stage.
     limits
-        What one process may take; those of :class:`smallport.sweep.limits.Limits` by default.
+        The limits of one process; those of :class:`smallport.sweep.limits.Limits` by default.
     child
         Arguments for Python that start the process.
     lost

@@ -1,4 +1,4 @@
-"""A sweep's results as they are kept for the site, and whether a later verdict agrees with them."""
+"""The stored results of a sweep, and their comparison with later verdicts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from smallport.sweep.counts import StageCount, count_stages
 from smallport.sweep.verdicts import Verdict
 
 NAME = "sweep"
-"""The name of the kept results that the scoreboard shows."""
+"""The name of the stored results that the scoreboard shows."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Scoreboard:
     registered
         Every architecture that there was, also those without a report.
     reports
-        What was found, by architecture.
+        The reports, by architecture.
     provenance
         When, where and with what.
     no_verdict
@@ -41,7 +41,7 @@ class Scoreboard:
     check: str = ""
 
     def counts(self) -> list[StageCount]:
-        """Count each stage, against all architectures that there were."""
+        """Count each stage, in relation to all registered architectures."""
         return count_stages(self.reports.values(), len(self.registered))
 
 
@@ -53,7 +53,7 @@ def save(
     command: str,
     no_verdict: Mapping[str, str] | None = None,
 ) -> None:
-    """Write what a sweep found to a file of results.
+    """Write the results of a sweep to a file.
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ def save(
     registered
         Every architecture that there is.
     reports
-        What was found, at most a report for each architecture. Those without one are kept as that.
+        The reports, at most one for each architecture. Those without one are stored as such.
     command
-        What to type to find it out again.
+        The command that repeats the sweep.
     no_verdict
         By architecture, why there is no report.
 
@@ -86,7 +86,7 @@ def save(
 
 
 def read_scoreboard(name: Path | str = NAME) -> Scoreboard:
-    """Read what a sweep found.
+    """Read the results of a sweep.
 
     Parameters
     ----------
@@ -113,14 +113,14 @@ def read_scoreboard(name: Path | str = NAME) -> Scoreboard:
 
 
 def comparable(live: Iterable[Verdict], kept: Scoreboard) -> list[Verdict]:
-    """Choose the verdicts that were found with the versions of the kept ones.
+    """Choose the verdicts that were found with the versions of the stored ones.
 
     Parameters
     ----------
     live
-        What was found now.
+        The new verdicts.
     kept
-        What was found before.
+        The stored results.
     """
     return [
         verdict
@@ -131,7 +131,7 @@ def comparable(live: Iterable[Verdict], kept: Scoreboard) -> list[Verdict]:
 
 
 def contradictions(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
-    """List where verdicts found now are others than the kept ones.
+    """List the stages in which new verdicts differ from the stored ones.
 
     Compared is of each stage that was asked for whether it passed: differences and messages may
     vary with the processor.
@@ -139,9 +139,9 @@ def contradictions(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
     Parameters
     ----------
     live
-        What was found now, with the same versions.
+        The new verdicts, with the same versions.
     kept
-        What was found before.
+        The stored results.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def contradictions(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
 
 
 def less_compared(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
-    """List what verdicts found now rest on less than the kept ones, whatever the versions.
+    """List the parts that new verdicts do not compare and the stored ones do, with any versions.
 
     Architectures whose program was compared both times are looked at. Texts that are shorter than
     any of now belong to later stages than *matches*, and are left out.
@@ -180,9 +180,9 @@ def less_compared(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
     Parameters
     ----------
     live
-        What was found now, with any versions.
+        The new verdicts, with any versions.
     kept
-        What was found before.
+        The stored results.
 
     Returns
     -------

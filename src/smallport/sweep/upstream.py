@@ -1,4 +1,4 @@
-"""The outcome of a sweep next to what transformers' own export tests do with an architecture."""
+"""The outcome of a sweep next to that of transformers' own export tests."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ KINDS: Mapping[str, str] = {
     "fails": "tested there, fails here",
     "unknown": "not known",
 }
-"""What the two say about an architecture: exactly one of these."""
+"""The outcomes of both for an architecture, of which exactly one applies."""
 
 
 @dataclass(frozen=True)
 class ExportTests:
-    """What transformers' own tests do with one architecture.
+    """The treatment of one architecture in transformers' own tests.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class ExportTests:
 
 @dataclass(frozen=True)
 class UpstreamTests:
-    """What transformers' own tests do with architectures.
+    """The treatment of architectures in transformers' own tests.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class UpstreamTests:
         name
             The architecture.
         report
-            What the sweep found; None where it has no verdict.
+            The report of the sweep; None where it has no verdict.
         """
         known = self.architectures.get(name, ExportTests())
         if report is None or not (known.skips or known.tests):
@@ -80,7 +80,7 @@ class UpstreamTests:
 
 
 def read_upstream(name: Path | str = NAME) -> UpstreamTests:
-    """Read what transformers' own tests do.
+    """Read the stored facts about transformers' own tests.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class Conditions:
 
 @cache
 def conditions(model_type: str) -> Conditions:
-    """Say what a verdict on an architecture that is found here and now holds for."""
+    """Describe the conditions of a verdict that this process finds on an architecture."""
     rules = key_of(_configuration(model_type), code_key("smallport.sweep.worker"))
     return Conditions(installed_versions(), rules)
 
@@ -58,7 +58,7 @@ class Verdict:
     report
         Stage by stage.
     conditions
-        What it holds for.
+        The conditions under which it holds.
     until
         The last of ``STAGES`` that was asked for.
     seconds
@@ -146,7 +146,7 @@ class NoVerdict:
     model_type
         The architecture.
     cause
-        What happened, such as ``the disk is full``.
+        The cause, such as ``the disk is full``.
     stage
         The stage that its process was in; None before the first one.
     conditions
@@ -201,13 +201,13 @@ class Verdicts:
     def write(self, found: Verdict | NoVerdict) -> None:
         """Write a verdict, in place of an older one on the same architecture, whole or not at all.
 
-        If there is none because a limit ended the process, the limit is written beside what is
-        known. Other reasons are forgotten.
+        If there is none because a limit ended the process, the limit is stored next to an older
+        verdict. Other reasons are forgotten.
 
         Parameters
         ----------
         found
-            What to write.
+            The verdict, or the reason for none.
         """
         limit_file = self._limit_file(found.model_type)
         if isinstance(found, Verdict):
@@ -227,7 +227,7 @@ class Verdicts:
         return ended if holds and ended.conditions == conditions(model_type) else None
 
     def read(self, model_type: str, until: str = STAGES[-1]) -> Verdict | None:
-        """Read the verdict on an architecture, if there is one that holds.
+        """Read the verdict on an architecture, if there is a valid one.
 
         Parameters
         ----------
@@ -251,7 +251,7 @@ class Verdicts:
         return verdict if holds and verdict.conditions == conditions(model_type) else None
 
     def read_all(self, model_types: Iterable[str], until: str = STAGES[-1]) -> list[Verdict]:
-        """Read those verdicts on some architectures that hold, in the order of the architectures.
+        """Read the valid verdicts on some architectures, in the order of the architectures.
 
         Parameters
         ----------
@@ -264,7 +264,7 @@ class Verdicts:
         return [verdict for verdict in read if verdict]
 
     def remove_unfinished(self) -> None:
-        """Remove what a sweep that was killed had half written."""
+        """Remove incomplete files of a sweep that was killed."""
         for partial in self.folder.glob(".*.json-*"):
             shutil.rmtree(partial, ignore_errors=True)
 

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run() -> None:
-    """Check an architecture; where no report can be written, say so by the exit status."""
+    """Check an architecture; if no report can be written, the exit status is not 0."""
     try:
         main()
     except OSError as error:

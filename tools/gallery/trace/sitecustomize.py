@@ -1,10 +1,10 @@
 """Record what a page's process uses, and every Python process that it starts.
 
-The folder of this file stands first on ``PYTHONPATH`` of a page's process, so that Python imports
-it at its start, before anything else of the page; child processes inherit the path. Each use is one
-line, appended at once to the file that ``SMALLPORT_TRACE`` names, so that neither ``os._exit`` nor
-a signal loses it: the number of the process, what it did, and with what. ``tools.gallery.used``
-reads them.
+The folder of this file is the first one on ``PYTHONPATH`` of a page's process, so that Python
+imports it at its start, before anything else of the page; child processes inherit the path. Each
+use is one line, appended at once to the file that ``SMALLPORT_TRACE`` names, so that neither
+``os._exit`` nor a signal loses it: the number of the process, what it did, and with what.
+``tools.gallery.used`` reads them.
 """
 
 import importlib.machinery
@@ -19,7 +19,7 @@ UNRECORDED = (
     *{os.path.join(prefix, "") for prefix in (sys.prefix, sys.base_prefix) if prefix != "/"},  # noqa: PTH118
     *("/proc/", "/sys/", "/dev/"),
 )
-"""Where files are known otherwise, by the versions of packages and of Python, or are none."""
+"""Folders whose files are known by the versions of packages and of Python, or are none."""
 
 LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120
 IMPORT_SYSTEM = ("<frozen importlib", os.path.join(LIBRARY, "importlib", "metadata"))  # noqa: PTH118
@@ -140,7 +140,7 @@ def _words(command: object) -> list[str]:
 
 
 class Asked:
-    """Stands first among the finders of modules, finds nothing, and notes what is asked for."""
+    """The first finder of modules, which finds nothing and notes the names that are asked for."""
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
@@ -164,7 +164,7 @@ class Asked:
 
 
 class Absent:
-    """Stands last among the finders of modules, and notes the names that none of them found."""
+    """The last finder of modules, which notes the names that none of them found."""
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace

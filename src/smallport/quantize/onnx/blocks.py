@@ -66,7 +66,7 @@ def blocks_4bit(
         quantizer.process()
     if sum(node.op_type == operator for node in quantizer.model.graph().node) == before:
         raise ValueError(
-            f"blocks_4bit: {Path(file).name} has no {operator} whose weights stand in the file; "
+            f"blocks_4bit: {Path(file).name} has no {operator} whose weights are in the file; "
             'pass "Gather" or "MatMul", and a file with folded constants'
         )
     quantizer.model.save_model_to_file(str(target))

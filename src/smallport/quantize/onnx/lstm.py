@@ -29,9 +29,9 @@ QUANTIZED_OPERATORS = ("Gather", "LSTM", "MatMul")
 
 
 class LSTMOperators(nn.Module):
-    """Stand in for an LSTM in an export, as the LSTM operators of ONNX [1]_.
+    """Replace an LSTM in an export by the LSTM operators of ONNX [1]_.
 
-    Its outputs have the right shapes, whatever the length, and no values: only
+    Its outputs have the right shapes at every length, but no values: only
     :func:`torch.onnx.export` knows what the operators compute.
 
     Parameters
@@ -148,7 +148,7 @@ def export_lstm(model: WordLanguageModel, file: Path | str) -> None:
 
 
 class TokenLosses(nn.Module):
-    """A language model with the loss inside, so that the logits never leave it.
+    """A language model that returns its loss and not its logits.
 
     With many words, logits are by far the largest thing that a model computes: a chunk of 25 tokens
     has 3.3 MB of them with 33,278 words. Whoever wants losses needs one number a token.
@@ -216,10 +216,10 @@ def _export(
 
 
 def fold_constants(file: Path | str, target: Path | str) -> None:
-    """Compute beforehand what an ONNX file computes from its weights alone.
+    """Compute in advance the parts of an ONNX file that depend only on its weights.
 
-    An exported LSTM brings its weights into the order of ONNX at each run. Afterwards they stand in
-    the file in that order, and :func:`quantize_file` finds them.
+    An exported LSTM brings its weights into the order of ONNX at each run. Afterwards the file has
+    them in that order, and :func:`quantize_file` finds them.
 
     Parameters
     ----------
@@ -257,8 +257,8 @@ def quantize_file(
     Raises
     ------
     ValueError
-        When the file has an LSTM operator that was not quantized, since the weights do not stand
-        in the file as the operator reads them. Nothing is left at ``target`` then.
+        When the file has an LSTM operator that was not quantized, since the file does not have
+        the weights as the operator reads them. Nothing is left at ``target`` then.
     """
     with errors_only("root"):  # ONNX Runtime recommends what fold_constants does
         quantize_dynamic(

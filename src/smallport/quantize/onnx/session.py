@@ -32,8 +32,8 @@ class ONNXLanguageModel:
     Parameters
     ----------
     file
-        What :func:`smallport.quantize.onnx.export_lstm` wrote, or
-        :func:`smallport.quantize.onnx.quantize_file` made of it.
+        A file of :func:`smallport.quantize.onnx.export_lstm` or
+        :func:`smallport.quantize.onnx.quantize_file`.
     scorer
         The same model with the loss inside, from :func:`smallport.quantize.onnx.export_scorer`.
         Losses are computed by it, and from logits where it is left out.

@@ -39,12 +39,12 @@ class Route:
     Parameters
     ----------
     name
-        What it is called in tables.
+        Its name in tables.
     prepare
         Makes the model from the one in floats, for one thread. The files that it needs are written
         into a folder.
     packages
-        What has to be installed beyond PyTorch, as it is imported.
+        The packages to install in addition to PyTorch, by the names that are imported.
     compiler
         Whether it needs a C++ compiler.
     maintenance

@@ -101,7 +101,7 @@ def _compiled(model: WordLanguageModel, folder: Path) -> Prepared:
 
 @contextmanager
 def _compiling_into(folder: Path) -> Iterator[None]:
-    """Have PyTorch keep what it compiles in a folder, and not beside other programs' files."""
+    """Have PyTorch keep what it compiles in a folder, and not with other programs' files."""
     before = os.environ.get(COMPILED)
     os.environ[COMPILED] = str(folder)
     try:

@@ -31,10 +31,10 @@ Compress = Callable[[Any], Any]
 
 
 def without_telemetry(package: str) -> Any:
-    """Import OpenVINO or nncf such that they send nothing.
+    """Import OpenVINO or nncf without their telemetry.
 
-    Both report their use to a host of their maker if they find a package for it. Where they don't,
-    they go without.
+    Both send telemetry to their maker if a package for it is installed. Without it, they send
+    nothing.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return importlib.import_module(package)
@@ -100,7 +100,7 @@ def _run(
 
 
 def prepare(model: WordLanguageModel, folder: Path, name: str, compress: Compress) -> Prepared:
-    """Export a model, convert it, compress its weights, and load the files that come out."""
+    """Export a model, convert it, compress its weights, and load the compressed files."""
     ov = without_telemetry("openvino")
     core = ov.Core()
     files = {}

@@ -38,7 +38,7 @@ class Prepared:
     model
         Reads tokens and carries a state, as the model that it was made from.
     megabytes
-        What has to be stored of it, in MB of a million bytes.
+        The size of its stored files or state dict, in MB of a million bytes.
     stored
         The types in which most bytes of ``embedding``, ``LSTM`` and ``decoder`` are stored, as read
         from the file or the state dict.
@@ -57,7 +57,7 @@ def prepared_module(model: nn.Module, runs: StatefulModel) -> Prepared:
     model
         The module whose state dict is stored.
     runs
-        What runs it: the module itself, or something around it.
+        The callable that runs it: the module itself or a wrapper.
     """
     return Prepared(runs, state_dict_megabytes(model), stored_types(model.state_dict()))
 
@@ -120,8 +120,8 @@ def most_bytes(stored: Iterable[tuple[str, str, float]]) -> dict[str, str]:
 def tensors_in(value: Any) -> Iterator[Tensor]:
     """Go through the tensors that a value of a state dict stores, however it packs them.
 
-    Packed weights are objects that hand out their state. Tensors of torchao claim to be floats, and
-    hold others.
+    Packed weights are objects that hand out their state. Tensors of torchao have a float dtype,
+    and store other types.
     """
     if isinstance(value, torch.ScriptObject):
         yield from tensors_in(value.__getstate__())
