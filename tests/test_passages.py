@@ -60,7 +60,7 @@ def read(tmp_path):
 
 def test_python_has_docstrings_messages_and_cells_of_text(read):
     assert read("page.py", PAGE) == [
-        ("summary", 2, "Title"),
+        ("title", 2, "Title"),
         ("docstring", 5, "An introduction with and a link ."),
         ("message", 16, "A message in"),
         ("message", 16, "pieces, of which two are joined."),

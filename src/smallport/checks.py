@@ -61,7 +61,7 @@ def check(
     >>> check("size ratio", 0.7)
     Traceback (most recent call last):
         ...
-    ValueError: size ratio: nothing is claimed. Pass at_most or at_least, or call report where \
+    ValueError: size ratio: nothing is claimed. Pass at_most or at_least, or call report to \
 record it without a claim
     """
     result = Result(name, float(value), unit, at_most, at_least)

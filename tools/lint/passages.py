@@ -219,7 +219,8 @@ def in_python(text: str) -> Iterator[Passage]:
         line = text.count("\n", 0, start) + 1
         if line in documented:
             first, *others = in_rst(source, line, "docstring")
-            yield dataclasses.replace(first, kind="summary")
+            is_page = first.kind == "title"
+            yield first if is_page else dataclasses.replace(first, kind="summary")
             yield from others
         elif WORDS.search(source) and not PATTERN.search(source):
             yield from in_rst(source, line, "message")
