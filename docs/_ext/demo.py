@@ -59,7 +59,7 @@ def rendered(description: dict[str, Any], expected: dict[str, Any], *, short: bo
     description
         The build's description of its files, or of the missing ones; see ``tools.demo.files``.
     expected
-        What it wrote in Python.
+        The words that the build wrote in Python.
     short
         Whether to leave out the comparison and the words one by one.
     """

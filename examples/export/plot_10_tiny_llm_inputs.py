@@ -330,7 +330,7 @@ packaged_weights = packaged.model.state_dict()
 assert all(
     torch.equal(tensor, packaged_weights[name])
     for name, tensor in untrained.state_dict().items()
-), "the package builds another model than this page"
+), "the model of the package differs from that of this page"
 assert packaged.dynamic_shapes == dynamic_shapes
 assert [(name, tensor.shape) for name, tensor in name_inputs(inputs).items()] == [
     (name, tensor.shape) for name, tensor in name_inputs(packaged.inputs).items()

@@ -213,8 +213,8 @@ checks.check(
 # Read the exported program
 # -------------------------
 #
-# The *signature* lists the inputs and outputs. The cache has become tensors: five go
-# in, three come out.
+# The *signature* lists the inputs and outputs. The cache has become tensors: there
+# are five inputs and three outputs.
 
 signature = by_hand.graph_signature
 print("inputs: ", *signature.user_inputs)

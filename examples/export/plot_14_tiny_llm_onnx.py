@@ -122,7 +122,7 @@ rows = [
 show_table(pd.DataFrame(rows), "Inputs and outputs of the ONNX file")
 
 # %%
-# Dynamic axes have names, others have numbers. The cache that comes out is as long as
+# Dynamic axes have names, others have numbers. The cache in the output is as long as
 # the old one and the new tokens together. All operators are of the ONNX standard, so
 # runtimes other than ONNX Runtime can run this file, too. (That is not the case for the
 # quantized files of :doc:`these pages
@@ -358,8 +358,8 @@ assert np.array_equal(embedding, reference.model.embed_tokens.weight.detach()), 
 )
 
 # %%
-# What to expect
-# --------------
+# Limits
+# ------
 #
 # Expect agreement *within rounding*, not in every bit. That is true of the exported
 # program, too: its differences here can be zero, but when :doc:`a text is decoded

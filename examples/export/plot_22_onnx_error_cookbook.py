@@ -230,7 +230,7 @@ assert causes == [cause]
 
 logged = "\n".join(record.msg.partition(". ")[0] for record in fallbacks)
 print("with examples:", logged)
-assert logged == "Fallback to weights_only=False succeeded", "pickles are refused now"
+assert logged == "Fallback to weights_only=False succeeded", "pickles are rejected now"
 
 module = program.module()
 program.example_inputs = None

@@ -460,8 +460,8 @@ assert torch.equal(changed_tokens, tokens)
 #
 # For a model of your own, use :func:`smallport.parity.greedy_decode` and
 # :func:`~smallport.parity.compare_decodings`, which also check their arguments, or the
-# command ``smallport check``. A text near ``max_position_embeddings`` needs a test of
-# its own, and random weights say nothing about the quality of a text.
+# command ``smallport check``. A text near ``max_position_embeddings`` needs a
+# separate test, and random weights say nothing about the quality of a text.
 #
 # What to read next
 # -----------------

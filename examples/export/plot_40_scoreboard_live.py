@@ -9,7 +9,7 @@ verdicts equal the stored ones where the versions are the same.
 Prerequisites: :doc:`plot_30_exported_but_is_it_right`, which verifies one model. The
 packages ``onnx``, ``onnxruntime`` and ``onnxscript`` must be installed.
 
-What you will learn: how to check many architectures, each in a process of its own, and
+What you will learn: how to check many architectures, each in a separate process, and
 how to trace different numbers to their cause.
 
 Transformers registers well over a hundred architectures for causal language modelling.
@@ -44,8 +44,8 @@ assert len(chosen) == 8
 assert len(registered) > 100
 
 # %%
-# Run each in a process of its own
-# --------------------------------
+# Run each in a separate process
+# ------------------------------
 #
 # Some exports hang, some use all memory, and some end the process without an error
 # message. So each architecture has a process with a limit on time and memory. Each
@@ -73,8 +73,8 @@ reports = {verdict.model_type: verdict.report for verdict in found}
 assert sorted(reports) == files == list(chosen), "a verdict was lost, or doubled"
 
 # %%
-# Count what passed
-# -----------------
+# Count the passes
+# ----------------
 #
 # Each stage is counted against all chosen architectures. A stage that was not reached
 # did not pass.
@@ -305,7 +305,7 @@ for length in (30, 2, 1, 0):
 # Conclusion
 # ----------
 #
-# - Check more than one architecture, each in a process of its own, and count a process
+# - Check more than one architecture, each in a separate process, and count a process
 #   that was stopped as a result.
 # - Count against all architectures: one that was left out did not pass.
 # - Store long results with their versions, and check a few of them again in each build.

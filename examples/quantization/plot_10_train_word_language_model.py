@@ -48,7 +48,7 @@ for part, tokens in parts.items():
 
 # %%
 # Each distinct word gets a number. Words and punctuation marks are both
-# :term:`tokens <token>`, and ``<eos>`` ends each line. For a text file of your own, use
+# :term:`tokens <token>`, and ``<eos>`` ends each line. For your own text file, use
 # ``Path("train.txt").read_text(encoding="utf-8").splitlines()`` as the lines.
 
 import torch

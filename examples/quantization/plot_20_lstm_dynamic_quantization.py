@@ -273,14 +273,14 @@ for kind, size in sizes["trained model"].items():
     report(f"{kind} size, trained model", size, "MB")
 
 # %%
-# At what loss?
-# -------------
+# Measure the loss
+# ----------------
 #
 # Rounding the weights changes every prediction a little. The published tutorial printed
 # a loss of :published:`5.167 nats` before and :published:`5.168 nats` after
 # quantization. Here, all three models read at most the first 60,000 tokens of the test
 # text, which is all of the default one. ``tokens_read`` records which tokens a model
-# was given: all but the last one, which is only a target.
+# was given: all except the last one, which is only a target.
 
 from smallport.lstm import tokens_read
 

@@ -139,7 +139,7 @@ def onnx_gates(weight):
 
 
 class LSTMOperators(nn.Module):
-    """Stand in for a one-directional LSTM in an export, as ONNX's LSTM operators."""
+    """Replace a one-directional LSTM in an export by ONNX's LSTM operators."""
 
     def __init__(self, lstm):
         super().__init__()

@@ -353,6 +353,6 @@ print(lstm.readable(texts["int8"][:60]))
 # - :doc:`When is int8 faster than float32? <plot_50_when_is_int8_faster>`: layer sizes,
 #   batch sizes and lengths.
 # - :doc:`Which quantization method should you use? <plot_60_which_route>`: this file
-#   beside other methods.
+#   compared with other methods.
 # - `ONNX Runtime's page on quantization
 #   <https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html>`_.

@@ -106,8 +106,8 @@ figure.suptitle("Size and speed of each route")
 plt.show()
 
 # %%
-# 2. What the results depend on
-# -----------------------------
+# 2. Factors of the results
+# -------------------------
 #
 # A second stored run differs in two ways: its weights were trained for three epochs
 # only, and its processor has instructions for :term:`int8 dot products <int8 dot

@@ -9,7 +9,7 @@ LIBRARY_THREADS = re.compile(r"(get_num_threads|\w+_max_threads)\(\) : (\d+)")
 """The number of threads of each library, as ``torch.__config__.parallel_info`` writes it."""
 
 MOST_PROCESSOR_TIME = 1.1
-"""How much processor time one thread may use, relative to the time that passed."""
+"""The processor time that one thread may use, relative to the time that passed."""
 
 
 def use_one_thread() -> None:

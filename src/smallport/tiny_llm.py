@@ -268,7 +268,8 @@ def largest_difference(
     reference
         The model. It must share no weights with what is compared.
     run
-        What is compared, such as ``program.module()``; called with the inputs as keyword arguments.
+        The program to compare, such as ``program.module()``. It is called with the inputs as
+        keyword arguments.
     shapes
         The sizes of the inputs. Texts may be longer than the model's ``max_position_embeddings``.
 

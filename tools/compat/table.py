@@ -17,7 +17,7 @@ BEGINNINGS = {
     NO_IMPORT: "It cannot be imported with",
     UNKNOWN: "There is no result with",
 }
-"""How the sentences about all outcomes except *matches* begin."""
+"""The beginnings of the sentences about all outcomes except *matches*."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ DESCRIPTION = FOLDER / "demo.json"
 MODEL, VOCABULARY, EXPECTED = "model.onnx", "vocabulary.json", "expected.json"
 FLOAT_MODEL = "float32.onnx"
 LOADED = (runtime.SCRIPT, runtime.BINARY, MODEL, VOCABULARY, EXPECTED)
-"""What a browser loads before it writes."""
+"""The files that a browser loads before it writes."""
 
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 """The packages that the model is trained and converted by."""

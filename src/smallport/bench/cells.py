@@ -28,7 +28,7 @@ class Cell:
     Parameters
     ----------
     route
-        What runs the model: ``eager``, ``ONNX``, or ``eager, memory kept``.
+        The runtime of the model: ``eager``, ``ONNX``, or ``eager, memory kept``.
     part
         The whole ``model``, its ``LSTM`` or its ``decoder``.
     batch
@@ -75,7 +75,7 @@ class Cell:
 
     @property
     def processes(self) -> int:
-        """How many processes measured it."""
+        """Count the processes that measured it."""
         return len(self.int8_seconds)
 
     @property
@@ -171,7 +171,7 @@ class Grid:
 
     @property
     def processes(self) -> int:
-        """How many processes measured each cell."""
+        """Count the processes that measured each cell."""
         return min(cell.processes for cell in self.cells.values())
 
     @property
@@ -185,11 +185,11 @@ class Grid:
         Parameters
         ----------
         route
-            What runs the model in int8.
+            The runtime of the model in int8.
         part
             The model, its LSTM or its decoder.
         baseline
-            What runs it in float32.
+            The runtime of the model in float32.
         threads
             How many threads may be used.
 
@@ -242,7 +242,7 @@ def read_grid(name: Path | str) -> Grid:
     ----------
     name
         As :func:`smallport.measured.read` takes it: the name of a grid that comes with this
-        package, or the path of a file of your own.
+        package, or the path of your own file.
 
     Raises
     ------

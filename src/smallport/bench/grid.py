@@ -136,7 +136,7 @@ def measure_grid(
     routes
         Models, by the names of their routes.
     parts, batches, lengths, threads
-        What to combine. PyTorch's number of threads is restored afterwards.
+        The values to combine. PyTorch's number of threads is restored afterwards.
     repeats, turn_seconds
         Passed to :func:`measure_cell`.
 
@@ -179,7 +179,7 @@ class Job:
     process
         Its number, from 1.
     routes, parts, batches, lengths
-        What to combine.
+        The values to combine.
     threads
         How many threads may be used.
     repeats
@@ -245,7 +245,7 @@ def run_job(job: Job, file: Path) -> None:
 
 
 def start_job(job: Job, file: Path) -> None:
-    """Run a job in a process of its own."""
+    """Run a job in a separate process."""
     command = [sys.executable, "-m", "smallport.bench.grid", str(file), "--job"]
     subprocess.run(  # noqa: S603 - this module itself
         [*command, json.dumps(asdict(job))],

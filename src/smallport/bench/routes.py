@@ -2,7 +2,7 @@
 
 ``python -m smallport.bench.routes`` measures the language model of the assets: size and loss of
 each route once, on the whole test text, and the times of all routes in several fresh processes.
-Results so far are stored beside the result file, so that an interrupted run continues where it was.
+Results so far are stored next to the result file, so that an interrupted run can be resumed.
 """
 
 from __future__ import annotations
