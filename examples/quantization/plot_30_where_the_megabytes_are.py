@@ -302,11 +302,11 @@ show_table(
 )
 
 # %%
-# The embedding, which holds most of the bytes, costs least. The decoder costs most,
-# since an error in its weights changes the :term:`logits` directly.
+# The decoder costs most, since an error in its weights changes the :term:`logits`
+# directly. The embedding, which holds most of the bytes, costs little.
 
 two_bits = {layer: of_layer["2 bits"] for layer, of_layer in by_layer.items()}
-assert two_bits["embedding"] < min(two_bits["LSTM"], two_bits["decoder"])
+assert two_bits["decoder"] > two_bits["LSTM"]
 check(
     "2 bits: cost of the decoder, to that of the embedding",
     two_bits["decoder"] / two_bits["embedding"],
@@ -341,12 +341,14 @@ show_table(
 )
 
 # %%
-# A model that has learned little loses little. With the well-trained weights, the order
-# of the layers is the same, and 4 bits in all layers cost several times more.
+# A model that has learned little loses little. In 2 bits, the embedding costs least and
+# the decoder most with both sets of weights. With the well-trained weights, 4 bits in
+# all layers cost several times more.
 
 for each in (little, well):
     assert each.costs["all"]["8"] < 0.01
-    assert each.costs["embedding"]["2"] < each.costs["decoder"]["2"]
+    two_bits = [each.costs[layer]["2"] for layer in LAYERS.values()]
+    assert two_bits == sorted(two_bits)  # embedding, LSTM, decoder
 check(
     "4 bits: stored cost on well-trained weights, to that on little-trained ones",
     well.costs["all"]["4"] / little.costs["all"]["4"],

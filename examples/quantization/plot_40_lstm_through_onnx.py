@@ -100,6 +100,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 from smallport.lstm import batchify, chunks
 
 options = ort.SessionOptions()
+options.intra_op_num_threads = 1
 options.log_severity_level = 4  # the exception below is enough
 session = ort.InferenceSession(folder / "plain.onnx", options)
 print("declared:", session.get_inputs()[0].shape)
@@ -190,7 +191,7 @@ with export_messages_hidden():
     )
 exported.save(folder / "exported.onnx")
 
-session = ort.InferenceSession(folder / "exported.onnx")
+session = ort.InferenceSession(folder / "exported.onnx", options)
 print("inputs: ", {value.name: value.shape for value in session.get_inputs()})
 print("outputs:", {value.name: value.shape for value in session.get_outputs()})
 assert session.get_outputs()[0].shape[:2] == ["length", "batch"]
