@@ -187,12 +187,6 @@ FAULTS = [
         "AssertionError",
     ),
     Fault(
-        "engine_chosen_unasked",
-        SAVING,
-        'with raises(RuntimeError, match="NoQEngine") as failure:',
-        "AssertionError: announced RuntimeError with 'NoQEngine', and nothing was raised: ",
-    ),
-    Fault(
         "engines_disagree",
         SAVING,
         'check("largest difference of the loss between engines", ',
