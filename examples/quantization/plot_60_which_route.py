@@ -154,8 +154,8 @@ show_table(
 # - *Space is scarce*: the decoder in 4 bits, too, and rare words in 2. It is slower in
 #   chunks than 8 bits. First measure what it costs on a text of your own.
 # - *You have torchao or OpenVINO*: use them for models of linear layers. They leave the
-#   LSTM in floats, and are slower here than the first choice. Without int8 dot products,
-#   torchao in 8 bits is slower than eager float32.
+#   LSTM in floats, and are slower here than the first choice. torchao in 8 bits is even
+#   slower than eager float32 on a processor without int8 dot products.
 
 from smallport.checks import check, report
 
