@@ -283,9 +283,9 @@ def published_run(results: Results) -> list[str]:
         return ", ".join(f":published:`{figure}`" for figure in figures)
 
     def whole(route: RouteResult) -> str:
-        return f"about {quantities.quantity(excerpts * route.chunks.median, 's')}"
+        return f"about {excerpts * route.chunks.median:.0f} s"
 
-    size = "a file holds its own name many times, and other names of files are as long"
+    size = "the versions of PyTorch and the names of the saved files differ"
     weights = "the weights differ"
     if floats.tokens + 1 < TEST_TOKENS:
         weights += f", and ours is the loss over the first {floats.tokens + 1:,} tokens"

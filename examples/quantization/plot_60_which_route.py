@@ -95,7 +95,7 @@ for name in names:
     speeds.plot(ratio.median, name, "o", color=colours[name], markersize=8)
 in_onnx = stored.speedup("ONNX float32").median
 speeds.axvline(in_onnx, color="0.5", linestyle=":", label="ONNX float32")
-speeds.legend(loc="lower right")
+speeds.legend(loc="center right", bbox_to_anchor=(1, 0.33))
 sizes.set(title="Times smaller", xlim=(0, None))
 speeds.set(title="Times as fast, chunks", xlim=(0, None))
 for axes in (sizes, speeds):
