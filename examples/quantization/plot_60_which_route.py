@@ -65,7 +65,7 @@ show_table(
 )
 
 # %%
-# The figure has size and speed of each route. The colour says what it costs.
+# The figure shows size and speed of each route. Its colours show the cost in loss.
 
 # Drawing: for each route a bar of how many times smaller it is than float32, and a dot
 # with its range of how many times as fast as eager float32 it is. Routes in ONNX
@@ -145,7 +145,8 @@ show_table(
 # 3. Advice
 # ---------
 #
-# Each sentence is checked against both runs.
+# The code below checks what this says about size, loss and speed against both runs, and
+# the last sentence against the first run.
 #
 # - *You deploy, and the loss must hardly change*: ONNX Runtime, the embedding in 4 bits
 #   and the rest in 8 bits :term:`per channel`.
@@ -239,8 +240,8 @@ show_table(
 show_table(live[["route", *SPEEDS]], "Times as fast as float32 on this machine")
 
 # %%
-# Which layers became integers? Read it from the types of the stored weights, never from
-# the name of the call.
+# To find out which layers became integers, read the types of the stored weights. The
+# name of the call does not tell.
 
 INTEGERS = ("int8", "uint8", "uint4", "int4", "uint2")
 
