@@ -92,9 +92,9 @@ def drawn(probabilities: Tensor, number: float) -> int:
     """
     tokens = np.arange(len(probabilities), dtype=np.uint32)
     bits = np.uint32(int(number * 2**32) % 2**32) + tokens * np.uint32(0x9E3779B9)
-    bits = (bits ^ (bits >> 16)) * np.uint32(0x85EBCA6B)
-    bits = (bits ^ (bits >> 13)) * np.uint32(0xC2B2AE35)
-    uniform = ((bits ^ (bits >> 16)) + 0.5) / 2**32
+    bits = (bits ^ (bits >> np.uint32(16))) * np.uint32(0x85EBCA6B)
+    bits = (bits ^ (bits >> np.uint32(13))) * np.uint32(0xC2B2AE35)
+    uniform = ((bits ^ (bits >> np.uint32(16))) + 0.5) / 2**32
     with np.errstate(divide="ignore"):  # a probability of zero waits for ever
         waits = -np.log(uniform) / probabilities.numpy()
     return int(waits.argmin())
