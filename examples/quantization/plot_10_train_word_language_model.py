@@ -44,7 +44,8 @@ lines = {
 }
 print(corpus.name)
 for part, tokens in parts.items():
-    print(f"{part}: {len(tokens):,} tokens, begins with {lines[part][0][:40]!r}")
+    beginning = " ".join(lines[part][:9]).strip()
+    print(f"{part}: {len(tokens):,} tokens, begins with {beginning[:40]!r}")
 
 # %%
 # Each distinct word gets a number. Words and punctuation marks are both

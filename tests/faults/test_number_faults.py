@@ -513,7 +513,7 @@ FAULTS += [
     Fault(
         "training_record_forged",
         TRAINING,
-        "assert math.isclose(valid_loss, recorded[-1], ",
+        "assert math.isclose(measured, recorded[-1], ",
         "AssertionError",
     ),
     Fault(
