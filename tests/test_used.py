@@ -165,6 +165,12 @@ def test_a_package_that_is_only_looked_for_counts_by_being_there(run, changes, m
     assert changes(found) == ["tqdm was removed"]
 
 
+def test_a_module_in_the_folder_of_a_package_counts_as_the_package(run, changes):
+    found = run("import sys, yaml; sys.path.append(yaml.__path__[0]); import nodes")
+    assert {"package pyyaml", "module nodes"} & found.entries.keys() == {"package pyyaml"}
+    assert changes(found) == []
+
+
 def test_another_version_is_named_with_both(run, changes, monkeypatch):
     found = run("import tqdm, importlib.metadata as m; m.version('filelock')")
     assert {"package tqdm", "package filelock"} <= found.entries.keys()

@@ -23,8 +23,8 @@ training.
 
 The page follows PyTorch's tutorial `Dynamic Quantization on an LSTM Word Language Model
 <https://github.com/pytorch/tutorials/blob/560afe606d62af26831dcf847c74da134fedb14a/advanced_source/dynamic_quantization_tutorial.py>`_
-by James Reed and Seth Weidman, which was `removed <https://github.com/pytorch/tutorials/pull/3432>`__
-in July 2025 and is `still asked for <https://github.com/pytorch/tutorials/issues/3583>`__.
+by James Reed and Seth Weidman, which was `removed <https://github.com/pytorch/tutorials/pull/3432>`_
+in July 2025 and is `still asked for <https://github.com/pytorch/tutorials/issues/3583>`_.
 """
 
 # %%

@@ -14,8 +14,8 @@ Prerequisites: :doc:`Quantize an LSTM to int8 with quantize_dynamic
 What you will learn: how to save a quantized model and load it safely, why an engine can
 be missing on ARM, and what determines the size of a saved file.
 
-Both questions `come up <https://github.com/pytorch/pytorch/issues/31468>`__ `again and
-again <https://github.com/pytorch/pytorch/issues/123507>`__: an int8 state dict does not
+Both questions `come up <https://github.com/pytorch/pytorch/issues/31468>`_ `again and
+again <https://github.com/pytorch/pytorch/issues/123507>`_: an int8 state dict does not
 fit a float model, and some builds of PyTorch quantize nothing before an engine is
 chosen.
 """

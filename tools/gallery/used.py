@@ -11,6 +11,7 @@ import importlib.machinery
 import importlib.metadata
 import json
 import sys
+import sysconfig
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -205,6 +206,8 @@ class World:
             kind = self._kind(name, path)
             if kind == "package":
                 distributions |= set(_distributions()[name])
+            elif kind == "module" and (owners := self._installed_with(name, path)):
+                distributions |= owners
             elif kind:
                 entries.add(f"{kind} {name}")
         entries |= {f"package {name}" for name in distributions} | {RECORDED_BY}
@@ -251,6 +254,19 @@ class World:
         spec = _find(name, *path)
         is_pythons = spec and spec.origin and Path(spec.origin).is_relative_to(sys.base_prefix)
         return "module" if spec and spec.origin and not is_pythons else ""
+
+    @staticmethod
+    def _installed_with(name: str, path: list[str]) -> set[str]:
+        """Name the distributions of a module that lies inside a package's folder.
+
+        Some packages, such as ``onnxruntime.transformers``, append their folder to ``sys.path``.
+        """
+        spec = _find(name, *path)
+        packages = Path(sysconfig.get_path("purelib"))
+        if spec is None or spec.origin is None or not Path(spec.origin).is_relative_to(packages):
+            return set()
+        package = Path(spec.origin).relative_to(packages).parts[0]
+        return set(_distributions().get(package, ()))
 
     @staticmethod
     def _is_told_apart(name: str) -> bool:
