@@ -315,6 +315,8 @@ def test_only_pages_that_have_to_run_do(script, monkeypatch, capsys):
 
 def test_every_gate_looks_at_a_build(script, tmp_path, monkeypatch):
     monkeypatch.setattr(project, "DOCS", tmp_path)
+    monkeypatch.setattr(project, "HEADLINE", tmp_path / "headline.toml")
+    project.HEADLINE.write_text('["folder/plot_10_page"]\n"how large" = "size"\n')
     (tmp_path / "published.toml").write_text(
         '["folder/plot_10_page"."loss"]\nvalue = "5.2"\nsource = "https://example.org"\n'
     )
@@ -329,6 +331,7 @@ def test_every_gate_looks_at_a_build(script, tmp_path, monkeypatch):
     page = "examples/folder/plot_10_page.py"
     assert sorted(found) == [
         ("claims", f"{page}:3"),
+        ("claims", "headline.toml"),
         ("claims", "published.toml"),
         ("left", page),
         ("output", f"{page}:3"),

@@ -191,10 +191,10 @@ def in_html(text: str) -> Iterator[Passage]:
     text = TEMPLATE.sub(lambda code: blank(code.group()), text)
     line = 1
     for element in re.split(ELEMENT, text):
-        if WORDS.search(element):
+        prose = without_markup(element.strip())
+        if WORDS.search(prose.replace(CODE, "")):
             before = len(element) - len(element.lstrip())
-            start = line + element.count("\n", 0, before)
-            yield Passage("text", start, without_markup(element.strip()))
+            yield Passage("text", line + element.count("\n", 0, before), prose)
         line += element.count("\n")
 
 
