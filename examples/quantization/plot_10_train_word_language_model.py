@@ -70,7 +70,7 @@ print(f"{test[:9] = }")
 
 # Guard: against other numbers than those of the corpus, parts of another size, and test
 # lines that the model has already seen in training.
-for name, tokens in {"valid": valid, "test": test}.items():
+for name, tokens in {"valid": corpus.valid, "test": corpus.test}.items():
     share = 100 * len(tokens) / sum(map(len, parts.values()))
     check(f"share of the text, {name}", share, "%", at_least=6, at_most=14)
     seen = 100 * corpus.seen_in_training(tokens).double().mean().item()
