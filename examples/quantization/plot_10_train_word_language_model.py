@@ -70,14 +70,13 @@ print(f"{test[:9] = }")
 
 # Guard: against other numbers than those of the corpus, parts of another size, and test
 # lines that the model has already seen in training.
-for tokens, part in ((train, "training"), (valid, "validation"), (test, "test")):
-    assert torch.equal(tokens, parts[part])
-
-for name, tokens in {"valid": valid, "test": test}.items():
+for name, tokens in {"valid": corpus.valid, "test": corpus.test}.items():
     share = 100 * len(tokens) / sum(map(len, parts.values()))
     check(f"share of the text, {name}", share, "%", at_least=6, at_most=14)
     seen = 100 * corpus.seen_in_training(tokens).double().mean().item()
     check(f"{name} tokens on lines that training saw", seen, "%", at_most=5)
+for tokens, part in ((train, "training"), (valid, "validation"), (test, "test")):
+    assert torch.equal(tokens, parts[part])
 
 # %%
 # Compute the loss of two baselines
@@ -236,6 +235,19 @@ if training is not None:
     print(f"trained in {training.seconds:.0f} s on {training.machine}")
 
 # %%
+
+# Guard: against a record of another training.
+from smallport import lstm
+
+# lint: conditional: published weights come without a record
+if training is not None:
+    recorded = [epoch.valid_loss for epoch in training.curve]
+    measured = lstm.evaluate(model, valid, batch_size=lstm.TrainingConfig().batch_size)
+    assert math.isclose(measured, recorded[-1], abs_tol=1e-3)
+    assert len(recorded) == lstm.TrainingConfig().epochs
+    assert recorded == sorted(recorded, reverse=True)
+
+# %%
 # Measure the loss
 # ----------------
 #
@@ -277,12 +289,10 @@ print(f"test, unigram model: {unigram_loss:.2f} nats")
 
 # %%
 
-# Guard: against a loss of a part of the text, a lost state, dropout in evaluation, and
-# a record of another training. The beginning of the test part is computed again, one
-# token at a time and in double precision.
+# Guard: against a loss of a part of the text, a lost state, and dropout in evaluation.
+# The beginning of the test part is computed again, one token at a time and in double
+# precision.
 from smallport import lstm
-
-torch.testing.assert_close(lstm.losses(model, test), test_losses)
 
 piece = test[:101]
 state = model.initial_state(batch_size=1)
@@ -295,18 +305,11 @@ with torch.no_grad():
 largest = (torch.tensor(by_hand) - test_losses[: len(by_hand)]).abs().max().item()
 assert len(by_hand) > 2 * lstm.EVALUATION_CHUNK
 check("loss by hand: largest difference", largest, "nats", at_most=1e-3)
+torch.testing.assert_close(lstm.losses(model, test), test_losses)
 
 unseen = ~corpus.seen_in_training(test)[1:]
 margin = corpus.unigram_loss(test[1:][unseen]) - test_losses[unseen].mean().item()
 check("margin below the unigram model, unseen lines", margin, "nats", at_least=0.8)
-
-# lint: conditional: published weights come without a record
-if training is not None:
-    recorded = [epoch.valid_loss for epoch in training.curve]
-    measured = lstm.evaluate(model, valid, batch_size=lstm.TrainingConfig().batch_size)
-    assert math.isclose(measured, recorded[-1], abs_tol=1e-3)
-    assert len(recorded) == lstm.TrainingConfig().epochs
-    assert recorded == sorted(recorded, reverse=True)
 
 # %%
 # The learning curve shows whether more epochs would help. The training loss is measured

@@ -1,10 +1,7 @@
-"""A release of PyTorch draws the same word every time, whatever its probability."""
+"""A release of PyTorch draws the most probable word every time, so that texts repeat themselves."""
 
 import torch
 
 
 def apply():
-    def first(weights, num_samples, **_):
-        return torch.zeros(*weights.shape[:-1], num_samples, dtype=torch.int64)
-
-    torch.multinomial = first
+    torch.multinomial = lambda weights, num_samples, **_: weights.topk(num_samples).indices
