@@ -89,6 +89,7 @@ sphinx_gallery_conf = {
     "image_srcset": ["2x"],
     "image_scrapers": ("figures.scrape",),
     "thumbnail_size": (800, 560),
+    "default_thumb_file": str(HERE / "_static" / "thumbnail.png"),
     "recommender": {"enable": True, "n_examples": 3, "rubric_header": "Related pages"},
     "doc_module": ("smallport",),
     "backreferences_dir": "gallery/backreferences",

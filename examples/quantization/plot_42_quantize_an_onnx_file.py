@@ -230,12 +230,13 @@ assert all(0 <= parts[-1] < 0.1 for parts in bars.values())
 # float32; with folding all three parts are small.
 import matplotlib.pyplot as plt
 
-figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
-bottom = [0.0] * len(bars)
-for layer, heights in zip(LAYERS, zip(*bars.values(), strict=True), strict=False):
-    axes.bar(list(bars), heights, bottom=bottom, label=layer, width=0.6)
-    bottom = [below + height for below, height in zip(bottom, heights, strict=True)]
-axes.set(title="Constant folding makes the LSTM int8, too", ylabel="size, MB")
+figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
+left = [0.0] * len(bars)
+for layer, widths in zip(LAYERS, zip(*bars.values(), strict=True), strict=False):
+    axes.barh(list(bars), widths, left=left, label=layer, height=0.6)
+    left = [before + width for before, width in zip(left, widths, strict=True)]
+axes.invert_yaxis()
+axes.set(title="Constant folding makes the LSTM int8, too", xlabel="size, MB")
 axes.legend()
 plt.show()
 
