@@ -25,12 +25,14 @@ COPIED = [
     "src",
     "docs/conf.py",
     "docs/_ext",
+    "docs/notices.toml",
     "tools",
     "docs/_static",
     "docs/_templates",
 ]
 TEXTS = {
     "docs/published.toml": "",
+    "docs/headline.toml": "",
     "docs/index.rst": """\
 Small
 =====
@@ -61,7 +63,23 @@ API
     "examples/small/GALLERY_HEADER.rst": "Small\n-----\n\nPages that take no time.\n",
 }
 PROSE = "This sentence takes ten words and says nothing at all. " * 12
-LEARNED = "What you will learn: nothing."
+OPENING = "Result: none.\n\nPrerequisites: none.\n\nWhat you will learn: nothing."
+ENDING = """
+# %%
+# Exercises
+# ---------
+#
+# 1. Do nothing.
+
+# Answer: that was all
+answer = None
+
+# %%
+# Conclusion
+# ----------
+#
+# There is none.
+"""
 CHECK = 'check("one", 1, at_most=1)'
 LAST_CELL = "# %%\n# Here it comes."
 
@@ -182,11 +200,11 @@ class Project:
         script = self.page(name)
         script.parent.mkdir(exist_ok=True)
         script.write_text(
-            f'"""\nThe page {script.stem}\n{"=" * 60}\n\n{prose}\n\n{LEARNED}\n"""\n\n'
+            f'"""\nThe page {script.stem}\n{"=" * 60}\n\n{prose}\n\n{OPENING}\n"""\n\n'
             "import os\nfrom pathlib import Path\n\nfrom smallport.checks import check\n\n"
             f'with Path({str(self.diary)!r}).open("a") as diary:\n'
             f'    print("{name}", file=diary)\n{check}\n'
-            f"\n{LAST_CELL}\n\n{code}\n",
+            f"{ENDING}\n{LAST_CELL}\n\n{code}\n",
             encoding="utf-8",
         )
 
