@@ -18,7 +18,7 @@ from results import STORED
 from tools.downloads import install
 from tools.downloads.wheel import FOLDER, built
 
-FREE = 0.001
+FREE = 0.002
 """How many nats a route may cost to count as one without a loss."""
 
 
