@@ -18,7 +18,7 @@ from results import STORED
 from tools.downloads import install
 from tools.downloads.wheel import FOLDER, built
 
-FREE = 0.001
+FREE = 0.002
 """The largest cost in nats of a route that counts as one without a loss."""
 
 

@@ -184,14 +184,14 @@ for run, of_run in RUNS.items():
             assert route.stored["LSTM"] == "float32"
             assert speed(route.route).high < speed(BEST).low
 
-assert stored.speedup("torchao int8").high < 1
-
 # %%
-# The cost of 4 bits in the decoder depends on the training:
+# The cost of 4 bits in the decoder depends on the training, and the speed of torchao on
+# the processor:
 
 costs = {run: of_run.cost(FOUR) for run, of_run in RUNS.items()}
 check("loss, 4 bits, well trained", costs["well trained"], "nats", at_least=0.03)
 check("loss, 4 bits, three epochs", costs["three epochs"], "nats", at_most=0.01)
+assert stored.speedup("torchao int8").high < 1  # and its processor has no VNNI
 
 # %%
 # 4. Measure the routes on your model
