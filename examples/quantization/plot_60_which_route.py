@@ -431,7 +431,7 @@ torch.manual_seed(0)
 published = lstm.WordLanguageModel(33_278, lstm.PUBLISHED).eval()
 for name in ("eager int8", "eager int8, embedding too", "ONNX 4-bit embedding"):
     again = route_named(name).prepare(published, folder / "routes")
-    before = stored.named(name)
+    before = read_results()[1].named(name)
     check(
         f"size now, to the stored size: {name}",
         again.megabytes / before.megabytes,
