@@ -2,10 +2,11 @@
 Export an LSTM to ONNX with dynamic lengths, and quantize it
 ============================================================
 
-Result: The plain export of an LSTM fixes the length at that of the example, without an
-error. With the LSTM operator of ONNX in place of the layer, one file takes all lengths
-and batch sizes within bounds that you declare, and its results equal those of PyTorch
-up to rounding. After constant folding, all of its matrices can be quantized to int8.
+Result: The plain export of this LSTM, which reads the length first and is given its
+state, fixes the length at that of the example, without an error. With the LSTM operator
+of ONNX in place of the layer, one file takes all lengths and batch sizes within bounds
+that you declare, and its results equal those of PyTorch up to rounding. After constant
+folding, all of its matrices can be quantized to int8.
 
 Prerequisites: an LSTM in PyTorch, such as the one that :doc:`Train an LSTM word
 language model in PyTorch <plot_10_train_word_language_model>` trains. Install
@@ -129,7 +130,9 @@ assert chunks_read == 40
 # ONNX has an `LSTM operator <https://onnx.ai/onnx/operators/onnx__LSTM.html>`_ that
 # takes every length. :func:`torch.onnx.ops.symbolic_multi_out` puts an ONNX operator
 # into an :term:`exported program` without running it, with output shapes that the
-# caller declares. This module uses it for each layer of an :class:`torch.nn.LSTM`:
+# caller declares. This module uses it for each layer of an :class:`torch.nn.LSTM` with
+# biases, in one direction, that reads the length first. Do not use it for one with
+# ``batch_first=True``: it would take the batch for the length, without an error.
 
 from torch import nn
 
@@ -198,8 +201,9 @@ assert session.get_outputs()[0].shape[:2] == ["length", "batch"]
 
 # %%
 # The bounds belong to the exported program, which checks them. The ONNX file stores the
-# names of the dimensions only. Choose bounds that you have tested. A dimension with a
-# name also raises an error where the model fixes it, which ``Dim.AUTO`` does not.
+# names of the dimensions only. Choose bounds that you have tested. With a named
+# dimension, :func:`torch.export.export` also raises an error where the model fixes it,
+# and with ``Dim.AUTO`` it does not.
 
 with raises(AssertionError, match="Guard failed: tokens.size()[0] <= 512"):
     too_long = torch.zeros(513, 2, dtype=torch.int64)
@@ -381,7 +385,8 @@ print(failure.message)
 #
 # - Export in float32 with the LSTM operator of ONNX, fold the constants, quantize the
 #   file, and read its operators.
-# - Declare dimensions with names and bounds, so that a fixed size raises an error.
+# - Declare dimensions with names and bounds: :func:`torch.export.export` then raises an
+#   error for a fixed size. :func:`torch.onnx.export` alone may not.
 # - Test an exported file at sizes that the export did not see, and with a state that is
 #   passed on.
 #

@@ -198,7 +198,8 @@ assert stored.speedup("torchao int8").high < 1  # and its processor has no VNNI
 # -----------------------------------
 #
 # Here is the model that :doc:`Train an LSTM word language model in PyTorch
-# <plot_10_train_word_language_model>` trains. Put yours in its place.
+# <plot_10_train_word_language_model>` trains. A model of your own has to have the same
+# three layers, ``encoder``, ``rnn`` and ``decoder``, and the same ``forward``.
 
 import torch
 
