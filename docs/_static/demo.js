@@ -254,9 +254,10 @@ async function respond() {
   const { expected } = model;
   const choice = new FormData(demo.querySelector("form")).get("choice");
   const isDrawn = choice === "drawn";
-  // The first draw uses the build's random numbers, every later one its own.
-  const numbers = isDrawn && draws++ > 0 ? expected.numbers.map(() => Math.random()) : expected.numbers;
-  const isKnown = beginning.join(" ") === expected.beginning.join(" ") && (!isDrawn || draws === 1);
+  // The first draw uses the build's random numbers if the words are the build's, every other one its own.
+  const isKnown = beginning.join(" ") === expected.beginning.join(" ") && (!isDrawn || draws === 0);
+  if (isDrawn) draws += 1;
+  const numbers = isKnown ? expected.numbers : expected.numbers.map(() => Math.random());
   latest = { beginning, choice, isKnown, numbers, choose: isDrawn ? drawn : mostProbable };
   say("Writing…");
   part("words")?.replaceChildren();
