@@ -80,3 +80,4 @@ def test_options_that_arrange_pages_are_no_part_of_a_page():
     options = environment.gallery_options()
     assert json.loads(options["image_srcset"]) == ["2x"]
     assert not options.keys() & {"subsection_order", "gallery_dirs", "filename_pattern"}
+    assert json.loads(options["default_thumb_file"]) == "./docs/_static/thumbnail.png"

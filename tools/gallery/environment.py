@@ -172,10 +172,13 @@ def usable_cores() -> int:
 
 
 def gallery_options() -> dict[str, str]:
-    """Read those options of ``conf.py`` that decide what the gallery makes of a page."""
+    """Read those options of ``conf.py`` that decide what the gallery makes of a page.
+
+    Paths are relative to the checkout, since a page does not depend on its place.
+    """
     options = runpy.run_path(str(project.DOCS / "conf.py"))["sphinx_gallery_conf"]
     return {
-        name: json.dumps(value, sort_keys=True, default=str)
+        name: json.dumps(value, sort_keys=True, default=str).replace(str(project.ROOT), ".")
         for name, value in options.items()
         if name not in ARRANGING
     }
