@@ -58,6 +58,7 @@ autosummary_generate = True
 autodoc_typehints = "signature"
 autodoc_typehints_format = "fully-qualified"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 numpydoc_show_class_members = False
 intersphinx_mapping = {
     "python": ("https://docs.python.org/3", None),

@@ -10,6 +10,7 @@
   ``details`` that mouse and keyboard open.
 """
 
+import html
 import re
 from collections.abc import Callable
 from typing import Any
@@ -159,7 +160,8 @@ def fold(app: Sphinx, doctree: nodes.document) -> None:
         while kind.output and last < len(parent) and not _begins_cell(parent[last]):
             last += 1
         parent.insert(last, nodes.raw("", "</details>", format="html"))
-        opening = FOLDED.format(kind.mark.lower(), kind.summary)
+        summary = html.escape(folded.summary_of(code.rawsource or code.astext()), quote=False)
+        opening = FOLDED.format(kind.mark.lower(), summary)
         parent.insert(first, nodes.raw("", opening, format="html"))
 
 

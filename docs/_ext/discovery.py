@@ -23,7 +23,7 @@ from tools.lint import opening
 PREVIOUS, NEXT = 1, 2
 """The place of each neighbour in what Sphinx stores of a document, after its parent."""
 
-CONTINUES = {"in_the_page": "gallery/quantization/plot_40_lstm_through_onnx"}
+CONTINUES = {"in_the_page": "gallery/quantization/plot_42_quantize_an_onnx_file"}
 """Documents outside of the gallery that continue one of its pages."""
 
 LISTED = (("Tutorials", "gallery/"), ("API", "api"), ("About", ""))

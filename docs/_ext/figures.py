@@ -131,11 +131,12 @@ def darken_all(app: Sphinx) -> None:
         if not dark.exists() or dark.stat().st_mtime_ns < file.stat().st_mtime_ns:
             with Image.open(file) as image:
                 colours = np.asarray(image.convert("RGB"))
-            save(colours, file)
-            save(in_the_dark(colours), dark)
+            shades = 64 if file.stem.endswith("_thumb") else 256
+            save(colours, file, shades)
+            save(in_the_dark(colours), dark, shades)
 
 
-def save(colours: np.ndarray, file: Path) -> None:
+def save(colours: np.ndarray, file: Path, shades: int) -> None:
     """Save an image with the colours that cover most of it, in a third of the bytes.
 
     Parameters
@@ -144,9 +145,11 @@ def save(colours: np.ndarray, file: Path) -> None:
         Colours of shape (height, width, 3), from 0 to 255.
     file
         The file.
+    shades
+        The number of colours.
     """
     image = Image.fromarray(colours)
-    few = image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few = image.quantize(shades, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(file, optimize=True)
 
 

@@ -85,8 +85,19 @@ class Install(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+def only_where_used(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
+) -> None:
+    """Leave the styles of cards out of pages without one: they would weigh as much as the text."""
+    if "sd-" not in context.get("body", ""):
+        context["css_files"] = [
+            one for one in context["css_files"] if "sphinx-design" not in str(one.filename)
+        ]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Add the role and the directive."""
     app.add_role("stored", Stored())
     app.add_directive("install", Install)
+    app.connect("html-page-context", only_where_used)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

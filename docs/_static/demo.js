@@ -267,7 +267,7 @@ async function respond() {
   if (part("float-text")) await writeInFloats();
   const times = written.map(({ milliseconds }) => milliseconds).sort((one, other) => one - other);
   const speed = Math.round(1000 / times[Math.floor(times.length / 2)]);
-  for (const shown of document.querySelectorAll(".smallport-speed")) shown.textContent = speed;
+  for (const shown of document.querySelectorAll(".smallport-speed")) shown.textContent = `${speed} words`;
   say(`${written.length} words at ${speed} words per second. ${isKnown ? compareWithPython(written, expected[choice]) : ""}`.trim());
 }
 

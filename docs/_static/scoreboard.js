@@ -5,30 +5,33 @@
   const body = table.tBodies[0];
   const rows = [...body.rows];
 
-  // A cell is sorted by its number, or by its text where it has none.
+  // A cell is sorted by its number, or by its text where it has none. A tick without one is a
+  // passed stage: there are too many of them to write it each time.
+  const heads = table.tHead.rows[0].cells;
   const key = (row, column) => {
     const cell = row.cells[column];
-    const number = Number(cell.dataset.key);
-    return cell.dataset.key === "nan" ? Infinity : "key" in cell.dataset ? number : cell.textContent;
+    if (cell.dataset.key === "nan") return Infinity;
+    if ("key" in cell.dataset) return Number(cell.dataset.key);
+    return heads[column].classList.contains("scoreboard-tick") ? 0 : cell.textContent;
   };
   const compare = (one, other) =>
     typeof one === "number" ? one - other : one.localeCompare(other);
 
-  [...table.tHead.rows[0].cells].forEach((header, column) => {
+  [...heads].forEach((header, column) => {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = header.textContent;
     header.replaceChildren(button);
     button.addEventListener("click", () => {
       const direction = header.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
-      for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+      for (const other of heads) other.removeAttribute("aria-sort");
       header.setAttribute("aria-sort", direction);
       const sign = direction === "ascending" ? 1 : -1;
       rows.sort((one, other) => sign * compare(key(one, column), key(other, column)));
       body.append(...rows);
     });
   });
-  table.tHead.rows[0].cells[0].setAttribute("aria-sort", "ascending");
+  heads[0].setAttribute("aria-sort", "ascending");
 
   const label = document.createElement("label");
   label.className = "scoreboard-search";

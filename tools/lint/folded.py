@@ -17,7 +17,7 @@ class Kind:
     mark
         The word that its first line begins with.
     summary
-        The line that readers see in its place.
+        The beginning of the line that readers see in its place.
     output
         Whether the output is folded, too.
     """
@@ -32,6 +32,7 @@ ANSWER = Kind("Answer", "Answer", output=True)
 GUARD = Kind("Guard", "A check of the measurement itself", output=True)
 KINDS = (DRAWING, ANSWER, GUARD)
 
+SENTENCE_END = re.compile(r"[.:](?:\s|$)")
 BEGINNING = re.compile(
     rf"\s*# (?P<mark>{'|'.join(kind.mark for kind in KINDS)}):(?P<first>.*)\n(?P<rest>(?:#.*\n)*)"
 )
@@ -49,6 +50,24 @@ def kind_of(code: str) -> Kind | None:
     """
     found = BEGINNING.match(f"{code}\n")
     return found and next(kind for kind in KINDS if kind.mark == found["mark"])
+
+
+def summary_of(code: str) -> str:
+    r"""Write the line that readers see in place of a folded cell; empty for another cell.
+
+    For a guard it says against what the guard is. A figure or an answer is next to its text.
+
+    Examples
+    --------
+    >>> summary_of("# Guard: against a tolerance that is too wide. It is small.\nassert True")
+    'A check of the measurement itself: against a tolerance that is too wide'
+    >>> summary_of("# Answer: with two layers\nprint(1)")
+    'Answer'
+    """
+    kind = kind_of(code)
+    if kind is not GUARD:
+        return kind.summary if kind else ""
+    return f"{kind.summary}: {SENTENCE_END.split(description_of(code))[0]}"
 
 
 def description_of(code: str) -> str:
