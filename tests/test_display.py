@@ -61,6 +61,12 @@ def test_the_html_has_a_caption_and_headers_and_a_box_that_the_keyboard_reaches(
     assert html.count('<th scope="col">') == html.count("<th") - html.count("<thead") == 2
 
 
+def test_a_name_of_the_columns_is_no_header_of_rows():
+    rows = pd.DataFrame({"route": ["eager", "ONNX"], "case": ["one", "two"], "ratio": [1.0, 2.0]})
+    table = show_table(rows.pivot_table("ratio", "route", "case").reset_index(), "Ratios")
+    assert "<th" not in table._repr_html_().partition("<tbody>")[2]
+
+
 def test_loggers_are_quiet_and_loud_again_even_after_an_error(caplog):
     child = logging.getLogger("smallport.tests.child")
     parent = logging.getLogger("smallport.tests")

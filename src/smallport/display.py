@@ -47,7 +47,8 @@ class Table:
 
     def _repr_html_(self) -> str:
         """Write a table that scrolls in a box of its own, which the keyboard reaches."""
-        table = self.frame.to_html(
+        # A name of all columns would become a header in each row.
+        table = self.frame.rename_axis(columns=None).to_html(
             index=False, border=0, justify="left", float_format=format_number
         )
         caption = html.escape(self.caption)
