@@ -166,6 +166,7 @@ def as_table(results: Results) -> pd.DataFrame:
             "decoder": route.stored["decoder"],
             "MB": f"{route.megabytes:.2f}",
             "times smaller": f"{results.smaller(route.route):.2f}",
+            "tokens": f"{route.tokens + 1:,}",
             "loss": f"{route.loss:.4f}",
             "change": signed(results.cost(route.route)),
             **{
