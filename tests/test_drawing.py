@@ -79,7 +79,7 @@ def test_a_folded_cell_may_use_another():
 
 
 def test_what_a_folded_answer_or_guard_defines_is_not_used_outside():
-    guard = "# Guard: the clock\nclock = 3"
+    guard = "# Guard: against a clock that stands\nclock = 3"
     ((_, message),) = found(guard, "print(clock)")
     assert "'clock' of the folded cell" in message
     assert found(guard, "# Answer: three\nprint(clock)") == []
@@ -89,5 +89,11 @@ def test_what_a_folded_answer_or_guard_defines_is_not_used_outside():
 def test_an_answer_says_what_it_shows_and_draws_in_another_cell(mark):
     ((_, message),) = found(f"# {mark}:\nx = 1")
     assert "says nothing" in message
-    ((_, message),) = found(f"# {mark}: a figure\nplt.plot([1])")
+    ((_, message),) = found(f"# {mark}: against a figure\nplt.plot([1])")
     assert "# Drawing: " in message
+
+
+def test_a_guard_says_against_what_it_is():
+    ((line, message),) = found("# Guard: the clock\nassert True")
+    assert line == 1
+    assert "against" in message

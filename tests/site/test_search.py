@@ -13,6 +13,14 @@ FIRST = {
     ),
     "weights_only": "gallery/quantization/plot_22_save_and_load_quantized.html",
     "ONNX LSTM": "gallery/quantization/plot_40_lstm_through_onnx.html",
+    "prefill": "glossary.html#term-prefill",
+    "kv cache": "glossary.html#term-KV-cache",
+    "zero point": "glossary.html#term-zero-point",
+    "grouped query": "gallery/export/plot_10_tiny_llm_inputs.html",
+    "dynamic_axes": "gallery/quantization/plot_40_lstm_through_onnx.html",
+    "install": "index.html",
+    "own model": "index.html",
+    "classifier": "index.html",
     # Whoever types the name of a function wants its reference.
     "show_table": "api/smallport.display.show_table.html",
 }

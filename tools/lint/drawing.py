@@ -69,6 +69,8 @@ def findings(script: Path, cells: Sequence[Cell]) -> Iterator[Finding]:
             drawn |= dict.fromkeys(_assigned(tree), cell.line)
             if not folded.description_of(text):
                 found = iter([(1, f"says nothing after '# {kind.mark}:': say what it is about")])
+            elif kind is folded.GUARD and not folded.description_of(text).startswith("against "):
+                found = iter([(1, "does not say against what: begin with '# Guard: against '")])
         for line, message in found:
             yield finding(script, cell.line + line - 1, "drawing", message)
 
