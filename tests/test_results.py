@@ -140,6 +140,8 @@ def test_counts_have_all_architectures_below_the_line(file):
     numbers = [tuple(map(int, row)) for row in found]
     assert numbers == [(3, 0, 0), (3, 0, 0), (2, 1, 0), (1, 1, 1), *[(1, 0, 2)] * 4]
     assert html.count("1 failed (1 with different numbers)") == 1
+    for failed, kinds in re.findall(r", (\d+) failed \((.*?)\)", html):
+        assert sum(map(int, re.findall(r"\d+", kinds))) == int(failed)
     assert "all 4 registered architectures" in html
 
 
