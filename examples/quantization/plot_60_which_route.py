@@ -34,26 +34,12 @@ from the model in floats to a smaller one is called a *route* here.
 
 # sphinx_gallery_thumbnail_number = 1
 # sphinx_gallery_measures_time = True
-from smallport.bench.route_results import as_table, read_results, signed
+from smallport.bench.route_results import overview, read_results
 from smallport.display import show_table
 
 provenance, stored = read_results()
 print(f"Measured on {provenance}")
 print(f"Tokens of the test text: {stored.routes[0].tokens + 1:,}")
-
-LAYERS = ["embedding", "LSTM", "decoder"]
-SPEEDS = [
-    f"{kind}, × {base}" for kind in ("chunks", "words") for base in ("eager", "ONNX")
-]
-
-
-def overview(results):
-    """Show types, size, loss and speed of each route, a row a route."""
-    table = as_table(results).head(len(results.routes))
-    table[SPEEDS] = table[SPEEDS].map(lambda ratio: ratio.split(" ")[0])  # no range
-    return table[["route", *LAYERS, "MB", "times smaller", "change", *SPEEDS]]
-
-
 show_table(overview(stored), "All routes on WikiText-2, well-trained weights")
 
 # %%
@@ -81,7 +67,7 @@ kinds = {
 }
 colours = {n: colour for colour, of_kind in reversed(kinds.values()) for n in of_kind}
 figure, (sizes, speeds) = plt.subplots(
-    1, 2, sharey=True, figsize=(6, 6.4), layout="constrained", facecolor="white"
+    1, 2, sharey=True, figsize=(6, 5.4), layout="constrained", facecolor="white"
 )
 sizes.barh(names, [stored.smaller(n) for n in names], color=[colours[n] for n in names])
 for name in names:
@@ -102,8 +88,8 @@ figure.suptitle("Size and speed of each route")
 plt.show()
 
 # %%
-# 2. Training and processor change the result
-# -------------------------------------------
+# 2. Effects of training and processor
+# ------------------------------------
 #
 # A second stored run differs in two ways: its weights were trained for three epochs
 # only, and its processor has instructions for :term:`int8 dot products <int8 dot
@@ -119,22 +105,16 @@ RUNS = {"well trained": stored, "three epochs": little}
 for run, of_run in RUNS.items():
     print(f"{run}: float32 has a loss of {of_run.routes[0].loss:.3f}")
 
-OVER = {"× eager": "eager float32", "× ONNX": "ONNX float32"}
 BEST, IN_PYTHON = "ONNX 4-bit embedding", "eager int8, embedding too"
 FOUR, SMALLEST = "ONNX 4-bit", "ONNX 2 to 4 bits"
+COMPARED = [IN_PYTHON, BEST, FOUR, SMALLEST, "torchao int8"]
+COLUMNS = ["change", "chunks, × eager", "chunks, × ONNX"]
+halves = [
+    overview(of_run).set_index("route").loc[COMPARED, COLUMNS].add_suffix(f", {run}")
+    for run, of_run in RUNS.items()
+]
 show_table(
-    pd.DataFrame(
-        {
-            "route": name,
-            **{f"change, {run}": signed(of.cost(name)) for run, of in RUNS.items()},
-            **{
-                f"{column}, {run}": f"{of.speedup(name, base).median:.2f}"
-                for run, of in RUNS.items()
-                for column, base in OVER.items()
-            },
-        }
-        for name in (IN_PYTHON, BEST, FOUR, SMALLEST, "torchao int8")
-    ),
+    pd.concat(halves, axis=1).reset_index(),
     "Change of the loss, and speed in chunks, in both stored runs",
 )
 
@@ -161,9 +141,14 @@ check("loss, 4 bits, three epochs", costs["three epochs"], "nats", at_most=0.01)
 #   LSTM in floats, and are slower here than the first choice. Without int8 dot
 #   products, torchao in 8 bits is even slower than eager float32.
 #
-# The code checks this in both runs. Both are of one architecture: on a model of a
-# different size or training, the order of the routes can differ. Section 4 measures it.
+# Both runs are of one architecture. On a model of a different size or training, the
+# order of the routes can differ: measure it, as section 4 does.
 
+# %%
+
+# Guard: against stored results, of either run, that contradict the advice on size, loss
+# and speed.
+OVER = {"× eager": "eager float32", "× ONNX": "ONNX float32"}
 for run, of_run in RUNS.items():
     cost, smaller, speed = of_run.cost, of_run.smaller, of_run.speedup
     check(f"{run}: ONNX float32, × eager", speed(OVER["× ONNX"]).median, at_least=1.2)
@@ -188,41 +173,32 @@ for run, of_run in RUNS.items():
 assert stored.speedup("torchao int8").high < 1  # its processor has no int8 dot products
 
 # %%
-# 4. Measure the routes on your model
-# -----------------------------------
+# 4. Measure your own model
+# -------------------------
 #
 # ``measure_routes`` takes a model in floats whose only weights are in ``encoder`` (an
 # embedding), ``rnn`` (an LSTM that takes the length first) and ``decoder`` (a linear
 # layer). ``initial_state(batch_size)`` makes its state, and ``forward(tokens, state)``
 # returns :term:`logits` and state. Exercise 1 wraps a model with other names. Here it
 # is the model that :doc:`Train an LSTM word language model in PyTorch
-# <plot_10_train_word_language_model>` trains.
+# <plot_10_train_word_language_model>` trains. It is small: it may fit into the
+# processor's cache, and :doc:`some ratios may be below one
+# <plot_50_when_is_int8_faster>`.
 
 import torch
 
 from smallport import assets, lstm
 from smallport.bench.routes import measure_routes
+from smallport.machine import int8_dot_products
 
 corpus = assets.corpus()
-pretrained = assets.language_model(corpus)
-model = lstm.WordLanguageModel(len(corpus.vocabulary), pretrained.config)
-model.load_state_dict(torch.load(pretrained.file, weights_only=True))
-model.eval()
+model = assets.language_model(corpus).model
 torch.set_num_threads(1)
 
 text = corpus.test[:10_000]
 results = measure_routes(
     model, text, "the trained model", timed_tokens=1 + 500, single_words=50
 )
-
-# %%
-# It runs every route whose packages are installed, measures the loss on the whole text,
-# and lets the routes take turns to measure time. A small model may fit into the
-# processor's cache, and some ratios may be below one: see :doc:`When is int8 faster
-# than float32? <plot_50_when_is_int8_faster>`
-
-from smallport.machine import int8_dot_products
-
 print(f"int8 dot products: {', '.join(int8_dot_products()) or 'none'}")
 for name, reason in results.missing.items():
     print(f"left out: {name} ({reason})")
@@ -286,8 +262,8 @@ check(
 )
 
 # %%
-# 5. One route by hand: the embedding in 4 bits
-# ---------------------------------------------
+# 5. Store an embedding in 4 bits by hand
+# ---------------------------------------
 #
 # Export the model and fold its constants, as in :doc:`Export an LSTM to ONNX with
 # dynamic lengths, and quantize it <plot_40_lstm_through_onnx>`. Then one tool writes
@@ -333,7 +309,7 @@ embedding_4bit(folder / "folded.onnx", folder / "by_hand.onnx")
 
 operators = onnx_route.operator_counts(folder / "by_hand.onnx")
 assert operators.get("GatherBlockQuantized") == 1, "the embedding is still in floats"
-assert operators["DynamicQuantizeLSTM"] == pretrained.config.layers
+assert operators["DynamicQuantizeLSTM"] == model.rnn.num_layers
 
 parts = onnx_route.file_parts(folder / "by_hand.onnx")
 embedding = next(part for part in parts if "GatherBlock" in part.operator)
@@ -348,11 +324,13 @@ show_table(
 )
 
 # %%
-# Only ONNX Runtime runs the file: two of its operators belong to ONNX Runtime's own
+# Only ONNX Runtime runs the file. Two of its operators belong to ONNX Runtime's own
 # domain, ``com.microsoft``, and the reference implementation of the ONNX standard
 # rejects it. This holds for every integer route through ONNX, because all of them use
 # ``DynamicQuantizeLSTM``.
 
+# Guard: against operators of a different domain, and a file that the reference
+# implementation runs.
 from onnx.reference import ReferenceEvaluator
 
 from smallport.checks import raises
@@ -522,7 +500,7 @@ halved = measure_routes(model, excerpt, "halved", routes=routes, **QUICK)
 check("float16: times smaller", halved.smaller("float16 on disk"), "×", at_least=1.96)
 gap = abs(halved.cost("float16 on disk"))
 check("float16: change of the loss", gap, "nats", at_most=1e-3)
-print(as_table(halved)[["route", *LAYERS, "MB", "change"]].to_string(index=False))
+print(overview(halved).to_string(index=False))
 
 # %%
 # Conclusion
