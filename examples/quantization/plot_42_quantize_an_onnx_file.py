@@ -145,8 +145,8 @@ check("margin of int8 below the unigram model", margin, "nats", at_least=0.1)
 
 # %%
 
-# Guard: words that were not evaluated, a state that was not passed on, and a session
-# that computes in float32
+# Guard: against words that were not evaluated, a state that was not passed on, and a
+# session that computes in float32.
 for name, values in losses.items():
     assert len(values) == len(corpus.test) - 1, f"{name}: {len(values)} losses"
 beginning = corpus.test[:1011]
