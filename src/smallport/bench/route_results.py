@@ -206,7 +206,7 @@ def overview(results: Results) -> pd.DataFrame:
     table = as_table(results).head(len(results.routes))
     speeds = [str(column) for column in table if "×" in str(column)]
     medians = {column: table[column].str.partition(" ")[0] for column in speeds}
-    shown = ["route", "embedding", "LSTM", "decoder", "MB", "times smaller", "change"]
+    shown = ["route", "embedding", "LSTM", "decoder", "MB", "change"]
     return table.assign(**medians)[[*shown, *speeds]]
 
 
