@@ -76,7 +76,9 @@ def test_every_stored_route_is_shown_with_both_baselines_and_where_it_comes_from
     provenance, stored = read_results(name)
     text = "\n".join(results.routes_table(provenance, stored, "All routes"))
     assert f"**Measured on {provenance.date}** on {provenance.machine.processor}" in text
-    assert f"commit ``{provenance.commit}``" in text
+    commit, changed, _ = provenance.commit.partition("+")
+    assert f"commit ``{commit}``" in text
+    assert ("uncommitted" in text) == bool(changed)
     for route in stored.routes:
         assert f"* - {route.route}\n     - {route.megabytes:.2f}\n" in text
         assert f"     - {route.loss:.4f}\n" in text
