@@ -14,6 +14,7 @@ from smallport.bench.route_results import (
     RouteResult,
     as_table,
     goals,
+    overview,
     read_results,
 )
 from smallport.bench.routes import measure_routes
@@ -153,6 +154,16 @@ def test_the_table_has_both_baselines_where_both_were_measured():
     assert table["chunks, × ONNX"] == "3.00 (3.00 to 3.00)"
     assert table["words, × eager"] == "2.00 (2.00 to 2.00)"
     assert table["words, × ONNX"] == "0.50 (0.50 to 0.50)"
+
+
+def test_the_overview_has_the_measured_routes_with_medians():
+    table = overview(RESULTS)
+    assert list(table["route"]) == [route.route for route in RESULTS.routes]
+    whole = as_table(RESULTS).set_index("route")
+    for _, row in table.iterrows():
+        shown = row["chunks, × eager"]
+        assert float(shown) > 0
+        assert whole.loc[row["route"], "chunks, × eager"].startswith(f"{shown} (")
 
 
 def test_the_cost_of_a_slow_route_is_that_on_the_tokens_that_it_read():

@@ -74,9 +74,11 @@ def test_the_published_column_is_there_only_where_something_was_published(lines)
 @pytest.mark.parametrize("name", ["routes", "routes-three-epochs"])
 def test_every_stored_route_is_shown_with_both_baselines_and_where_it_comes_from(name):
     provenance, stored = read_results(name)
-    text = "\n".join(results.routes_table(provenance, stored))
+    text = "\n".join(results.routes_table(provenance, stored, "All routes"))
     assert f"**Measured on {provenance.date}** on {provenance.machine.processor}" in text
-    assert f"commit ``{provenance.commit}``" in text
+    commit, changed, _ = provenance.commit.partition("+")
+    assert f"commit ``{commit}``" in text
+    assert ("uncommitted" in text) == bool(changed)
     for route in stored.routes:
         assert f"* - {route.route}\n     - {route.megabytes:.2f}\n" in text
         assert f"     - {route.loss:.4f}\n" in text
@@ -87,7 +89,7 @@ def test_every_stored_route_is_shown_with_both_baselines_and_where_it_comes_from
 def test_a_route_that_was_not_measured_says_why():
     _, stored = read_results()
     lacking = replace(stored, routes=stored.routes[:1], missing={"other": "not installed: x"})
-    text = "\n".join(results.routes_table(measured.provenance("here"), lacking))
+    text = "\n".join(results.routes_table(measured.provenance("here"), lacking, "Some"))
     assert "* - other\n     - not installed: x\n" in text
 
 
@@ -95,9 +97,19 @@ def test_a_slow_route_says_how_much_it_read():
     _, stored = read_results("routes-three-epochs")
     slow = replace(stored.routes[1], tokens=999)
     some = replace(stored, routes=(stored.routes[0], slow), processes=3)
-    text = "\n".join(results.routes_table(measured.provenance("here"), some))
+    text = "\n".join(results.routes_table(measured.provenance("here"), some, "Some"))
     assert f"*{slow.route}*: the first 1,000 tokens only" in text
     assert "in 3 processes." in text
+
+
+def test_the_stored_routes_say_which_part_of_the_text_was_read():
+    provenance, stored = read_results("routes-three-epochs")
+    whole, *_ = results.routes_table(provenance, stored, "All routes")
+    assert "the mean over 245,569 tokens of test text; " in whole
+    assert "in 1 process." in whole
+    beginning = replace(stored, routes=(replace(stored.routes[0], tokens=19_999),))
+    part, *_ = results.routes_table(provenance, beginning, "All routes")
+    assert "the mean over the first 20,000 of the 245,569 tokens of test text; " in part
 
 
 def test_the_published_run_has_the_figures_of_the_tutorial_beside_the_stored_ones():

@@ -5,7 +5,8 @@
 - ``.. measured::`` shows everything that the pages of this build checked, as tables, and the rules
   that pages lift.
 - ``.. measured::`` with lines ``PAGE: NAME | LABEL`` shows those figures, under these labels.
-- ``.. stored-routes:: NAME`` shows stored results of the routes, ``routes`` or another file.
+- ``.. stored-routes:: NAME`` shows stored results of the routes, ``routes`` or another file, with
+  its content as the caption.
 - ``.. published-run::`` shows those of the published tutorial next to its own figures.
 - ``.. scoreboard:: PART`` renders the stored results of the sweep by a template of
   ``_templates/scoreboard``: counts, changes, causes, mismatches, upstream, table, found. All of it
@@ -216,19 +217,21 @@ class StoredRoutes(SphinxDirective):
     """Show the stored result of every route as a table, with where it comes from."""
 
     required_arguments = 1
+    has_content = True
 
     def run(self) -> list[nodes.Node]:
         """Make the table."""
         from smallport.bench import route_results  # noqa: PLC0415 - imports PyTorch
 
         [name] = self.arguments
+        self.assert_has_content()
         dependencies.note_modules(self.env, route_results.__name__)
         self.env.note_dependency(str(STORED / f"{name}.json"))
-        lines = routes_table(*route_results.read_results(name))
+        lines = routes_table(*route_results.read_results(name), " ".join(self.content))
         return self.parse_text_to_nodes("\n".join(lines))
 
 
-def routes_table(provenance: Provenance, results: Results) -> list[str]:
+def routes_table(provenance: Provenance, results: Results, caption: str) -> list[str]:
     """Write the results in reStructuredText."""
     from smallport.bench.route_results import as_table  # noqa: PLC0415 - imports PyTorch
 
@@ -239,12 +242,18 @@ def routes_table(provenance: Provenance, results: Results) -> list[str]:
     )
     reference = results.routes[0]
     slow = [route for route in results.routes if route.tokens < reference.tokens]
+    commit = provenance.commit.removesuffix("+") or "unknown"
+    changed = ", with uncommitted changes," if provenance.commit.endswith("+") else ""
+    tokens = f"{reference.tokens + 1:,}"
+    whole = results.model.rpartition("; ")[2]
+    text = whole if whole.startswith(f"{tokens} ") else f"the first {tokens} of the {whole}"
     lines = [
         f"**Measured on {provenance.date}** on {provenance.machine}, with "
         + ", ".join(f"{name} {version}" for name, version in provenance.versions.items())
-        + f", by ``{provenance.command}`` at commit ``{provenance.commit or 'unknown'}``: losses "
-        f"over {reference.tokens + 1:,} tokens of test text, times by one thread, in "
-        + ("1 process." if results.processes == 1 else f"{results.processes} processes."),
+        + f". The loss is the mean over {text}; times are those of one thread, in "
+        + ("1 process." if results.processes == 1 else f"{results.processes} processes.")
+        + f" In a checkout of this project, ``python -m {provenance.command}`` measures the routes "
+        f"again; commit ``{commit}``{changed} measured these.",
         "",
     ]
     if slow:
@@ -254,7 +263,7 @@ def routes_table(provenance: Provenance, results: Results) -> list[str]:
             "",
         ]
     rows = [tuple(row) for row in frame.itertuples(index=False)]
-    return [*lines, *table(tuple(frame.columns), rows, f"Every route: {results.model}")]
+    return [*lines, *table(tuple(frame.columns), rows, caption)]
 
 
 class PublishedRun(SphinxDirective):

@@ -62,7 +62,8 @@ show_table(pd.DataFrame(unfolded[:6]), "Largest tensors, without constant foldin
 # %%
 # The weights of the LSTM are still ``FLOAT``, and a ``Reshape`` reads them, not the
 # LSTM. The graph reorders the gates at each run, and ``quantize_dynamic`` quantizes
-# only weights that an operator reads directly from the file.
+# only weights that an operator reads directly from the file. It does not quantize a
+# GRU, either: ``"GRU"`` in ``op_types_to_quantize`` has no effect (exercise 3).
 
 lstm_shape = tuple(model.rnn.weight_hh_l0.shape)
 left = {(each.dtype, each.operator) for each in unfolded if each.shape == lstm_shape}
@@ -144,8 +145,8 @@ check("margin of int8 below the unigram model", margin, "nats", at_least=0.1)
 
 # %%
 
-# Guard: words that were not evaluated, a state that was not passed on, and a session
-# that computes in float32
+# Guard: against words that were not evaluated, a state that was not passed on, and a
+# session that computes in float32.
 for name, values in losses.items():
     assert len(values) == len(corpus.test) - 1, f"{name}: {len(values)} losses"
 beginning = corpus.test[:1011]
@@ -340,11 +341,42 @@ print(f"words before the first different one: {(*same, False).index(False)}")
 print(lstm.readable(texts["int8"][:60]))
 
 # %%
+# 3. Write ONNX files with one LSTM and with one GRU, whose weights are in the file.
+#    Quantize both, and compare the types of the weights.
+
+# Answer: the weights of the LSTM are int8 afterwards. Those of the GRU stay float32,
+# without an error.
+import onnx
+
+SIZE = 64
+for operator, gates in (("LSTM", 4), ("GRU", 3)):
+    shape = (1, gates * SIZE, SIZE)
+    weights = {name: torch.randn(shape).numpy() for name in ("W", "R")}
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node(operator, ["X", "W", "R"], ["Y"], hidden_size=SIZE)],
+        operator,
+        [onnx.helper.make_tensor_value_info("X", 1, ["length", "batch", SIZE])],
+        [onnx.helper.make_tensor_value_info("Y", 1, ["length", 1, "batch", SIZE])],
+        [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    source, target = folder / f"{operator}.onnx", folder / f"{operator}_int8.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), source)
+    with errors_only("root"):
+        quantize_dynamic(
+            source, target, **settings | {"op_types_to_quantize": [operator]}
+        )
+    large = {each.dtype for each in weight_types(target) if len(each.shape) == 3}
+    print(f"{operator}: {', '.join(large)}")
+    assert large == ({"INT8"} if operator == "LSTM" else {"FLOAT"})
+
+# %%
 # Conclusion
 # ----------
 #
 # - Fold the constants of a file before you quantize it.
-# - List the stored tensors of the result by type. Every matrix should be in 8 bits.
+# - List the stored tensors of the result by type. Every matrix should be in 8 bits; a
+#   GRU stays in float32.
 # - Compare the loss on a text that is long enough, with a model that has learned
 #   something, and the speed with ONNX Runtime in float32, too.
 #

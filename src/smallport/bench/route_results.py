@@ -185,6 +185,31 @@ def as_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("")
 
 
+def overview(results: Results) -> pd.DataFrame:
+    """Lay the measured routes out as a table with median speeds, without their ranges.
+
+    Parameters
+    ----------
+    results
+        Results, stored or measured here.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The types of the layers, size, change of the loss and speeds, a row a route.
+
+    Examples
+    --------
+    >>> overview(read_results()[1]).loc[0, ["route", "embedding", "chunks, × eager"]].tolist()
+    ['eager float32', 'float32', '1.00']
+    """
+    table = as_table(results).head(len(results.routes))
+    speeds = [str(column) for column in table if "×" in str(column)]
+    medians = {column: table[column].str.partition(" ")[0] for column in speeds}
+    shown = ["route", "embedding", "LSTM", "decoder", "MB", "change"]
+    return table.assign(**medians)[[*shown, *speeds]]
+
+
 def signed(change: float) -> str:
     """Write a change of the loss to four decimals, nothing as ``0.0000``.
 
