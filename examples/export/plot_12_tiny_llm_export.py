@@ -53,8 +53,8 @@ assert inputs[cache_name].get_seq_length() == 30
 # the contents of a :class:`~transformers.DynamicCache`, and the export fails.
 # :func:`smallport.checks.raises` asserts the error and its message.
 
-# Guard: log lines in the output, and a class that is registered already: then the
-# failure below does not happen.
+# Guard: against log lines in the output, and a class that is registered already. Then
+# the failure below does not happen.
 from contextlib import ExitStack
 
 from transformers import DynamicCache
@@ -243,7 +243,7 @@ assert "llama" not in by_hand.graph_module.code.lower()
 # onnx-diagnostic `patches the models from outside
 # <https://github.com/sdpython/onnx-diagnostic/blob/23a69013282cf7ade4642bd8949a31777e346fbc/_doc/examples/plot_export_tiny_llm_patched.py>`_.
 
-# Guard: the exporter must register the class itself, so our registration is removed.
+# Guard: against our registration in place of the exporter's.
 registry.close()
 registry.enter_context(without_cache_pytrees())
 assert pytree_owner(DynamicCache) is None

@@ -26,8 +26,8 @@ at several shapes finds these errors. This page does it step by step;
 # Export the untrained model as on :doc:`the page before this one
 # <plot_12_tiny_llm_export>`.
 
-# Guard: log lines, warnings of PyTorch's exporter about code inside of PyTorch, and a
-# runtime that reports its use.
+# Guard: against log lines, warnings of PyTorch's exporter about code inside of PyTorch,
+# and a runtime that reports its use.
 import os
 from contextlib import ExitStack
 
@@ -213,7 +213,7 @@ assert list(worst.by_tensor) == list(expected)
 # %%
 # The export saw only the first of these shapes.
 
-# Guard: the inputs have another shape than the one that is listed.
+# Guard: against inputs whose shape differs from the one that is listed.
 for shape in [*unseen, smallest]:
     mask = inputs_like(shape)["attention_mask"]
     length = shape.cache_length + shape.new_tokens

@@ -69,8 +69,8 @@ torch.save(quantized_model.state_dict(), file)
 print(f"{file.name}: {file.stat().st_size / 1e6:.3f} MB")
 
 # %%
-# Load it
-# -------
+# Load it with weights_only=True
+# ------------------------------
 #
 # The int8 weights are packed for the processor's instructions. A packed weight is a
 # ``torch.ScriptObject``, which ``weights_only=True`` does not allow:

@@ -358,7 +358,8 @@ check(
 
 # %%
 
-# Guard: a mean over fewer words, and a model that predicts no better than word counts
+# Guard: against a mean over fewer words, and a model that predicts no better than word
+# counts.
 test_losses = lstm.losses(model, test, batch_size=10)
 assert len(test_losses) == 10 * (len(test) // 10 - 1)  # nothing precedes a first word
 assert test_losses.mean().item() == loss

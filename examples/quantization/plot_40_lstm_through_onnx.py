@@ -408,7 +408,7 @@ class Scorer(nn.Module):
 
 
 for layer in (nn.LSTM, nn.GRU):
-    scorer = Scorer(layer).eval().requires_grad_(False)
+    scorer = Scorer(layer).eval().requires_grad_(requires_grad=False)
     with export_messages_hidden():
         program = torch.onnx.export(
             scorer,

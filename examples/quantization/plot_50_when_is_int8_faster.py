@@ -121,8 +121,8 @@ for cell in now:
 # One thread did the work, and each shape was measured by itself: a larger batch takes
 # longer.
 
-# Guard: processor time equals the time that passed, and sixteen texts take longer than
-# one.
+# Guard: against a clock that is not the processor's, and against a batch that costs
+# nothing.
 import statistics
 
 growth = [
@@ -145,8 +145,8 @@ check(
 )
 
 # %%
-# Read the map
-# ------------
+# Where is int8 slower?
+# ---------------------
 #
 # The whole map takes minutes, so it is stored. ``python -m smallport.bench.grid
 # grid-mine.json`` measures it on your machine, each shape in three processes, and

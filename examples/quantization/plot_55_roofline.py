@@ -185,8 +185,8 @@ for (route, precision, case), taken in seconds.items():
 # %%
 # One thread did the work, and a larger batch takes longer.
 
-# Guard: processor time equals the time that passed, and sixteen texts take longer than
-# one.
+# Guard: against a clock that is not the processor's, and against a batch that costs
+# nothing.
 check(
     "processor time, to the time that passed",
     max(cell.cores for cell in cells),

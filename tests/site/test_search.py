@@ -19,7 +19,7 @@ FIRST = {
     "grouped query": "gallery/export/plot_10_tiny_llm_inputs.html",
     "dynamic_axes": "gallery/quantization/plot_40_lstm_through_onnx.html",
     "install": "index.html",
-    "own model": "index.html",
+    "check own model": "index.html",
     "classifier": "index.html",
     # Whoever types the name of a function wants its reference.
     "show_table": "api/smallport.display.show_table.html",
