@@ -1,10 +1,12 @@
 """The benchmark measures every route on the same text, and its results come back as they were."""
 
+import copy
 import json
 from dataclasses import asdict, replace
 
 import pytest
 import torch
+from torch import nn
 
 from smallport import lstm, measured
 from smallport.bench import routes as benchmark
@@ -18,6 +20,7 @@ from smallport.bench.route_results import (
     read_results,
 )
 from smallport.bench.routes import measure_routes
+from smallport.quantize.blocks import BlockSizeError
 from smallport.quantize.routes import Route, prepared_module
 from smallport.timing import Ratio, Timing
 
@@ -84,6 +87,36 @@ def test_every_route_is_measured_on_the_whole_text_by_one_thread(model, text):
     whole, chunked, single = [(25, 1)] * 2 + [(10, 1)], [(25, 1), (5, 1)], [(1, 1)] * 5
     assert shapes[: 3 + 3 * 2 + 3 * 5] == whole + chunked * 3 + single * 3
     assert {threads for _, threads in model.seen[:24]} == {1}
+
+
+def test_a_route_whose_blocks_do_not_fit_is_left_out_with_its_reason(text):
+    config = lstm.LSTMConfig(embedding_size=48, hidden_size=8, layers=1)
+    narrow = lstm.WordLanguageModel(WORDS, config).eval()
+
+    def prepare(_model, _folder):
+        raise BlockSizeError(f"blocks of 128 do not divide rows of {config.embedding_size} weights")
+
+    routes = [benchmark.ROUTES[0], Route("in blocks", prepare)]
+    results = measure_routes(
+        narrow, text, "narrow", routes=routes, repeats=1, timed_tokens=20, single_words=2
+    )
+    assert [route.route for route in results.routes] == [benchmark.ROUTES[0].name]
+    assert "do not divide rows of 48" in results.missing["in blocks"]
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "wanted"),
+    [
+        ("rnn", nn.GRU(8, 8), "torch.nn.LSTM with the length first"),
+        ("rnn", nn.LSTM(8, 8, batch_first=True), "torch.nn.LSTM with the length first"),
+        ("encoder", None, "torch.nn.Embedding, and is None"),
+    ],
+)
+def test_a_model_with_other_layers_is_told_which(model, text, name, layer, wanted):
+    other = copy.deepcopy(model)
+    setattr(other, name, layer)
+    with pytest.raises(TypeError, match=f"{name} of Counting should be a {wanted}"):
+        measure_routes(other, text, "other")
 
 
 def test_ratios_are_those_of_the_turns():

@@ -79,3 +79,13 @@ def test_size_of_the_published_architecture():
         model = WordLanguageModel(33_278, PUBLISHED)
     size = quantize.state_dict_megabytes(model.to_empty(device="cpu"))
     assert size == pytest.approx(113.945, abs=0.01)
+
+
+def test_a_gru_is_quantized_and_computes_nearly_the_same():
+    torch.manual_seed(0)
+    layer = nn.Sequential(nn.GRU(16, 16)).eval()
+    quantized = quantize.quantize_model(layer)[0]
+    assert type(quantized) is torch.ao.nn.quantized.dynamic.GRU
+    inputs = torch.randn(5, 2, 16)
+    found, expected = quantized(inputs)[0], layer[0](inputs)[0]
+    assert 0 < float((found - expected).detach().abs().max()) < 0.1

@@ -113,3 +113,8 @@ def test_nothing_is_recorded_afterwards(two_layers):
         pass
     evaluate(two_layers, torch.arange(12))
     assert read == []
+
+
+def test_a_model_without_a_first_state_is_told_what_is_missing():
+    with pytest.raises(TypeError, match=r"Linear has no initial_state\(batch_size\)"):
+        evaluate(torch.nn.Linear(2, 2), torch.arange(10))

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smallport import assets, lstm, measured
 from smallport.bench.install_size import install_megabytes
@@ -31,10 +31,14 @@ from smallport.files import write_json
 from smallport.keys import code_key, key_of
 from smallport.lstm import StatefulModel, WordLanguageModel
 from smallport.machine import processor_name
+from smallport.quantize.blocks import BlockSizeError
 from smallport.quantize.routes import ROUTES, Prepared, Route
 from smallport.timing import Timing, time_interleaved
 
 T = TypeVar("T")
+LAYERS: dict[str, type[nn.Module]] = {"encoder": nn.Embedding, "rnn": nn.LSTM, "decoder": nn.Linear}
+"""The layers of a word language model, by name."""
+
 Losses = dict[str, Any]
 """Size, types and loss of a route, as :class:`RouteResult` names them."""
 
@@ -85,27 +89,49 @@ def measure_routes(
     Parameters
     ----------
     model
-        The model in floats, in evaluation mode.
+        The model in floats, in evaluation mode: an embedding ``encoder``, an LSTM ``rnn`` that
+        reads the length first, a linear layer ``decoder``, and ``initial_state(batch_size)``.
     text
         Word indices of shape ``(tokens,)``. The loss is measured on the whole text, times on its
         beginning.
     description
         A description of the model and the text.
     routes
-        The routes to measure. Those that lack something on this machine are left out, and named.
+        The routes to measure. Those that lack something on this machine are left out, and named,
+        and so are those whose blocks do not divide the rows of this model.
     repeats
         How often each is timed.
     timed_tokens, single_words
         How much of the text to read for times, in chunks and word by word.
+
+    Raises
+    ------
+    TypeError
+        When the model has other layers.
     """
+    require_layers(model)
     missing, measurable = sort_out(routes)
-    with prepared_routes(model, measurable) as prepared:
+    with prepared_routes(model, measurable, missing) as prepared:
+        measurable = [route for route in measurable if route.name in prepared]
         losses = {
             name: measure_loss(made, text)
             for name, made in progress_bar(prepared.items(), "evaluating routes", unit="route")
         }
         times = measure_times(prepared, text, repeats, timed_tokens, single_words)
     return combined(description, measurable, losses, [times], missing)
+
+
+def require_layers(model: nn.Module) -> None:
+    """Raise a TypeError where a model lacks a layer that routes look for, and name it."""
+    for name, kind in LAYERS.items():
+        found = getattr(model, name, None)
+        if not isinstance(found, kind) or getattr(found, "batch_first", False):
+            first = " with the length first" if kind is nn.LSTM else ""
+            raise TypeError(
+                f"measure_routes: {name} of {type(model).__name__} should be a "
+                f"torch.nn.{kind.__name__}{first}, and is {found}. Wrap your model in a module "
+                f"with the layers {', '.join(LAYERS)}"
+            )
 
 
 def sort_out(routes: Sequence[Route]) -> tuple[dict[str, str], list[Route]]:
@@ -116,14 +142,27 @@ def sort_out(routes: Sequence[Route]) -> tuple[dict[str, str], list[Route]]:
 
 @contextmanager
 def prepared_routes(
-    model: WordLanguageModel, routes: Sequence[Route]
+    model: WordLanguageModel, routes: Sequence[Route], left_out: dict[str, str] | None = None
 ) -> Iterator[dict[str, Prepared]]:
-    """Prepare routes for one thread, their files in a folder that is deleted afterwards."""
+    """Prepare routes for one thread, their files in a folder that is deleted afterwards.
+
+    Parameters
+    ----------
+    model, routes
+        The model in floats, and what to make of it.
+    left_out
+        Where to note routes whose blocks do not fit the model; without it, they are errors.
+    """
     with one_thread(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        yield {
-            route.name: route.prepare(model, Path(folder))
-            for route in progress_bar(routes, "preparing routes", unit="route")
-        }
+        prepared = {}
+        for route in progress_bar(routes, "preparing routes", unit="route"):
+            try:
+                prepared[route.name] = route.prepare(model, Path(folder))
+            except BlockSizeError as error:
+                if left_out is None:
+                    raise
+                left_out[route.name] = str(error)
+        yield prepared
 
 
 def measure_loss(made: Prepared, text: Tensor) -> Losses:

@@ -17,7 +17,12 @@ EVALUATION_CHUNK = 25
 
 
 class StatefulModel(Protocol):
-    """A model that reads tokens and carries a state, as a ``WordLanguageModel`` does."""
+    """A model that reads tokens and carries a state, as a ``WordLanguageModel`` does.
+
+    ``model(tokens, state)`` takes tokens of shape ``(length, batch)`` and returns logits of shape
+    ``(length, batch, words)`` and the new state. ``model.initial_state(batch_size)`` makes the
+    state that a text begins with.
+    """
 
     def __call__(self, tokens: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
         """Score every word as the successor of each token."""
@@ -65,9 +70,17 @@ def losses(
 
     Raises
     ------
+    TypeError
+        When the model does not make the state that a text begins with.
     ValueError
         When the text is too short for two tokens in each part.
     """
+    if not hasattr(model, "initial_state"):
+        raise TypeError(
+            f"losses: {type(model).__name__} has no initial_state(batch_size), which makes the "
+            "state that a text begins with. Add it, with forward(tokens, state) that takes tokens "
+            "of shape (length, batch) and returns logits and the new state"
+        )
     model.eval()
     batches = batchify(tokens, batch_size)
     state = model.initial_state(batch_size)

@@ -9,6 +9,10 @@ from torch import Tensor
 MOST_BITS = 8
 
 
+class BlockSizeError(ValueError):
+    """The blocks of a format do not divide the rows of these weights."""
+
+
 @dataclass(frozen=True, eq=False)
 class QuantizedBlocks:
     """A matrix of weights as small integers, with the scales and zero points of its blocks.

@@ -35,7 +35,7 @@ def known_warnings_ignored() -> Iterator[None]:
 
 
 def quantize_model(model: Model, *, embedding: bool = False) -> Model:
-    """Copy a model with the weights of its LSTM and linear layers in 8 bits.
+    """Copy a model with the weights of its LSTM, GRU and linear layers in 8 bits.
 
     This is PyTorch's eager dynamic quantization [1]_: weights are stored as ``int8``, activations
     are quantized as they come, and the products are summed as integers.
@@ -68,7 +68,7 @@ def quantize_model(model: Model, *, embedding: bool = False) -> Model:
 qscheme=torch.per_tensor_affine)
     """
     ensure_engine()
-    layers = {nn.LSTM, nn.Linear}
+    layers = {nn.LSTM, nn.GRU, nn.Linear}
     recipe = dict.fromkeys(layers, torch.ao.quantization.default_dynamic_qconfig)
     recipe[nn.Embedding] = torch.ao.quantization.float_qparams_weight_only_qconfig
     with known_warnings_ignored():
