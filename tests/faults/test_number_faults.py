@@ -739,6 +739,12 @@ FAULTS += [
         "AssertionError: the program reads its first input now",
     ),
     Fault(
+        "gru_loop_unrolled",
+        COOKBOOK,
+        "assert report.passed(), ",
+        "AssertionError: PyTorch unrolls the loop of GRU, which fixes the length",
+    ),
+    Fault(
         "size_one_stays_dynamic",
         COOKBOOK,
         'assert input_shapes(program)["input"][0] == 1, ',

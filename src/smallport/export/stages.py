@@ -53,6 +53,12 @@ from smallport.parity.names import Inputs, first_of, name_inputs, name_outputs, 
 from smallport.parity.session import Session, run_session
 from smallport.quantities import counted
 
+LOOPS = {
+    nn.LSTM: "register_lstm_while_loop_decomposition()",
+    nn.GRU: "register_gru_while_loop_decomposition()",
+}
+"""The context manager of ``torch.export._patches`` with which a layer keeps its loop."""
+
 LARGEST_BATCH = 64
 """The largest batch that is tried beyond a bound of the program."""
 
@@ -159,7 +165,12 @@ class ExportCheck:
 
     def exported(self) -> Finding:
         """Export the model."""
-        self.program = programs.export_program(self.model, self.under_test, self.example)
+        try:
+            self.program = programs.export_program(self.model, self.under_test, self.example)
+        except Exception as error:
+            if advice := _about_loop(self.model, error):
+                raise StageFailure(advice, error=error) from error
+            raise
         operations = sum(node.op == "call_function" for node in self.program.graph.nodes)
         return Finding(f"a program of {counted(operations, 'operation')}")
 
@@ -378,6 +389,18 @@ def _input_sizes(program: ExportedProgram, names: list[str]) -> dict[str, torch.
     return {
         name: nodes[found].meta["val"].shape for name, found in zip(names, tensors, strict=True)
     }
+
+
+def _about_loop(model: nn.Module, error: Exception) -> str:
+    """Say which context manager keeps the loop of a recurrent layer whose length was fixed."""
+    layers = [one for one in LOOPS if any(isinstance(part, one) for part in model.modules())]
+    if "specialized it to be a constant" not in str(error) or not layers:
+        return ""
+    names = " and ".join(one.__name__ for one in layers)
+    return (
+        f"PyTorch unrolls the loop of {names}, which fixes the length; in a new process, call the "
+        f"check inside torch.export._patches.{' and '.join(LOOPS[one] for one in layers)}"
+    )
 
 
 def _about_cache(under_test: ModelUnderTest) -> str:
