@@ -57,11 +57,11 @@ def read_recipes() -> dict[str, tuple[str, str]]:
 
 def _needed(before: str, recipe: str) -> str:
     """Collect the imports and the definitions of a page that the code of a recipe needs."""
-    _, needed = _names(ast.parse(recipe).body)
+    _, needed = global_names(ast.parse(recipe).body)
     parts: list[str] = []
     for statement in reversed(ast.parse(before).body):
         source = "\n".join(before.splitlines()[statement.lineno - 1 : statement.end_lineno])
-        binds, reads = _names([statement])
+        binds, reads = global_names([statement])
         if isinstance(statement, ast.Import | ast.ImportFrom):
             names = [one for one in statement.names if (one.asname or one.name) in needed]
             statement.names = names or statement.names
@@ -72,15 +72,25 @@ def _needed(before: str, recipe: str) -> str:
     return "\n".join(parts)
 
 
-def _names(statements: Iterable[ast.stmt]) -> tuple[set[str], set[str]]:
-    """List the global names that some statements bind, and those that they read before that."""
+def global_names(statements: Iterable[ast.stmt]) -> tuple[set[str], set[str]]:
+    """List the global names that some statements bind, and those that they read before that.
+
+    Examples
+    --------
+    >>> binds, reads = global_names(ast.parse("import torch; x = torch.zeros(n)").body)
+    >>> sorted(binds), sorted(reads)
+    (['torch', 'x'], ['n'])
+    """
     binds: set[str] = set()
     reads: set[str] = set()
     for statement in statements:
         inner: list[ast.stmt] = []
         if isinstance(statement, ast.For | ast.With):
             inner, statement.body = statement.body, [ast.Pass()]
-        for more_binds, more_reads in (_names_of(statement), _names(inner) if inner else NO_NAMES):
+        for more_binds, more_reads in (
+            _names_of(statement),
+            global_names(inner) if inner else NO_NAMES,
+        ):
             reads |= more_reads - binds
             binds |= more_binds
         if isinstance(statement, ast.For | ast.With):

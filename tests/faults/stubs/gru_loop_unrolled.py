@@ -2,8 +2,8 @@
 
 import contextlib
 
-import torch.export._patches
+from torch.export import _patches
 
 
 def apply():
-    torch.export._patches.register_gru_while_loop_decomposition = contextlib.nullcontext
+    _patches.register_gru_while_loop_decomposition = contextlib.nullcontext
