@@ -89,18 +89,13 @@ with checks.raises(
     UserError,
     match=(
         "Cannot associate shape [[{0: DimHint(DYNAMIC), 2: DimHint(DYNAMIC)}], ",
-        f"specified at `dynamic_shapes['{cache_name}']`",
         "to non-tensor type <class 'transformers.cache_utils.DynamicCache'>",
         "(expected None)",
-        "exportdb/index.html#dynamic-shapes-validation",
         "replace your `export()` call with `draft_export()`",
     ),
 ) as failed:
     torch.export.export(
-        untrained.model,
-        args=(),
-        kwargs=copy_inputs(inputs),
-        dynamic_shapes=dynamic_shapes,
+        untrained.model, (), copy_inputs(inputs), dynamic_shapes=dynamic_shapes
     )
 
 print(textwrap.fill(failed.message.splitlines()[0], 88, break_long_words=False))
@@ -117,8 +112,8 @@ with checks.raises(
 ) as unsupported:
     torch.export.export(
         untrained.model,
-        args=(),
-        kwargs=copy_inputs(inputs),
+        (),
+        copy_inputs(inputs),
         dynamic_shapes=dynamic_shapes | {cache_name: None},
     )
 
@@ -126,8 +121,8 @@ print(textwrap.fill(unsupported.message.splitlines()[0], 88, break_on_hyphens=Fa
 
 # %%
 # The cause is the *input*, not its shapes. The exporter takes inputs apart into
-# tensors, through dictionaries, lists and registered classes, and matches the shapes
-# tensor by tensor. It cannot take a ``DynamicCache`` apart, and so no shape fits it.
+# tensors, through dictionaries, lists and registered classes. It cannot take a
+# ``DynamicCache`` apart, and so no shape fits it.
 #
 # Register the cache as a pytree
 # ------------------------------
@@ -175,10 +170,7 @@ pytree.register_pytree_node(
 # list, in which keys and values alternate. With that, the same call succeeds.
 
 by_hand = torch.export.export(
-    untrained.model,
-    args=(),
-    kwargs=copy_inputs(inputs),
-    dynamic_shapes=flat_shapes,
+    untrained.model, (), copy_inputs(inputs), dynamic_shapes=flat_shapes
 )
 
 # %%
@@ -377,10 +369,7 @@ with (
     without_cache_pytrees(),  # as if the cache had not been registered
 ):
     torch.export.draft_export(
-        untrained.model,
-        args=(),
-        kwargs=copy_inputs(inputs),
-        dynamic_shapes=dynamic_shapes,
+        untrained.model, (), copy_inputs(inputs), dynamic_shapes=dynamic_shapes
     )
 print(failed_draft.message.splitlines()[0])
 

@@ -98,9 +98,6 @@ from pathlib import Path
 
 import onnx
 import onnxruntime
-import pandas as pd
-
-from smallport.display import show_table
 
 options = onnxruntime.SessionOptions()
 options.log_severity_level = 3  # errors only
@@ -115,11 +112,8 @@ with tempfile.TemporaryDirectory() as folder:
 shapes = {
     value.name: value.shape for value in [*session.get_inputs(), *session.get_outputs()]
 }
-rows = [
-    {"tensor": name, "shape": ", ".join(map(str, shape))}
-    for name, shape in shapes.items()
-]
-show_table(pd.DataFrame(rows), "Inputs and outputs of the ONNX file")
+for name, shape in shapes.items():
+    print(f"{name}: {' × '.join(map(str, shape))}")
 
 # %%
 # Dynamic axes have names, others have numbers. All operators are of the ONNX standard,
@@ -141,6 +135,9 @@ assert {node.domain for node in graph.node} == {""}
 
 reference = untrained_tiny_llm().model
 
+# %%
+
+# Guard: against a reference that shares weights with the program, or has others.
 exported_weight = program.state_dict["lm_head.weight"]
 assert exported_weight.data_ptr() == untrained.model.lm_head.weight.data_ptr()
 assert reference.lm_head.weight.data_ptr() != exported_weight.data_ptr()
@@ -383,16 +380,20 @@ assert report.passed(), report.failure()
 
 print(report.verdict(88))
 
-compared = report.coverage.compared
-assert compared["number of tensors"] == [3]  # the logits, one key and one value
-assert max(compared["lengths"]) == 600
-assert compared["first tokens"][0] == untrained.configuration.bos_token_id
-assert not report.coverage.not_compared
 checks.check(
     "check_export, ONNX Runtime against eager: largest relative difference",
     report["ONNX Runtime matches"].largest_difference,
     at_most=1e-4,
 )
+
+# %%
+
+# Guard: against a check that left something out.
+compared = report.coverage.compared
+assert compared["number of tensors"] == [3]  # the logits, one key and one value
+assert max(compared["lengths"]) == 600
+assert compared["first tokens"][0] == untrained.configuration.bos_token_id
+assert not report.coverage.not_compared
 
 # %%
 # From a shell, ``smallport check ./my-checkpoint`` does the same for a checkpoint, and

@@ -330,17 +330,6 @@ check(
 
 # %%
 
-from smallport.display import show_table
-
-worst = {
-    "exported program": exported_differences.max(),
-    "ONNX Runtime": onnx_differences.max(),
-}
-table = pd.DataFrame(worst).rename_axis("tensor").reset_index()
-show_table(table, "Largest difference from the model, of all steps")
-
-# %%
-
 # Guard: against a comparison that would need no mask. At the padding, PyTorch and ONNX
 # Runtime compute different numbers.
 at_padding = float((onnx[0]["logits"] - eager[0]["logits"])[0, :5].abs().max())
