@@ -1,6 +1,7 @@
 """Tests of :mod:`smallport.export.adapters`, with the models that the README names."""
 
 import pytest
+import torch
 from torch import nn
 from torch.export._patches import (
     register_gru_while_loop_decomposition,
@@ -53,6 +54,7 @@ def test_other_layers_with_a_state_are_compared_step_by_step(rnn, width, loop):
         report = check_export(model, until="decodes")
     assert report.passed(), report
     assert report.coverage.compared["outputs"] == ["logits", "present"]
+    assert report.coverage.compared["padding"] == [], "no text is padded where there is no mask"
 
 
 def test_a_model_that_reads_in_both_directions_is_told():
@@ -72,7 +74,41 @@ class Pixels(nn.Linear):
 
 @pytest.mark.parametrize(
     ("model", "said"),
-    [(Pixels, "a model of images or sound (pixel_values)"), (nn.Linear, "pass inputs=")],
+    [
+        (Pixels, "a model of images or sound (pixel_values)"),
+        (nn.Linear, "wrap it in a module whose forward method takes input_ids"),
+        (nn.GRU, "wrap it in smallport.export.RecurrentAdapter"),
+    ],
 )
 def test_a_model_that_takes_no_tokens_gets_advice(model, said):
     assert said in check_export(model(2, 2).eval(), until="ran")["ran"].error
+
+
+class Classifier(nn.Linear):
+    """One result for each text, from a tensor under a name that is passed on."""
+
+    def forward(self, x):
+        """Score the classes of a text."""
+        return super().forward(x)
+
+
+class TokenClassifier(nn.Embedding):
+    """One result for each text, from tokens."""
+
+    def forward(self, input_ids):
+        """Score the classes of a text, under the name of the logits of tokens."""
+        return {"logits": super().forward(input_ids).mean(dim=1)}
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "said"),
+    [
+        (Classifier(4, 2), {"x": torch.ones(3, 4)}, "Classifier takes x."),
+        (TokenClassifier(4, 2), None, "TokenClassifier are (2, 2) for tokens of the shape (2, 5)"),
+    ],
+)
+def test_a_classifier_is_out_of_scope_however_it_is_passed(model, inputs, said):
+    error = check_export(model.eval(), inputs, until="ran")["ran"].error
+    assert said in error
+    assert "Classifiers and encoders are not checked" in error
+    assert "pass inputs=" not in error

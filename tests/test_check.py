@@ -158,7 +158,7 @@ def test_a_model_of_ones_own_passes_every_stage():
     assert report.passed()
     assert (report.name, report.command) == ("mine", "pytest tests/test_mine.py")
     assert "3 tensors agree in every element at 8 shapes" in report["matches"].found
-    assert "it heeds its mask" in report["ran"].found
+    assert "it uses its mask" in report["ran"].found
     assert 0 < report["ONNX Runtime matches"].largest_difference < 1e-6
     assert "instead of" in report["ONNX Runtime matches"].where
     assert report.versions["torch"] == torch.__version__.partition("+")[0]
@@ -168,7 +168,7 @@ def test_a_model_without_cache_is_compared_in_full_and_named():
     report = check_export(Forgetful())
     assert report.passed(), report
     assert "it keeps nothing between calls; it is exported without" in report["ran"].found
-    assert "1 tensors agree in every element at 8 shapes" in report["matches"].found
+    assert "1 tensor agrees in every element at 8 shapes" in report["matches"].found
 
 
 def test_a_model_that_does_not_go_on_from_its_cache_fails_unless_that_is_asked_for():

@@ -82,6 +82,15 @@ def test_integers_and_truth_values_are_subtracted_too():
     assert discrepancy(expected, wrong).by_tensor == {"ids": 2.0, "mask": 1.0}
 
 
+def test_numbers_that_differ_are_written_with_the_digits_in_which_they_do():
+    one = torch.tensor([0.15164413], dtype=torch.float32)
+    other = torch.nextafter(one, torch.tensor([1.0]))
+    said = discrepancy({"logits": one}, {"logits": other}).where.removeprefix("logits[0] is ")
+    found, wanted = said.split(" instead of ")
+    assert found != wanted
+    assert float(found) > float(wanted)
+
+
 def test_tensors_of_all_sizes_are_on_one_scale():
     expected = {"logits": torch.tensor([1.0, -2.0]), "present.0.key": torch.tensor([1000.0])}
     actual = {"logits": torch.tensor([1.0, -1.5]), "present.0.key": torch.tensor([1001.0])}

@@ -60,7 +60,7 @@ def test_evaluation_switches_dropout_off(two_layers):
 
 
 def test_a_text_too_short_to_evaluate_is_refused(two_layers):
-    with pytest.raises(ValueError, match="1 tokens are too few"):
+    with pytest.raises(ValueError, match="the text is too short"):
         evaluate(two_layers, torch.tensor([3]))
 
 

@@ -1,6 +1,11 @@
 """Tests of ``smallport explain`` and of :mod:`smallport.export.cookbook`."""
 
+import ast
+import builtins
 import re
+import subprocess
+import sys
+import textwrap
 import zipfile
 
 import pytest
@@ -40,6 +45,40 @@ def test_code_is_indented_and_prose_is_not(capsys):
     assert "\n    program = export(model, (), step, dynamic_shapes=step_shapes)" in printed
     main(["explain", "dimension-specialized"])
     assert "length as a number; caught_logs reads it." in capsys.readouterr().out
+
+
+def code_of(text):
+    lines = [line for line in text.splitlines() if not line or line.startswith("    ")]
+    return textwrap.dedent("\n".join(lines))
+
+
+def test_code_begins_with_what_it_needs_and_no_more():
+    code = code_of(cookbook.read_recipes()["dimensions-equal"][1])
+    first, _ = code.split("class AddPositions", maxsplit=1)
+    assert first.strip().splitlines()[:6] == [
+        "import torch",
+        "from torch.export import Dim, export",
+        "from smallport import checks",
+        "from smallport.display import show_message",
+        "torch.manual_seed(0)",
+        "from torch._dynamo.exc import UserError",
+    ]
+
+
+@pytest.mark.parametrize("anchor", ANCHORS)
+def test_no_name_is_missing_in_the_code_of_a_recipe(anchor):
+    _, missing = cookbook.global_names(ast.parse(code_of(cookbook.read_recipes()[anchor][1])).body)
+    assert missing <= {*dir(builtins)}
+
+
+@pytest.mark.parametrize("anchor", ["dimensions-equal", "guard-refuses"])
+def test_the_code_of_a_recipe_runs_when_it_is_pasted(anchor, tmp_path):
+    file = tmp_path / "recipe.py"
+    file.write_text(code_of(cookbook.read_recipes()[anchor][1]), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, file], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_a_name_all_are_listed(capsys):

@@ -35,4 +35,7 @@ def test_the_check_of_a_model_of_ones_own_needs_its_context_manager(removed, sta
     done = subprocess.run(
         [sys.executable, "-"], input=code, capture_output=True, text=True, cwd=tmp_path, check=False
     )
-    assert f"RecurrentAdapter {status}" in " ".join(done.stdout.split()), done.stdout + done.stderr
+    said = " ".join(done.stdout.split())
+    assert f"RecurrentAdapter {status}" in said, done.stdout + done.stderr
+    advice = "inside torch.export._patches.register_gru_while_loop_decomposition()"
+    assert (advice in said) == bool(removed)

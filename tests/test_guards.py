@@ -147,6 +147,6 @@ class Single(Branching):
 def test_a_single_token_is_compared_where_the_program_takes_it():
     report = check_export(Single(), until="stays dynamic")
     assert report.failure().stage == "stays dynamic"
-    assert "differs from the model at 1 of 1 beginnings of a text" in report["stays dynamic"].found
+    assert "differs from the model at 1 of 1 shortest texts" in report["stays dynamic"].found
     report = check_export(Branching(5000), until="stays dynamic")
     assert report.coverage.compared["lengths"][:2] == [1, 2]

@@ -93,7 +93,7 @@ def test_texts_longer_than_the_model_has_positions():
     config = tiny_llm_config()
     longest = make_inputs(config, InputShape(cache_length=1021, new_tokens=3))
     assert longest["attention_mask"].shape[1] == 1024
-    message = "1022 tokens in the cache and 3 new ones make 1025, and the model has 1024 positions"
+    message = "a cache_length of 1022 and 3 new_tokens make 1025, and the model has 1024 positions"
     with pytest.raises(ValueError, match=message):
         make_inputs(config, InputShape(cache_length=1022, new_tokens=3))
     with pytest.raises(ValueError, match="1025"):
@@ -109,7 +109,7 @@ def test_padding_is_masked_and_not_counted():
 
 @pytest.mark.parametrize("padding", [-1, 5])
 def test_more_padding_than_the_cache_holds_is_refused(padding):
-    with pytest.raises(ValueError, match=f"between 0 and the 4 tokens in the cache, not {padding}"):
+    with pytest.raises(ValueError, match=f"between 0 and the cache_length, 4, not {padding}"):
         make_inputs(tiny_llm_config(), InputShape(cache_length=4, padding=padding))
 
 

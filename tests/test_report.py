@@ -171,6 +171,11 @@ def test_the_last_line_says_within_what_a_model_passes():
     assert str(report_with("passed", "failed")).splitlines()[-1] == "llama fails: ran"
 
 
+def test_a_single_tensor_or_token_is_in_the_singular():
+    said = Coverage({"number of tensors": [1], "lengths": [1], "batch sizes": [1]}, {}).within()
+    assert said == "1 tensor, texts of 1 token, batches of 1"
+
+
 def test_json_of_a_report_with_a_stage_missing_is_refused():
     data = report_with("passed").to_json()
     data["stages"].pop()

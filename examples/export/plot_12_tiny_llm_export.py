@@ -89,26 +89,19 @@ with checks.raises(
     UserError,
     match=(
         "Cannot associate shape [[{0: DimHint(DYNAMIC), 2: DimHint(DYNAMIC)}], ",
-        f"specified at `dynamic_shapes['{cache_name}']`",
         "to non-tensor type <class 'transformers.cache_utils.DynamicCache'>",
         "(expected None)",
-        "exportdb/index.html#dynamic-shapes-validation",
         "replace your `export()` call with `draft_export()`",
     ),
 ) as failed:
     torch.export.export(
-        untrained.model,
-        args=(),
-        kwargs=copy_inputs(inputs),
-        dynamic_shapes=dynamic_shapes,
+        untrained.model, (), copy_inputs(inputs), dynamic_shapes=dynamic_shapes
     )
 
-for line in failed.message.splitlines():
-    print(textwrap.fill(line, 88, break_long_words=False, break_on_hyphens=False))
+print(textwrap.fill(failed.message.splitlines()[0], 88, break_long_words=False))
 
 # %%
-# The message names the shapes and says "expected None". With ``None`` for the cache,
-# a second error names the cause.
+# With ``None`` for the cache, as the message expects, a second error names the cause.
 
 with checks.raises(
     ValueError,
@@ -119,17 +112,17 @@ with checks.raises(
 ) as unsupported:
     torch.export.export(
         untrained.model,
-        args=(),
-        kwargs=copy_inputs(inputs),
+        (),
+        copy_inputs(inputs),
         dynamic_shapes=dynamic_shapes | {cache_name: None},
     )
 
-print(textwrap.fill(unsupported.message, 88, break_on_hyphens=False))
+print(textwrap.fill(unsupported.message.splitlines()[0], 88, break_on_hyphens=False))
 
 # %%
 # The cause is the *input*, not its shapes. The exporter takes inputs apart into
-# tensors, through dictionaries, lists and registered classes, and matches the shapes
-# tensor by tensor. It cannot take a ``DynamicCache`` apart, and so no shape fits it.
+# tensors, through dictionaries, lists and registered classes. It cannot take a
+# ``DynamicCache`` apart, and so no shape fits it.
 #
 # Register the cache as a pytree
 # ------------------------------
@@ -177,10 +170,7 @@ pytree.register_pytree_node(
 # list, in which keys and values alternate. With that, the same call succeeds.
 
 by_hand = torch.export.export(
-    untrained.model,
-    args=(),
-    kwargs=copy_inputs(inputs),
-    dynamic_shapes=flat_shapes,
+    untrained.model, (), copy_inputs(inputs), dynamic_shapes=flat_shapes
 )
 
 # %%
@@ -213,23 +203,18 @@ checks.check(
 # Read the exported program
 # -------------------------
 #
-# The *signature* lists the inputs and outputs. The cache has become tensors: there
-# are five inputs and three outputs.
+# The *signature* lists the inputs and outputs: the cache has become tensors. The code
+# is a list of operations on tensors, without Llama's classes.
+
+from smallport.export import code_excerpt
 
 signature = by_hand.graph_signature
 print("inputs: ", *signature.user_inputs)
 print("outputs:", *signature.user_outputs)
+print(code_excerpt(by_hand, first=5, last=3))
 
-assert len(signature.user_inputs) == 5
 assert signature.user_inputs[3:] == (f"{cache_name}_0", f"{cache_name}_1")
 assert len(signature.user_outputs) == 1 + 2 * untrained.configuration.num_hidden_layers
-
-# %%
-# The code is a list of operations on tensors, without Llama's classes. An excerpt:
-
-from smallport.export import code_excerpt
-
-print(code_excerpt(by_hand, first=5, last=3))
 
 assert "torch.ops.aten.embedding.default" in by_hand.graph_module.code
 assert "llama" not in by_hand.graph_module.code.lower()
@@ -305,9 +290,9 @@ from smallport.parity import InputShape
 from smallport.tiny_llm import make_inputs
 
 module = program.module()
+module(**make_inputs(untrained.configuration, InputShape(1, 30, 3)))
 smallest = InputShape(batch_size=1, cache_length=1, new_tokens=1)
 untrained.model(**make_inputs(untrained.configuration, smallest))
-module(**make_inputs(untrained.configuration, InputShape(1, 30, 3)))
 
 with checks.raises(
     AssertionError, match="Guard failed: attention_mask.size()[1] >= 4"
@@ -315,6 +300,9 @@ with checks.raises(
     module(**make_inputs(untrained.configuration, smallest))
 print(guarded.message)
 
+# %%
+
+# Guard: against other minimums than those that the text names.
 mask_batch, mask_length = input_shapes(program)["attention_mask"]
 lowest = {str(size): int(it.lower) for size, it in program.range_constraints.items()}
 assert lowest.pop(mask_length) == 4
@@ -346,9 +334,9 @@ assert highest == {"8", "512", "64", str(512 + 64)}, "a bound was lost"
 
 # %%
 # All inputs share one batch size, and the range of the mask follows from the others.
-# The program accepts eight texts, and rejects nine, or two texts with a mask for one.
-# Use bounds where you know the limits: the positions that the model was trained on, or
-# the largest batch of your server.
+# The program accepts eight texts, and rejects nine. Use bounds where you know the
+# limits: the positions that the model was trained on, or the largest batch of your
+# server.
 
 bounded_module = bounded.module()
 bounded_module(**make_inputs(untrained.configuration, InputShape(8, 30, 3)))
@@ -359,14 +347,14 @@ with checks.raises(
     bounded_module(**make_inputs(untrained.configuration, InputShape(9, 30, 3)))
 print(too_many.message)
 
+# %%
+
+# Guard: against a program that does not compare the sizes of axes with one name.
 one_mask = copy_inputs(inputs)
 one_mask["attention_mask"] = one_mask["attention_mask"][:1]
-with checks.raises(
-    AssertionError,
-    match="Guard failed: attention_mask.size()[0] == input_ids.size()[0]",
-) as unequal:
+announced = "Guard failed: attention_mask.size()[0] == input_ids.size()[0]"
+with checks.raises(AssertionError, match=announced):
     bounded_module(**one_mask)
-print(unequal.message)
 
 # %%
 # Exercises
@@ -381,10 +369,7 @@ with (
     without_cache_pytrees(),  # as if the cache had not been registered
 ):
     torch.export.draft_export(
-        untrained.model,
-        args=(),
-        kwargs=copy_inputs(inputs),
-        dynamic_shapes=dynamic_shapes,
+        untrained.model, (), copy_inputs(inputs), dynamic_shapes=dynamic_shapes
     )
 print(failed_draft.message.splitlines()[0])
 

@@ -200,8 +200,8 @@ assert "for n in range(hidden.shape[1])" in culprit
 # **Cause.** A Python loop runs during the export, here once for each of the ten
 # positions. The program is valid for that length only.
 #
-# ``Dim.AUTO``, which the message suggests, hides the error and fixes nothing: the
-# program then accepts ten positions only, as exercise 1 shows.
+# ``Dim.AUTO``, which the message suggests, only hides the error: the program then
+# accepts ten positions only, as exercise 1 shows.
 #
 # **Fix.** Compute the same without a loop.
 
@@ -217,6 +217,38 @@ others = [torch.randn(1, 1, 4), torch.randn(3, 7, 4), torch.randn(2, 200, 4)]
 apart = max(float((module(one) - RunningMeans()(one)).abs().max()) for one in others)
 
 checks.check("without the loop: difference", apart, at_most=1e-5)
+
+# %%
+# **Fix for an LSTM or a GRU.** These layers have such a loop inside PyTorch. A context
+# manager keeps it in the program. Enter it before the first export of such a layer in a
+# process, because PyTorch stores how it exported the layer first.
+# :class:`~smallport.export.RecurrentAdapter` makes a cache of the state, so that
+# :func:`~smallport.check_export` exports the model and compares it at other lengths.
+
+from torch.export._patches import register_gru_while_loop_decomposition
+
+from smallport import check_export
+from smallport.export import RecurrentAdapter
+
+
+class WordModel(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(1000, 16)
+        self.gru = torch.nn.GRU(16, 32, batch_first=True)
+        self.decoder = torch.nn.Linear(32, 1000)
+
+    def forward(self, tokens, state=None):
+        outputs, state = self.gru(self.embedding(tokens), state)
+        return self.decoder(outputs), state
+
+
+recurrent = RecurrentAdapter(WordModel().eval(), batch_first=True)
+with register_gru_while_loop_decomposition():  # for LSTM: register_lstm_...
+    report = check_export(recurrent, until="stays dynamic")
+print(report["matches"].found)
+
+assert report.passed(), report.failure().found
 
 # %%
 # .. _recipe-dimensions-equal:
@@ -352,6 +384,7 @@ show_message(failure.message)
 # - Give equal sizes one name, and every dynamic axis of the example a size of at least
 #   two.
 # - Find the line of the model that needs a size as a number, and compute without it.
+#   Export a GRU or an LSTM inside the context manager that keeps its loop.
 # - Avoid ``Dim.AUTO``: with it, a specialization is no error.
 # - Run the program at the shapes that you need, and compare it with the model.
 #

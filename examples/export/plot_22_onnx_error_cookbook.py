@@ -91,9 +91,8 @@ show_message(summary.splitlines()[0])
 # translation of ``aten.cummax``.
 #
 # **Fix.** Compute the same with operators that have one: a mask and a maximum. Or
-# translate the operator yourself, and pass the translation as
-# ``custom_translation_table``, as in :doc:`Export an LSTM to ONNX with dynamic lengths,
-# and quantize it </gallery/quantization/plot_40_lstm_through_onnx>`.
+# translate the operator yourself, and pass the translation to
+# :func:`torch.onnx.export` as ``custom_translation_table``.
 
 
 class MaskedMaximum(torch.nn.Module):
@@ -158,11 +157,10 @@ with checks.raises(ValueError, match="are missing from input feed") as failure:
 show_message(failure.message)
 
 # %%
-# **Cause.** The file declares a name, a type and a shape for each input. Sizes without
-# ``dynamic_shapes`` are those of the example. Numbers in NumPy have 64 bits by default.
+# **Cause.** The file declares a name, a type and a shape for each input, by default the
+# shape of the example. Numbers in NumPy have 64 bits by default.
 #
-# **Fix.** Read the declarations. Export with ``dynamic_shapes``, and convert arrays
-# before the call.
+# **Fix.** Export with ``dynamic_shapes``, and convert arrays before the call.
 
 shapes = {"hidden": {1: Dim.DYNAMIC}, "positions": {1: Dim.DYNAMIC}}
 add_positions, session = to_onnx(
@@ -246,10 +244,14 @@ with (
 reference = untrained_tiny_llm().model
 unseen = [InputShape(batch_size=1, cache_length=64, new_tokens=1), InputShape(3, 7, 5)]
 apart = largest_difference(reference, loaded.module(), unseen)
+checks.check("saved and loaded: difference", apart, at_most=1e-5)
+
+# %%
+
+# Guard: against a file without examples that is unpickled, or has guards.
 assert fallbacks == [], "something in the file is still unpickled"
 assert hasattr(module, "_guards_fn"), "a program with examples has no guards now"
 assert not hasattr(loaded.module(), "_guards_fn"), "guards no longer need examples"
-checks.check("saved and loaded: difference", apart, at_most=1e-5)
 
 # %%
 # .. _recipe-example-shared:
@@ -266,7 +268,7 @@ print("1 + 2 =", float(wrong.module()(ones, twos)[0, 0, 0]))
 
 hidden_node = next(node for node in wrong.graph.nodes if node.name == "hidden")
 assert not hidden_node.users, "the program reads its first input now"
-assert (wrong.module()(ones, twos) == 4).all(), "two inputs are no longer taken for one"
+assert (wrong.module()(ones, twos) == 4).all()
 
 # %%
 # **Cause.** The exporter recognizes tensors by identity, so it takes the two inputs for
@@ -281,6 +283,10 @@ for name, program in {"one tensor": wrong_onnx, "two": add_positions}.items():
     print(f"{name}: unused inputs: {unused or 'none'}")
 
 assert not wrong_onnx.model.graph.inputs[0].uses(), "ONNX: the first input is read now"
+
+# %%
+
+# Guard: against other results of the two files.
 feed = {"hidden": ones.numpy(), "positions": twos.numpy()}
 assert (session.run(None, feed)[0] == 4).all()
 right = to_onnx(AddPositions(), (example, example.clone()), shapes)[1]

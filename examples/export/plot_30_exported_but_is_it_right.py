@@ -129,10 +129,10 @@ assert eager[-1]["present.1.key"].shape == (2, 2, 12 + 31, 32)
 # Test the reference
 # ------------------
 #
-# Everything below is compared with this decoding. If the loop lost the cache, or the
-# model ignored its mask, all programs would be wrong in the same way and agree. So test
-# it in three ways that are independent of the loop. First, read the whole texts in one
-# call without a cache. Its logits must be those of the steps.
+# If the loop lost the cache, or the model ignored its mask, all programs would be wrong
+# in the same way and agree. So test this decoding in three ways that are independent of
+# the loop. First, read the whole texts in one call without a cache. Its logits must be
+# those of the steps.
 #
 # Two correct computations add in different orders, so they differ by rounding. The
 # largest logits lie between four and eight, where neighbouring 32-bit floats are
@@ -175,9 +175,11 @@ assert torch.equal(generated[:, 12:], tokens)
 
 # %%
 # Equal tokens prove something only if the model does not repeat one token, and if the
-# best token is clearly ahead of the second best. Otherwise rounding may choose between
-# them. If one of these checks fails, choose a different seed.
+# best token is clearly ahead of the second best, so that rounding does not choose
+# between them.
 
+# Guard: against texts of one token, and against ties. If one of these fails, choose a
+# different seed.
 best, second = logits.topk(2).values.unbind(-1)
 margin = float((best - second).min())
 check("smallest margin, to the tolerance", margin / TOLERANCE, at_least=100)
@@ -328,19 +330,8 @@ check(
 
 # %%
 
-from smallport.display import show_table
-
-worst = {
-    "exported program": exported_differences.max(),
-    "ONNX Runtime": onnx_differences.max(),
-}
-table = pd.DataFrame(worst).rename_axis("tensor").reset_index()
-show_table(table, "Largest difference from the model, of all steps")
-
-# %%
-# At the padding, PyTorch and ONNX Runtime do compute different numbers. Without the
-# mask, the comparison would report a failure that is none.
-
+# Guard: against a comparison that would need no mask. At the padding, PyTorch and ONNX
+# Runtime compute different numbers.
 at_padding = float((onnx[0]["logits"] - eager[0]["logits"])[0, :5].abs().max())
 assert at_padding > 1000 * TOLERANCE, "they agree at the padding: rewrite this text"
 

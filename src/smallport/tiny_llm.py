@@ -244,13 +244,13 @@ def make_inputs(
     length = past + shape.new_tokens
     if length > configuration.max_position_embeddings:
         raise ValueError(
-            f"make_inputs: {past} tokens in the cache and {shape.new_tokens} new ones make "
+            f"make_inputs: a cache_length of {past} and {shape.new_tokens} new_tokens make "
             f"{length}, and the model has {configuration.max_position_embeddings} positions "
             "(max_position_embeddings); ask for fewer tokens or override the configuration"
         )
     if not 0 <= shape.padding <= past:
         raise ValueError(
-            f"make_inputs: padding must be between 0 and the {past} tokens in the cache, not "
+            f"make_inputs: padding must be between 0 and the cache_length, {past}, not "
             f"{shape.padding}; a longer cache_length makes room for more"
         )
     return _inputs(configuration, shape, with_cache, seed)

@@ -42,14 +42,18 @@ def check_export(
     with those of a copy of the model that shares no weight with it: logits and every tensor of the
     cache, every element, at shapes that the export never saw: seven short ones, one of 600 tokens,
     and some around each length at which the configuration says that the model computes something
-    else. The first stage that fails is the last to run; the others are *not reached*, which is no
-    pass.
+    else. The first stage that fails is the last to run; the others are *not reached*, and the check
+    has not passed.
 
     A model of transformers is exported by transformers' own exporters, any other module by
     :func:`torch.export.export` and :func:`torch.onnx.export`. Recurrent states are compared as keys
-    and values are, if they are in a cache of transformers; such a cache cannot be empty, so what
-    the model computed of the first token is in it. A model that continues from its cache only by
-    single tokens is exported for one new token.
+    and values are, if they are in a cache of transformers, as
+    :class:`smallport.export.RecurrentAdapter` puts them. A recurrent state has no empty form, so
+    the cache of these models contains one token or more. A model that continues from its cache only
+    by single tokens is exported for one new token.
+
+    Models that return one result for a text, such as classifiers, and encoders are not checked.
+    :func:`smallport.parity.compare` compares any module with its exported program.
 
     Parameters
     ----------
@@ -69,9 +73,10 @@ def check_export(
     until
         The last of ``smallport.export.STAGES`` to run; all of them if left out.
     require
-        The parts that have to be compared, by the names of ``Coverage.not_compared``; where a model
-        has it and it is not, the stage ``ran`` fails. Left out, a cache of transformers, unless
-        ``inputs`` hold none; ``()`` requires nothing.
+        The parts that have to be compared, by the names of ``Coverage.not_compared``; if a model
+        has such a part and it is not compared, the stage ``ran`` fails. If ``require`` is left out,
+        a cache of transformers is required, except where you pass ``inputs`` without one. With
+        ``()``, nothing is required.
     max_tokens
         The longest text that is compared, if the model takes it; 600 if left out. Windows and the
         like that no text is longer than are listed under *not compared*.
@@ -83,8 +88,8 @@ def check_export(
         cache, its tokens are all new.
     tolerance
         The largest relative difference that counts as rounding: as a share of the element, or of
-        typical elements of its tensor, if these are larger. It should be below 1e-3, which is a
-        mistake.
+        typical elements of its tensor, if these are larger. Choose less than 1e-3: from there on,
+        differences are mistakes and not rounding.
     progress
         Called with the report of each stage that ran, as soon as it has.
 
@@ -108,6 +113,28 @@ def check_export(
     >>> report = check_export(untrained_tiny_llm(vocab_size=100).model, until="ran")
     >>> report["ran"].status, report["exported"].status, report.passed()
     ('passed', 'not reached', True)
+
+    A recurrent model of your own returns logits and its state. PyTorch keeps the loop of a GRU only
+    inside a context manager:
+
+    >>> from torch import nn
+    >>> from torch.export._patches import register_gru_while_loop_decomposition
+    >>> from smallport.export import RecurrentAdapter
+    >>> class WordModel(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.embedding = nn.Embedding(1000, 16)
+    ...         self.gru = nn.GRU(16, 32, batch_first=True)
+    ...         self.decoder = nn.Linear(32, 1000)
+    ...
+    ...     def forward(self, tokens, state=None):
+    ...         outputs, state = self.gru(self.embedding(tokens), state)
+    ...         return self.decoder(outputs), state
+    >>> model = RecurrentAdapter(WordModel().eval(), batch_first=True)
+    >>> with register_gru_while_loop_decomposition():
+    ...     report = check_export(model, until="decodes")
+    >>> report.passed()
+    True
     """
     if not callable(model):
         raise TypeError(

@@ -17,6 +17,7 @@ from smallport.parity.compare import compare
 from smallport.parity.decoding import Decoding, compare_decodings, greedy_decode
 from smallport.parity.inputs import InputShape, text_inputs
 from smallport.parity.names import CACHE, Inputs, find_cache, name_outputs
+from smallport.quantities import counted
 
 PROMPT = InputShape(batch_size=2, cache_length=0, new_tokens=7, padding=3)
 """The texts that decoding begins with."""
@@ -144,9 +145,11 @@ def compare_shapes(under_test: ModelUnderTest, run: Run, shapes: Sequence[InputS
         number += ", and agrees at the others"
     if told:
         raise StageFailure(number, None, next(iter(rejected.values())), told)
+    tensors, verb = counted(len(worst.by_tensor), "tensor"), "agree"
+    verb += "s" if len(worst.by_tensor) == 1 else ""
     return Finding(
-        f"{len(worst.by_tensor)} tensors agree in every element at {len(shapes)} shapes that the "
-        "export never saw",
+        f"{tensors} {verb} in every element at "
+        f"{counted(len(shapes), 'shape')} that the export never saw",
         worst,
     )
 
@@ -184,9 +187,8 @@ def compare_decoding(under_test: ModelUnderTest, run: Run) -> Finding:
         raise StageFailure("it chooses other tokens than the model does", worst)
     ties = int(other_tokens.sum())
     return Finding(
-        f"{decoding_steps(under_test)} tokens of {PROMPT.batch_size} texts are decoded alike"
-        + (f", but for {ties} that are level with the second best" if ties else "")
-        + note,
+        f"{counted(decoding_steps(under_test), 'token')} of {PROMPT.batch_size} texts are decoded "
+        "alike" + (f", but for {ties} that are level with the second best" if ties else "") + note,
         worst,
         windowed=windowed,
     )

@@ -59,14 +59,14 @@ class Coverage:
         '5 tensors, texts of 4 to 9 tokens, batches of 2'
         """
         words = {
-            "number of tensors": "{} tensors",
-            "lengths": "texts of {} tokens",
+            "number of tensors": "{} tensor{s}",
+            "lengths": "texts of {} token{s}",
             "batch sizes": "batches of {}",
             "dtype": "{}",
             "device": "{}",
         }
         parts = [
-            text.format(_span(values))
+            text.format(_span(values), s="" if [*values] == [1] else "s")
             for name, text in words.items()
             if (values := self.compared.get(name))
         ]
@@ -97,7 +97,7 @@ def compared_at(
     """List the values at which some tensors of a model with such a weight were compared."""
     texts = [under_test.make_text(shape, seed=1 + number) for number, shape in enumerate(shapes)]
     ids = {token for text in texts for token in text["input_ids"].unique().tolist()}
-    vocabulary = under_test.vocabulary
+    vocabulary, has_mask = under_test.vocabulary, "attention_mask" in under_test.token_inputs
     return {
         "outputs": sorted({name.partition(".")[0] for name in tensors}),
         "number of tensors": [len(tensors)],
@@ -105,7 +105,7 @@ def compared_at(
         "lengths": sorted({one.cache_length + one.new_tokens for one in shapes}),
         "thresholds": [str(one) for one in under_test.crossed],
         "batch sizes": sorted({one.batch_size for one in shapes}),
-        "padding": sorted({one.padding for one in shapes}),
+        "padding": sorted({one.padding for one in shapes}) if has_mask else [],
         "first tokens": ["any"] if vocabulary.first is None else [vocabulary.first, "others"],
         "special tokens": sorted(ids & {*vocabulary.special}),
         "tolerance": [under_test.extent.tolerance],

@@ -51,6 +51,13 @@ from smallport.parity.closeness import discrepancy, self_test, worst_of
 from smallport.parity.inputs import InputShape, copy_inputs
 from smallport.parity.names import Inputs, first_of, name_inputs, name_outputs, name_tensors
 from smallport.parity.session import Session, run_session
+from smallport.quantities import counted
+
+LOOPS = {
+    nn.LSTM: "register_lstm_while_loop_decomposition()",
+    nn.GRU: "register_gru_while_loop_decomposition()",
+}
+"""The context manager of ``torch.export._patches`` with which a layer keeps its loop."""
 
 LARGEST_BATCH = 64
 """The largest batch that is tried beyond a bound of the program."""
@@ -105,7 +112,7 @@ class ExportCheck:
         if self.model.training:
             raise StageFailure("the model is in training mode; call model.eval() first")
         inside = "" if self.model is given else f", inside {type(given).__name__}"
-        return Finding(f"{type(self.model).__name__} of {number:,} parameters{inside}")
+        return Finding(f"{type(self.model).__name__} of {counted(number, 'parameter')}{inside}")
 
     def ran(self) -> Finding:
         """Run a copy of the model that shares no weight with it, and see which inputs it uses."""
@@ -158,9 +165,14 @@ class ExportCheck:
 
     def exported(self) -> Finding:
         """Export the model."""
-        self.program = programs.export_program(self.model, self.under_test, self.example)
+        try:
+            self.program = programs.export_program(self.model, self.under_test, self.example)
+        except Exception as error:
+            if advice := _about_loop(self.model, error):
+                raise StageFailure(advice, error=error) from error
+            raise
         operations = sum(node.op == "call_function" for node in self.program.graph.nodes)
-        return Finding(f"a program of {operations:,} operations")
+        return Finding(f"a program of {counted(operations, 'operation')}")
 
     def matches(self) -> Finding:
         """Run the program at shapes that the export never saw, and compare every tensor."""
@@ -198,7 +210,13 @@ class ExportCheck:
         compared = {**self.coverage.compared, "lengths": lengths}
         self.coverage = replace(self.coverage, compared=compared)
         free = f"{', '.join(wanted)} are free"
-        said = f"; it rejects {len(rejected)} beginnings of a text" if rejected else ""
+        said = (
+            f"; it rejects {counted(len(rejected), 'input')} of one or two tokens, which the model "
+            "takes: this is no failure, but begin texts with more tokens, or declare the sizes as "
+            "in: smallport explain guard-refuses"
+            if rejected
+            else ""
+        )
         return Finding(free + said, rejected=rejected)
 
     def _require_no_bounds(self, wanted: Sequence[str], symbols: Mapping[str, torch.Size]) -> None:
@@ -272,7 +290,7 @@ class ExportCheck:
             found, errors = compare_where_taken(under_test, run, [shape])
             rejected += [rejection(shape, error) for error in errors.values()]
             if found:
-                tolerable(list(found.values()), under_test, "beginnings of a text")
+                tolerable(list(found.values()), under_test, "shortest texts")
                 lengths.append(shape.cache_length + shape.new_tokens)
         return lengths, tuple(rejected)
 
@@ -297,7 +315,7 @@ class ExportCheck:
                 raise StageFailure(
                     f"axis {axis} of {name} is burnt in as {sizes[name][axis].dim_value}"
                 )
-        return Finding(f"a valid file of {len(graph.node):,} nodes")
+        return Finding(f"a valid file of {counted(len(graph.node), 'node')}")
 
     def _translate(self) -> None:
         """Write the ONNX file, and keep neither the model nor its program."""
@@ -373,6 +391,18 @@ def _input_sizes(program: ExportedProgram, names: list[str]) -> dict[str, torch.
     }
 
 
+def _about_loop(model: nn.Module, error: Exception) -> str:
+    """Say which context manager keeps the loop of a recurrent layer whose length was fixed."""
+    layers = [one for one in LOOPS if any(isinstance(part, one) for part in model.modules())]
+    if "specialized it to be a constant" not in str(error) or not layers:
+        return ""
+    names = " and ".join(one.__name__ for one in layers)
+    return (
+        f"PyTorch unrolls the loop of {names}, which fixes the length; in a new process, call the "
+        f"check inside torch.export._patches.{' and '.join(LOOPS[one] for one in layers)}"
+    )
+
+
 def _about_cache(under_test: ModelUnderTest) -> str:
     """Say whether the model itself continues a text from its cache as it reads it in one go."""
     if not under_test.cache:
@@ -387,16 +417,16 @@ def _about_cache(under_test: ModelUnderTest) -> str:
 def _about_mask(under_test: ModelUnderTest) -> str:
     """Say whether the mask changes anything: two that ignore it agree with each other."""
     if "attention_mask" not in under_test.token_inputs:
-        return "it takes no attention mask"
+        return "it takes no attention mask, so no text is padded"
     shape = under_test.clamp(PADDED)
     padded = under_test.make_text(shape)
     full = padded | {"attention_mask": torch.ones_like(padded["attention_mask"])}
-    heeding, ignoring = (
+    masked, unmasked = (
         {"logits": under_test.run(inputs)["logits"][:, -1]}
         for text in (padded, full)
         for inputs in [under_test.inputs_of(text, past=shape.cache_length)]
     )
-    return f"it {'ignores' if discrepancy(heeding, ignoring).tolerable else 'heeds'} its mask"
+    return f"it {'ignores' if discrepancy(masked, unmasked).tolerable else 'uses'} its mask"
 
 
 def _about_length(under_test: ModelUnderTest) -> str:

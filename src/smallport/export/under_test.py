@@ -91,6 +91,12 @@ TEST_SHAPES = (
 SHORTEST = 8
 """The fewest tokens that the longest text of a model may have: below, shapes do not differ."""
 
+OUT_OF_SCOPE = (
+    "Classifiers and encoders are not checked; smallport.parity.compare compares any module with "
+    "its exported program"
+)
+"""The end of the messages about models that are no decoders."""
+
 MINIMAL_SHAPES = (
     InputShape(batch_size=1, cache_length=0, new_tokens=1),
     InputShape(batch_size=1, cache_length=1, new_tokens=1),
@@ -349,8 +355,8 @@ def _require_language_model(
         )
     if "input_ids" not in given:
         raise ValueError(
-            f"a causal language model takes input_ids, and forward of {name} names "
-            f"{listed(given)}; {_advice(given)}"
+            f"a check needs a decoder, which takes input_ids and returns logits for each token; "
+            f"{name} takes {listed(given)}. {_advice(model, signature, given)}"
         )
     without = [
         name
@@ -366,18 +372,23 @@ def _require_language_model(
         )
 
 
-def _advice(given: set[str]) -> str:
+def _advice(model: nn.Module, signature: Mapping[str, inspect.Parameter], given: set[str]) -> str:
     """Say what to do with a model that takes no input_ids."""
     if media := sorted(name for name in given if name.startswith(MEDIA)):
         return (
-            f"it is a model of images or sound ({listed(media)}), which smallport.parity.compare "
+            f"It is a model of images or sound ({listed(media)}), which smallport.parity.compare "
             "compares with a program; if a language model is in it, check that alone"
         )
-    if "state" in given or "hidden" in given:
-        return "wrap it in smallport.export.RecurrentAdapter, which passes its state on as a cache"
+    if any(isinstance(one, nn.RNNBase) for one in model.modules()) or given & {"state", "hidden"}:
+        return (
+            "If it is a recurrent language model that returns logits and its state, wrap it in "
+            f"smallport.export.RecurrentAdapter. {OUT_OF_SCOPE}"
+        )
+    if given == set(signature) and any(one.kind is one.VAR_KEYWORD for one in signature.values()):
+        return "If it is a decoder, pass inputs= with what it takes"
     return (
-        "pass inputs= with what it takes, or wrap it in a module whose forward method takes "
-        "input_ids and returns logits"
+        "If it is a decoder, wrap it in a module whose forward method takes input_ids and returns "
+        f'{{"logits": ...}}. {OUT_OF_SCOPE}'
     )
 
 
@@ -542,13 +553,15 @@ def _logits(model: nn.Module, outputs: Any, ids: Tensor) -> Tensor:
             else f"{type(outputs).__name__} of {listed(name_outputs(outputs))}"
         )
         raise ValueError(
-            f"a causal language model returns logits, and this one returned a {returned}; have "
-            'its forward method return {"logits": ...}'
+            f"a causal language model returns logits, and this one returned a {returned}. If these "
+            'are the logits of each token, have its forward method return {"logits": ...}. '
+            f"{OUT_OF_SCOPE}"
         )
     if logits.dim() != 3 or logits.shape[:2] != ids.shape:  # noqa: PLR2004 - batch, length, vocabulary
         raise ValueError(
             "logits of a language model have the shape (batch, length, vocabulary), and those of "
-            f"{type(model).__name__} are {tuple(logits.shape)} for {tuple(ids.shape)} tokens"
+            f"{type(model).__name__} are {tuple(logits.shape)} for tokens of the shape "
+            f"{tuple(ids.shape)}. {OUT_OF_SCOPE}"
         )
     return logits
 

@@ -37,8 +37,9 @@ def batchify(tokens: Tensor, batch_size: int) -> Tensor:
     rows = len(tokens) // batch_size
     if rows < 2:  # noqa: PLR2004 - an input and a target
         raise ValueError(
-            f"batchify: {len(tokens)} tokens are too few for {batch_size} columns of two rows; "
-            f"pass at least {2 * batch_size} tokens or a smaller batch_size"
+            f"batchify: the text is too short for batch_size {batch_size}, with two rows in each "
+            f"column; pass at least {2 * batch_size} tokens, not {len(tokens)}, or a smaller "
+            "batch_size"
         )
     return tokens[: rows * batch_size].view(batch_size, rows).t().contiguous()
 

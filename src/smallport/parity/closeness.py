@@ -169,9 +169,19 @@ def discrepancy(expected: NamedTensors, actual: NamedTensors, inputs: str = "") 
         if by_tensor[name]:
             shares[name], place = _largest_share(wanted, found)
             element = [int(index) for index in place]
-            numbers = f"{found[place].item():.6g} instead of {wanted[place].item():.6g}"
+            numbers = _told_apart(found[place].item(), wanted[place].item())
             places[name] = f"{name}{element} is {numbers}" + (f" at {inputs}" if inputs else "")
     return Discrepancy(by_tensor, shares, places)
+
+
+def _told_apart(found: float, wanted: float) -> str:
+    """Write two numbers with as many digits as it takes to see that they differ."""
+    numbers = ("", "")
+    for digits in range(6, 18):
+        numbers = f"{found:.{digits}g}", f"{wanted:.{digits}g}"
+        if numbers[0] != numbers[1]:
+            break
+    return " instead of ".join(numbers)
 
 
 def _parts(tensor: Tensor) -> tuple[Tensor, ...]:
