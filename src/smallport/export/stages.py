@@ -39,6 +39,7 @@ from smallport.export.model_kinds import (
     quantized_parts,
     unwrapped,
 )
+from smallport.export.recipes import recipe_for
 from smallport.export.under_test import (
     EXPORT_SHAPE_WITHOUT_CACHE,
     MINIMAL_SHAPES,
@@ -213,7 +214,7 @@ class ExportCheck:
         said = (
             f"; it rejects {counted(len(rejected), 'input')} of one or two tokens, which the model "
             "takes: this is no failure, but begin texts with more tokens, or declare the sizes as "
-            "in: smallport explain guard-refuses"
+            f"in: smallport explain {recipe_for('Guard failed')}"
             if rejected
             else ""
         )
