@@ -119,6 +119,12 @@ def test_a_model_with_other_layers_is_told_which(model, text, name, layer, wante
         measure_routes(other, text, "other")
 
 
+def test_a_model_with_weights_elsewhere_is_told_where(model, text):
+    model.norm = torch.nn.LayerNorm(4)
+    with pytest.raises(TypeError, match=r"Counting has weights in norm, too\. Wrap"):
+        measure_routes(model, text, "other")
+
+
 def test_ratios_are_those_of_the_turns():
     slow, fast = Timing((2.0, 9.0, 4.0)), Timing((1.0, 3.0, 4.0))
     assert Ratio.of(slow, fast) == Ratio(2, 1, 3)

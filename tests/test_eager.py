@@ -33,6 +33,14 @@ def test_quantized_model_answers_nearly_as_the_original(model):
     assert not torch.equal(actual, expected)
 
 
+@pytest.mark.parametrize("layer", [nn.Conv1d(8, 8, 3), nn.RNN(8, 8)])
+def test_other_large_layers_that_stay_in_floats_are_named(layer):
+    model = nn.Sequential(nn.Linear(64, 64), layer, nn.LayerNorm(1), nn.Embedding(9, 9)).eval()
+    with pytest.warns(UserWarning, match=rf"stay in floats: 1 \({type(layer).__name__}\)\. Only"):
+        quantized = quantize.quantize_model(model)
+    assert type(quantized[0]) is torch.ao.nn.quantized.dynamic.Linear
+
+
 def test_other_warnings_are_not_silenced():
     with pytest.warns(UserWarning, match="something else"), quantize.known_warnings_ignored():
         warnings.warn("something else", UserWarning, stacklevel=1)

@@ -64,6 +64,42 @@ def test_a_text_too_short_to_evaluate_is_refused(two_layers):
         evaluate(two_layers, torch.tensor([3]))
 
 
+class Returning(torch.nn.Module):
+    """A model that returns the same at every call."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.outputs = outputs
+
+    def initial_state(self, _):
+        """Make no state."""
+
+    def forward(self, *_):
+        """Return the outputs."""
+        return self.outputs
+
+
+@pytest.mark.parametrize(
+    ("outputs", "problem"),
+    [
+        (torch.zeros(11, 1, 12), "returns only a Tensor of shape (11, 1, 12) for"),
+        (None, "returns only a NoneType of shape () for"),
+        ((torch.zeros(1, 11, 12), None), "returns a Tensor of shape (1, 11, 12) for"),
+    ],
+)
+def test_a_model_that_returns_something_else_is_refused(outputs, problem):
+    with pytest.raises(TypeError) as failure:
+        evaluate(Returning(outputs), torch.arange(12))
+    assert f"{problem} tokens of shape (11, 1). Change its forward" in str(failure.value)
+
+
+def test_a_model_that_takes_other_arguments_gets_a_note(monkeypatch):
+    monkeypatch.setattr(Returning, "forward", lambda _: None)
+    with pytest.raises(TypeError) as failure:
+        evaluate(Returning(None), torch.arange(12))
+    assert failure.value.__notes__[0].startswith("losses called Returning as follows: initial_st")
+
+
 def test_generation_is_chosen_by_its_seed_alone(two_layers):
     vocabulary = Vocabulary(tuple("abcdefghijkl"))
     before = torch.get_rng_state()
@@ -116,5 +152,5 @@ def test_nothing_is_recorded_afterwards(two_layers):
 
 
 def test_a_model_without_a_first_state_is_told_what_is_missing():
-    with pytest.raises(TypeError, match=r"Linear has no initial_state\(batch_size\)"):
+    with pytest.raises(TypeError, match=r"Linear has no method initial_state\. Add it, or wrap"):
         evaluate(torch.nn.Linear(2, 2), torch.arange(10))

@@ -132,6 +132,12 @@ def require_layers(model: nn.Module) -> None:
                 f"torch.nn.{kind.__name__}{first}, and is {found}. Wrap your model in a module "
                 f"with the layers {', '.join(LAYERS)}"
             )
+    others = {name.split(".")[0] for name in model.state_dict()} - set(LAYERS)
+    if others:
+        raise TypeError(
+            f"measure_routes: {type(model).__name__} has weights in {', '.join(sorted(others))}, "
+            f"too. Wrap your model in a module whose only weights are in {', '.join(LAYERS)}"
+        )
 
 
 def sort_out(routes: Sequence[Route]) -> tuple[dict[str, str], list[Route]]:

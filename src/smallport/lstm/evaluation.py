@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +16,43 @@ EVALUATION_CHUNK = 25
 """Rows that :func:`evaluate` hands to the model at once, as in the published tutorial."""
 
 
+CONTRACT = (
+    "initial_state(batch_size) makes the state that a text begins with, and model(tokens, state), "
+    "with tokens of shape (length, batch), returns logits of shape (length, batch, words) and the "
+    "state after the last token"
+)
+"""The calls that a :class:`StatefulModel` takes, for messages."""
+
+
 class StatefulModel(Protocol):
     """A model that reads tokens and carries a state, as a ``WordLanguageModel`` does.
 
     ``model(tokens, state)`` takes tokens of shape ``(length, batch)`` and returns logits of shape
     ``(length, batch, words)`` and the new state. ``model.initial_state(batch_size)`` makes the
-    state that a text begins with.
+    state that a text begins with. The state is only passed on, so that of a GRU can be one tensor.
+
+    Examples
+    --------
+    A GRU with the batch first, wrapped for :func:`smallport.lstm.evaluate`:
+
+    >>> from torch import nn
+    >>> class Wrapped(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.embedding = nn.Embedding(10, 8)
+    ...         self.gru = nn.GRU(8, 4, batch_first=True)
+    ...         self.head = nn.Linear(4, 10)
+    ...
+    ...     def initial_state(self, batch_size):
+    ...         return torch.zeros(1, batch_size, 4)
+    ...
+    ...     def forward(self, tokens, state):
+    ...         embedded = self.embedding(tokens).transpose(0, 1)
+    ...         outputs, state = self.gru(embedded, state)
+    ...         return self.head(outputs).transpose(0, 1), state
+    >>> loss = evaluate(Wrapped(), torch.arange(10))
+    >>> abs(loss - 2.3) < 0.5  # an untrained model guesses: ln 10
+    True
     """
 
     def __call__(self, tokens: Tensor, state: HiddenState) -> tuple[Tensor, HiddenState]:
@@ -42,6 +73,27 @@ class Scorer(Protocol):
         self, tokens: Tensor, targets: Tensor, state: HiddenState
     ) -> tuple[Tensor, HiddenState]:
         """Compute the loss of each target, of shape ``(tokens,)``, and the state after them."""
+
+
+def logits_and_state(
+    model: StatefulModel, tokens: Tensor, state: HiddenState
+) -> tuple[Tensor, HiddenState]:
+    """Call a model, and require that it returns logits for each token, and a state."""
+    try:
+        outputs: Any = model(tokens, state)
+    except (TypeError, RuntimeError) as error:
+        error.add_note(f"losses called {type(model).__name__} as follows: {CONTRACT}")
+        raise
+    pair = isinstance(outputs, tuple) and len(outputs) == 2  # noqa: PLR2004 - logits and state
+    logits = outputs[0] if pair else outputs
+    shape = tuple(getattr(logits, "shape", ()))
+    if not pair or shape[:-1] != tokens.shape:
+        raise TypeError(
+            f"losses: {type(model).__name__} returns {'' if pair else 'only '}a "
+            f"{type(logits).__name__} of shape {shape} for tokens of shape {tuple(tokens.shape)}. "
+            f"Change its forward method, or wrap the model: {CONTRACT}"
+        )
+    return outputs[0], outputs[1]
 
 
 @torch.no_grad()
@@ -71,15 +123,14 @@ def losses(
     Raises
     ------
     TypeError
-        When the model does not make the state that a text begins with.
+        When the model is not called as a :class:`StatefulModel` is.
     ValueError
         When the text is too short for two tokens in each part.
     """
     if not hasattr(model, "initial_state"):
         raise TypeError(
-            f"losses: {type(model).__name__} has no initial_state(batch_size), which makes the "
-            "state that a text begins with. Add it, with forward(tokens, state) that takes tokens "
-            "of shape (length, batch) and returns logits and the new state"
+            f"losses: {type(model).__name__} has no method initial_state. Add it, or wrap the "
+            f"model: {CONTRACT}"
         )
     model.eval()
     batches = batchify(tokens, batch_size)
@@ -89,7 +140,7 @@ def losses(
         if isinstance(model, Scorer):
             scored, state = model.score(inputs, targets, state)
         else:
-            logits, state = model(inputs, state)
+            logits, state = logits_and_state(model, inputs, state)
             scored = token_losses(logits, targets)
         collected.append(scored)
     return torch.cat(collected)

@@ -34,6 +34,10 @@ def known_warnings_ignored() -> Iterator[None]:
         yield
 
 
+LARGE = 0.01
+"""The share of a model's weights from which on a layer in floats is worth a warning."""
+
+
 def quantize_model(model: Model, *, embedding: bool = False) -> Model:
     """Copy a model with the weights of its LSTM, GRU and linear layers in 8 bits.
 
@@ -51,6 +55,12 @@ def quantize_model(model: Model, *, embedding: bool = False) -> Model:
     -------
     torch.nn.Module
         The quantized copy.
+
+    Warns
+    -----
+    UserWarning
+        When other layers with at least a hundredth of the weights stay in floats, such as
+        convolutions.
 
     Raises
     ------
@@ -74,6 +84,19 @@ qscheme=torch.per_tensor_affine)
     with known_warnings_ignored():
         quantized: Model = torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
             model, recipe if embedding else layers, dtype=torch.qint8
+        )
+    total = sum(weight.numel() for weight in model.parameters())
+    in_floats = {
+        f"{name or 'the model'} ({type(layer).__name__})"
+        for name, layer in quantized.named_modules()
+        for weight in layer.parameters(recurse=False)
+        if weight.numel() >= LARGE * total and not isinstance(layer, nn.Embedding)
+    }
+    if in_floats:
+        warnings.warn(
+            f"quantize_model: these layers stay in floats: {', '.join(sorted(in_floats))}. Only "
+            "LSTM, GRU and linear layers are quantized, and embeddings with embedding=True",
+            stacklevel=2,
         )
     return quantized
 
