@@ -6,7 +6,7 @@ import ast
 import re
 import symtable
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from smallport.export.recipes import PAGES
@@ -59,14 +59,16 @@ def _needed(before: str, recipe: str) -> str:
     """Collect the imports and the definitions of a page that the code of a recipe needs."""
     _, needed = global_names(ast.parse(recipe).body)
     parts: list[str] = []
-    for statement in reversed(ast.parse(before).body):
+    page = ast.parse(before).body
+    together = [global_names([statement])[0] for statement in page]
+    for statement in reversed(page):
         source = "\n".join(before.splitlines()[statement.lineno - 1 : statement.end_lineno])
         binds, reads = global_names([statement])
         if isinstance(statement, ast.Import | ast.ImportFrom):
             names = [one for one in statement.names if (one.asname or one.name) in needed]
             statement.names = names or statement.names
             source = ast.unparse(statement)
-        if binds & needed or _is_effect_on(statement, needed):
+        if binds & needed or _is_effect_on(statement, needed, together):
             parts.insert(0, source)
             needed = (needed - binds) | reads
     return "\n".join(parts)
@@ -116,8 +118,8 @@ def _names_of(statement: ast.stmt) -> tuple[set[str], set[str]]:
     return binds, reads - of_header
 
 
-def _is_effect_on(statement: ast.stmt, needed: set[str]) -> bool:
-    """Say whether a statement only calls something on names that are needed."""
+def _is_effect_on(statement: ast.stmt, needed: set[str], together: Sequence[set[str]]) -> bool:
+    """Say whether a statement only calls something on needed names, or on those bound with them."""
     if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
         return False
     call = statement.value
@@ -129,8 +131,8 @@ def _is_effect_on(statement: ast.stmt, needed: set[str]) -> bool:
     }
     function = ast.unparse(call.func)
     owner, _, name = function.rpartition(".")
-    if function.startswith("register"):  # which concerns every later export
-        return True
+    if function.startswith("register"):  # a cache, for every model that is built like this one
+        return any(bound & names and bound & needed for bound in together)
     return name not in SHOWING and names <= needed and bool(names or owner in needed)
 
 

@@ -91,11 +91,9 @@ TEST_SHAPES = (
 SHORTEST = 8
 """The fewest tokens that the longest text of a model may have: below, shapes do not differ."""
 
-OUT_OF_SCOPE = (
-    "Classifiers and encoders are not checked; smallport.parity.compare compares any module with "
-    "its exported program"
-)
-"""The end of the messages about models that are no decoders."""
+OUT_OF_SCOPE = "Classifiers and encoders are not checked"
+COMPARED = "; smallport.parity.compare compares any module with its exported program"
+"""The ends of the messages about models that are no decoders."""
 
 MINIMAL_SHAPES = (
     InputShape(batch_size=1, cache_length=0, new_tokens=1),
@@ -382,13 +380,13 @@ def _advice(model: nn.Module, signature: Mapping[str, inspect.Parameter], given:
     if any(isinstance(one, nn.RNNBase) for one in model.modules()) or given & {"state", "hidden"}:
         return (
             "If it is a recurrent language model that returns logits and its state, wrap it in "
-            f"smallport.export.RecurrentAdapter. {OUT_OF_SCOPE}"
+            f"smallport.export.RecurrentAdapter. {OUT_OF_SCOPE}{COMPARED}"
         )
     if given == set(signature) and any(one.kind is one.VAR_KEYWORD for one in signature.values()):
         return "If it is a decoder, pass inputs= with what it takes"
     return (
         "If it is a decoder, wrap it in a module whose forward method takes input_ids and returns "
-        f'{{"logits": ...}}. {OUT_OF_SCOPE}'
+        f'{{"logits": ...}}. {OUT_OF_SCOPE}{COMPARED}'
     )
 
 
@@ -553,8 +551,8 @@ def _logits(model: nn.Module, outputs: Any, ids: Tensor) -> Tensor:
             else f"{type(outputs).__name__} of {listed(name_outputs(outputs))}"
         )
         raise ValueError(
-            f"a causal language model returns logits, and this one returned a {returned}. If these "
-            'are the logits of each token, have its forward method return {"logits": ...}. '
+            f"a causal language model returns logits, and this one returned a {returned}. Have "
+            'its forward method return {"logits": ...}. '
             f"{OUT_OF_SCOPE}"
         )
     if logits.dim() != 3 or logits.shape[:2] != ids.shape:  # noqa: PLR2004 - batch, length, vocabulary
