@@ -47,8 +47,8 @@ WITH_LSTM = QUANTIZATION | {"q22", "e10", "e14", "e22", "e30", "e40"}
 """The others need neither the language model, nor its corpus, nor a route through ONNX."""
 
 WITH_INT8 = {"q20", "q30", "q40", "q42", "q50", "q55", "q60", "e14", "e22", "e30", "e40"}
-THROUGH_ONNX = {"q40", "q42", "q50", "q55", "q60", "e14", "e22", "e30", "e40"}
-CHECKED = {"e14", "e40"}
+THROUGH_ONNX = {"q40", "q42", "q50", "q55", "q60", "e14", "e20", "e22", "e30", "e40"}
+CHECKED = {"e14", "e20", "e40"}
 """The pages that run the check of a model, one of them in child processes."""
 
 WITH_STORED = {"q60", "e40"}
@@ -77,7 +77,12 @@ MUTATIONS = [
     ("raising", S + "parity/compare.py", "compare", EXPORT),
     ("raising", S + "parity/session.py", "run_session", EXPORT),
     ("raising", S + "export/excerpt.py", "code_excerpt", {"e12", "e20"}),
-    ("raising", S + "export/registry.py", "without_cache_pytrees", {"e12", "e14", "e22", "e40"}),
+    (
+        "raising",
+        S + "export/registry.py",
+        "without_cache_pytrees",
+        {"e12", "e14", "e20", "e22", "e40"},
+    ),
     ("raising", S + "export/recipes.py", "recipe_for", CHECKED | {"e21"}),
     ("raising", S + "architectures/tiny.py", "tiny_config", {"e40"}),
     ("raising", S + "sweep/counts.py", "count_stages", {"e40"}),
