@@ -23,7 +23,7 @@ def test_columns_hold_the_text_in_order(tokens, batch_size):
 @given(tokens=st.integers(0, 40), batch_size=st.integers(1, 25))
 def test_too_few_tokens_are_refused_with_both_numbers(tokens, batch_size):
     assume(tokens < 2 * batch_size)
-    with pytest.raises(ValueError, match=rf"{tokens} tokens .* at least {2 * batch_size} tokens"):
+    with pytest.raises(ValueError, match=rf"at least {2 * batch_size} tokens, not {tokens},"):
         batchify(torch.arange(tokens), batch_size)
 
 

@@ -202,8 +202,11 @@ PAGE = Path(__file__).parents[1] / "examples" / "quantization" / "plot_40_lstm_t
 
 
 def code_of(text, name):
-    """Find a function in some code, and write its body without its docstring."""
-    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    """Find a function of the module or of LSTMOperators; write its body without its docstring."""
+    nodes = ast.parse(text).body
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    nodes += [part for one in classes if one.name == "LSTMOperators" for part in one.body]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
     [found] = [function for function in functions if function.name == name]
     return ast.unparse(found.body[1:])
 

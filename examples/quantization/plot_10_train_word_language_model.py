@@ -8,8 +8,8 @@ The largest part of this difference comes from words that never occur in the tra
 text.
 
 Prerequisites: `tensors, modules and optimizers in PyTorch
-<https://docs.pytorch.org/tutorials/beginner/basics/intro.html>`_. The base installation
-is enough.
+<https://docs.pytorch.org/tutorials/beginner/basics/intro.html>`_. Install
+``matplotlib``.
 
 What you will learn: how to turn a text into batches, train an LSTM on it, and judge its
 loss against simple baselines.

@@ -9,8 +9,8 @@ as a whole shrinks by less. The speed-up depends on the processor and on the siz
 the layers.
 
 Prerequisites: :doc:`Train an LSTM word language model in PyTorch
-<plot_10_train_word_language_model>` explains model, text and loss. The base
-installation is enough.
+<plot_10_train_word_language_model>` explains model, text and loss. Install
+``matplotlib``.
 
 What you will learn: how to quantize an LSTM with one call, how to include its
 embedding, and how to measure what this changes in size, loss and speed.
