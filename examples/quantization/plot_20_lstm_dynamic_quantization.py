@@ -140,17 +140,6 @@ smallest_model = torch.ao.quantization.quantize_dynamic(model, recipe)
 print(smallest_model.encoder)
 
 # %%
-# A quantized embedding takes contiguous tokens only. A slice of a batch is not
-# contiguous, so call ``tokens[:, :-1].contiguous()``:
-
-from smallport.checks import raises
-
-tokens = torch.zeros(2, 5, dtype=torch.int64)
-with raises(RuntimeError, match="contiguous"):
-    smallest_model.encoder(tokens[:, :-1])
-assert smallest_model.encoder(tokens[:, :-1].contiguous()).shape[:2] == (2, 4)
-
-# %%
 
 # Guard: against a layer that stays in floats without a message.
 assert type(smallest_model.encoder) is torch.ao.nn.quantized.Embedding, (
@@ -160,6 +149,17 @@ assert type(smallest_model.rnn) is dynamic.LSTM, "the LSTM is not quantized"
 assert type(smallest_model.decoder) is dynamic.Linear, "the decoder is not quantized"
 scales = smallest_model.encoder.weight().q_per_channel_scales()
 assert len(scales) == len(corpus.vocabulary)
+
+# %%
+# A quantized embedding takes contiguous tokens only. A slice of a batch is not
+# contiguous, so call ``tokens[:, :-1].contiguous()``:
+
+from smallport.checks import raises
+
+tokens = torch.zeros(2, 5, dtype=torch.int64)
+with raises(RuntimeError, match="contiguous"):
+    smallest_model.encoder(tokens[:, :-1])
+assert smallest_model.encoder(tokens[:, :-1].contiguous()).shape[:2] == (2, 4)
 
 # %%
 # How much smaller?
