@@ -20,8 +20,7 @@ from smallport.bench.route_results import (
     read_results,
 )
 from smallport.bench.routes import measure_routes
-from smallport.quantize.blocks import BlockSizeError
-from smallport.quantize.routes import Route, prepared_module
+from smallport.quantize.routes import Route, prepared_module, route_named
 from smallport.timing import Ratio, Timing
 
 WORDS = 30
@@ -89,19 +88,35 @@ def test_every_route_is_measured_on_the_whole_text_by_one_thread(model, text):
     assert {threads for _, threads in model.seen[:24]} == {1}
 
 
-def test_a_route_whose_blocks_do_not_fit_is_left_out_with_its_reason(text):
-    config = lstm.LSTMConfig(embedding_size=48, hidden_size=8, layers=1)
-    narrow = lstm.WordLanguageModel(WORDS, config).eval()
-
-    def prepare(_model, _folder):
-        raise BlockSizeError(f"blocks of 128 do not divide rows of {config.embedding_size} weights")
-
-    routes = [benchmark.ROUTES[0], Route("in blocks", prepare)]
+@pytest.mark.parametrize(
+    ("route", "rnn", "reason"),
+    [
+        ("ONNX 2 to 4 bits", nn.LSTM(48, 8), "blocks of 128 do not divide rows of 48 weights"),
+        ("ONNX int8", nn.LSTM(48, 8, bias=False), "LSTMOperators takes an LSTM with biases"),
+    ],
+)
+def test_a_route_that_does_not_support_the_model_is_left_out(text, route, rnn, reason):
+    pytest.importorskip("onnxruntime")
+    model = lstm.WordLanguageModel(WORDS, lstm.LSTMConfig(48, 8, layers=1)).eval()
+    model.rnn = rnn
     results = measure_routes(
-        narrow, text, "narrow", routes=routes, repeats=1, timed_tokens=20, single_words=2
+        model,
+        text,
+        "narrow",
+        routes=[benchmark.ROUTES[0], route_named(route)],
+        repeats=1,
+        timed_tokens=20,
+        single_words=2,
     )
-    assert [route.route for route in results.routes] == [benchmark.ROUTES[0].name]
-    assert "do not divide rows of 48" in results.missing["in blocks"]
+    assert [one.route for one in results.routes] == [benchmark.ROUTES[0].name]
+    assert reason in results.missing[route]
+
+
+def test_a_model_without_a_first_state_is_told_before_anything_is_prepared(model, text):
+    without = nn.Module()
+    without.encoder, without.rnn, without.decoder = model.encoder, model.rnn, model.decoder
+    with pytest.raises(TypeError, match="measure_routes: Module has no method initial_state"):
+        measure_routes(without, text, "other")
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,7 @@ def routes_table(provenance: Provenance, results: Results, caption: str) -> list
     reference = results.routes[0]
     slow = [route for route in results.routes if route.tokens < reference.tokens]
     commit = provenance.commit.removesuffix("+") or "unknown"
-    changed = ", with uncommitted changes," if provenance.commit.endswith("+") else ""
+    changed = ", with uncommitted changes" if provenance.commit.endswith("+") else ""
     tokens = f"{reference.tokens + 1:,}"
     whole = results.model.rpartition("; ")[2]
     text = whole if whole.startswith(f"{tokens} ") else f"the first {tokens} of the {whole}"
@@ -253,7 +253,7 @@ def routes_table(provenance: Provenance, results: Results, caption: str) -> list
         + f". The loss is the mean over {text}; times are those of one thread, in "
         + ("1 process." if results.processes == 1 else f"{results.processes} processes.")
         + f" In a checkout of this project, ``python -m {provenance.command}`` measures the routes "
-        f"again; commit ``{commit}``{changed} measured these.",
+        f"again. These are from commit ``{commit}``{changed}.",
         "",
     ]
     if slow:

@@ -127,6 +127,7 @@ finally:
 print(f"... and {len(calls) - 2} more calls with one token each")
 
 assert generated.shape == (1, 50)
+assert generated[0, : len(prompt_ids)].tolist() == prompt_ids
 assert len(calls) == 50 - len(prompt_ids)
 
 # %%
@@ -177,6 +178,7 @@ from smallport import checks
 cache_tensors = [name for name in calls[-1] if name.startswith("past_key_values")]
 by_one = list(range(len(prompt_ids), 49))
 grown = [place for place, sizes in changing.items() if sizes == by_one]
+assert len(cache_tensors) == 2 * model.config.num_hidden_layers
 assert grown == [(name, 2) for name in cache_tensors]
 assert changing.keys() - grown == {("input_ids", 1), ("position_ids", 1)}
 checks.check("axes whose size changes", len(changing), at_least=4, at_most=4)

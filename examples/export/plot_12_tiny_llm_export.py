@@ -89,8 +89,10 @@ with checks.raises(
     UserError,
     match=(
         "Cannot associate shape [[{0: DimHint(DYNAMIC), 2: DimHint(DYNAMIC)}], ",
+        f"specified at `dynamic_shapes['{cache_name}']`",
         "to non-tensor type <class 'transformers.cache_utils.DynamicCache'>",
         "(expected None)",
+        "exportdb/index.html#dynamic-shapes-validation",
         "replace your `export()` call with `draft_export()`",
     ),
 ) as failed:

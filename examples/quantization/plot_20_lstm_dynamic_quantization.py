@@ -78,7 +78,7 @@ print(quantized_model)
 # The result is a copy. Its LSTM and its decoder are now quantized, its embedding is
 # still in floats, and the original model is unchanged. A model of your own is quantized
 # by the same call. If it has a GRU, add ``nn.GRU``. A kind of layer that is not named
-# stays in floats without a message, so look for each layer in what is printed. To
+# stays in floats without a message, so look for each layer in the printed model. To
 # measure the loss, write the loop that your model needs: ``lstm.evaluate``, below,
 # passes on a state as this model does.
 
@@ -313,11 +313,11 @@ for kind, member in trained.items():
 
 # %%
 # The losses differ by less than a hundredth of a nat. The difference can be negative:
-# rounding raises the loss of some words and lowers that of others. Larger, well-trained
-# weights lose a little more, see :doc:`Which quantization method should you use?
-# <plot_60_which_route>`. The loss of an untrained model hardly changes, either, so the
-# differences are compared with the distance to the :term:`unigram model`, which knows
-# only how often each word occurs.
+# rounding raises the loss of some words and lowers that of others. :doc:`Which
+# quantization method should you use? <plot_60_which_route>` has the difference for
+# well-trained weights of the published architecture. The loss of an untrained model
+# hardly changes, either, so the differences are compared with the distance to the
+# :term:`unigram model`, which knows only how often each word occurs.
 
 gap = losses["int8"] - losses["float32"]
 embedding_gap = losses[EMBEDDING_TOO] - losses["float32"]

@@ -387,11 +387,11 @@ print(failure.message)
 
 # %%
 # 3. Export a model whose LSTM has ``batch_first=True`` and begins without a state, with
-#    ``Dim.AUTO`` and without replacing the layer. Run the file at other sizes. Then try
-#    a GRU.
+#    ``Dim.AUTO`` and without replacing the layer. Run the file at different sizes. Then
+#    try a GRU.
 
 # Answer: both exports are right at each size that is tried. No message tells which LSTM
-# has to be replaced: compare at other sizes.
+# has to be replaced, so compare at different sizes.
 
 
 class Scorer(nn.Module):

@@ -30,14 +30,15 @@ from smallport.display import progress_bar
 from smallport.files import write_json
 from smallport.keys import code_key, key_of
 from smallport.lstm import StatefulModel, WordLanguageModel
+from smallport.lstm.evaluation import require_initial_state
 from smallport.machine import processor_name
-from smallport.quantize.blocks import BlockSizeError
+from smallport.quantize.blocks import UnsuitableModelError
 from smallport.quantize.routes import ROUTES, Prepared, Route
 from smallport.timing import Timing, time_interleaved
 
 T = TypeVar("T")
-LAYERS: dict[str, type[nn.Module]] = {"encoder": nn.Embedding, "rnn": nn.LSTM, "decoder": nn.Linear}
-"""The layers of a word language model, by name."""
+KINDS: dict[str, type[nn.Module]] = {"encoder": nn.Embedding, "rnn": nn.LSTM, "decoder": nn.Linear}
+"""The kind of each layer of a word language model, by its name."""
 
 Losses = dict[str, Any]
 """Size, types and loss of a route, as :class:`RouteResult` names them."""
@@ -98,7 +99,7 @@ def measure_routes(
         A description of the model and the text.
     routes
         The routes to measure. Those that lack something on this machine are left out, and named,
-        and so are those whose blocks do not divide the rows of this model.
+        and so are those that do not support this model.
     repeats
         How often each is timed.
     timed_tokens, single_words
@@ -107,9 +108,10 @@ def measure_routes(
     Raises
     ------
     TypeError
-        When the model has other layers.
+        When the model has other layers, or no ``initial_state``.
     """
     require_layers(model)
+    require_initial_state(model, "measure_routes")
     missing, measurable = sort_out(routes)
     with prepared_routes(model, measurable, missing) as prepared:
         measurable = [route for route in measurable if route.name in prepared]
@@ -123,20 +125,20 @@ def measure_routes(
 
 def require_layers(model: nn.Module) -> None:
     """Raise a TypeError where a model lacks a layer that routes look for, and name it."""
-    for name, kind in LAYERS.items():
+    for name, kind in KINDS.items():
         found = getattr(model, name, None)
         if not isinstance(found, kind) or getattr(found, "batch_first", False):
             first = " with the length first" if kind is nn.LSTM else ""
             raise TypeError(
                 f"measure_routes: {name} of {type(model).__name__} should be a "
                 f"torch.nn.{kind.__name__}{first}, and is {found}. Wrap your model in a module "
-                f"with the layers {', '.join(LAYERS)}"
+                f"with the layers {', '.join(KINDS)}"
             )
-    others = {name.split(".")[0] for name in model.state_dict()} - set(LAYERS)
+    others = {name.split(".")[0] for name in model.state_dict()} - set(KINDS)
     if others:
         raise TypeError(
             f"measure_routes: {type(model).__name__} has weights in {', '.join(sorted(others))}, "
-            f"too. Wrap your model in a module whose only weights are in {', '.join(LAYERS)}"
+            f"too. Wrap your model in a module whose only weights are in {', '.join(KINDS)}"
         )
 
 
@@ -157,14 +159,14 @@ def prepared_routes(
     model, routes
         The model in floats, and what to make of it.
     left_out
-        Where to note routes whose blocks do not fit the model; without it, they are errors.
+        Where to note routes that do not support the model; without it, they are errors.
     """
     with one_thread(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         prepared = {}
         for route in progress_bar(routes, "preparing routes", unit="route"):
             try:
                 prepared[route.name] = route.prepare(model, Path(folder))
-            except BlockSizeError as error:
+            except UnsuitableModelError as error:
                 if left_out is None:
                     raise
                 left_out[route.name] = str(error)

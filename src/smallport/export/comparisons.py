@@ -145,10 +145,9 @@ def compare_shapes(under_test: ModelUnderTest, run: Run, shapes: Sequence[InputS
         number += ", and agrees at the others"
     if told:
         raise StageFailure(number, None, next(iter(rejected.values())), told)
-    tensors, verb = counted(len(worst.by_tensor), "tensor"), "agree"
-    verb += "s" if len(worst.by_tensor) == 1 else ""
+    agree = "agrees" if len(worst.by_tensor) == 1 else "agree"
     return Finding(
-        f"{tensors} {verb} in every element at "
+        f"{counted(len(worst.by_tensor), 'tensor')} {agree} in every element at "
         f"{counted(len(shapes), 'shape')} that the export never saw",
         worst,
     )

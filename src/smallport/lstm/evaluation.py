@@ -75,6 +75,15 @@ class Scorer(Protocol):
         """Compute the loss of each target, of shape ``(tokens,)``, and the state after them."""
 
 
+def require_initial_state(model: object, caller: str) -> None:
+    """Raise a TypeError where a model does not make the state that a text begins with."""
+    if not hasattr(model, "initial_state"):
+        raise TypeError(
+            f"{caller}: {type(model).__name__} has no method initial_state. Add it, or wrap the "
+            f"model: {CONTRACT}"
+        )
+
+
 def logits_and_state(
     model: StatefulModel, tokens: Tensor, state: HiddenState
 ) -> tuple[Tensor, HiddenState]:
@@ -127,11 +136,7 @@ def losses(
     ValueError
         When the text is too short for two tokens in each part.
     """
-    if not hasattr(model, "initial_state"):
-        raise TypeError(
-            f"losses: {type(model).__name__} has no method initial_state. Add it, or wrap the "
-            f"model: {CONTRACT}"
-        )
+    require_initial_state(model, "losses")
     model.eval()
     batches = batchify(tokens, batch_size)
     state = model.initial_state(batch_size)

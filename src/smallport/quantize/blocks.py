@@ -9,8 +9,8 @@ from torch import Tensor
 MOST_BITS = 8
 
 
-class BlockSizeError(ValueError):
-    """The blocks of a format do not divide the rows of these weights."""
+class UnsuitableModelError(ValueError):
+    """A format or an operator does not support this model: its sizes, or a kind of layer."""
 
 
 @dataclass(frozen=True, eq=False)

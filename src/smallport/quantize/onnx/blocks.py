@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor
 
 from smallport.display import errors_only
-from smallport.quantize.blocks import BlockSizeError, pack, quantize_blocks
+from smallport.quantize.blocks import UnsuitableModelError, pack, quantize_blocks
 
 INT8_ACTIVATIONS = 4
 """The accuracy level at which ``MatMulNBits`` rounds activations to 8 bits and adds integers up."""
@@ -110,7 +110,7 @@ def embedding_by_frequency(
     ------
     ValueError
         When the file has no embedding in floats, or ``frequent`` leaves one part empty.
-    BlockSizeError
+    UnsuitableModelError
         When ``block_size`` does not divide the width of the embedding.
     """
     model = onnx.load(file)
@@ -135,7 +135,7 @@ def embedding_by_frequency(
             f"but one, not {frequent}"
         )
     if weight.shape[1] % block_size:
-        raise BlockSizeError(
+        raise UnsuitableModelError(
             f"embedding_by_frequency: blocks of {block_size} do not divide rows of "
             f"{weight.shape[1]} weights; pass a smaller block_size"
         )

@@ -16,6 +16,7 @@ from torch.export import Dim
 
 from smallport.display import errors_only
 from smallport.lstm import HiddenState, WordLanguageModel
+from smallport.quantize.blocks import UnsuitableModelError
 from smallport.quantize.onnx.contents import operator_counts
 from smallport.quantize.onnx.session import (
     INPUT_NAMES,
@@ -41,8 +42,8 @@ class LSTMOperators(nn.Module):
 
     Raises
     ------
-    ValueError
-        When the LSTM is of another kind.
+    UnsuitableModelError
+        When the LSTM is of a different kind.
 
     References
     ----------
@@ -52,7 +53,7 @@ class LSTMOperators(nn.Module):
     def __init__(self, lstm: nn.LSTM) -> None:
         super().__init__()
         if lstm.bidirectional or lstm.batch_first or lstm.proj_size or not lstm.bias:
-            raise ValueError(
+            raise UnsuitableModelError(
                 "LSTMOperators takes an LSTM with biases, in one direction, without projection and "
                 f"with the length first, not {lstm}; extend its forward method for other kinds"
             )
@@ -133,7 +134,7 @@ def export_lstm(model: WordLanguageModel, file: Path | str) -> None:
 
     Raises
     ------
-    ValueError
+    UnsuitableModelError
         When the model's LSTM is of a kind that :class:`LSTMOperators` does not know.
     TypeError
         When it is no :class:`torch.nn.LSTM`, such as one that is quantized already.
