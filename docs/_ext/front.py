@@ -28,7 +28,7 @@ def smallest() -> str:
 
     _, results = read_results()
     sound = [route.route for route in results.routes if results.cost(route.route) <= FREE]
-    return f"{max(map(results.smaller, sound)):.1f} times"
+    return f"{max(map(results.smaller, sound)):.2f} times"
 
 
 def architectures() -> str:

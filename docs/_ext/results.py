@@ -259,7 +259,8 @@ def routes_table(provenance: Provenance, results: Results, caption: str) -> list
     if slow:
         names = " and ".join(f"*{route.route}*" for route in slow)
         lines += [
-            f"{names}: the first {slow[0].tokens + 1:,} tokens only, as for float32 in *change*.",
+            f"{names} read the first {slow[0].tokens + 1:,} tokens only; their *change* compares "
+            "them with float32 on the same tokens.",
             "",
         ]
     rows = [tuple(row) for row in frame.itertuples(index=False)]

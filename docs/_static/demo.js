@@ -247,6 +247,10 @@ async function respond() {
   if (unknown !== undefined || !beginning.length) {
     say(beginning.length ? describeUnknown(unknown, model.words) : "Type at least one word.");
     part("beginning").setAttribute("aria-invalid", "true");
+    for (const name of ["", "float-"]) part(`${name}text`).textContent = ""; // it continued other words
+    part("source").firstElementChild.textContent = "int8:";
+    part("float-source").firstElementChild.textContent = "float32:";
+    part("parting").textContent = "";
     part("beginning").focus();
     return;
   }

@@ -142,12 +142,13 @@ assert len(calls) == 50 - len(prompt_ids)
 #
 # The argument that holds the cache is called ``cache`` since transformers 5.24.0, and
 # was called ``past_key_values`` before. :func:`~smallport.parity.cache_argument`
-# returns the name in the installed release.
+# returns the name in the installed release. The names of its tensors below keep the
+# older one, as ONNX files do.
 
 from smallport.parity import cache_argument
 
 cache_name = cache_argument()
-print(f"transformers {transformers.__version__} calls the cache {cache_name}")
+print(f"transformers {transformers.__version__} names this argument {cache_name!r}")
 
 assert all("attention_mask" not in call for call in calls)
 assert "past_key_values.0.key" not in calls[0]

@@ -2,11 +2,11 @@
 Quantize to 4 bits and fewer, layer by layer
 ============================================
 
-Result: More than half of the bytes of the published model are in its embedding, and
-rounding the embedding costs least. Eight bits per weight cost almost nothing. With 4
-bits and fewer, small blocks that each have a scale cost less than whole rows. The same
-4 bits cost several times more on well-trained weights than on weights that have learned
-little, so measure the cost on the weights that you use.
+Result: More than half of the bytes of the published model are in its embedding, which
+loses little in few bits; the decoder loses most. Eight bits per weight cost almost
+nothing. With 4 bits and fewer, small blocks that each have a scale cost less than whole
+rows. The same 4 bits cost several times more on well-trained weights than on weights
+that have learned little, so measure the cost on the weights that you use.
 
 Prerequisites: PyTorch and NumPy. :doc:`Quantize an LSTM to int8 with quantize_dynamic
 <plot_20_lstm_dynamic_quantization>` introduces int8; this page does not depend on it.

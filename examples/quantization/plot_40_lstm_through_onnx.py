@@ -2,11 +2,11 @@
 Export an LSTM to ONNX with dynamic lengths, and quantize it
 ============================================================
 
-Result: The plain export of this LSTM, which reads the length first and is given its
-state, fixes the length at that of the example, without an error. With the LSTM operator
-of ONNX in place of the layer, one file takes all lengths and batch sizes within bounds
-that you declare, and its results equal those of PyTorch up to rounding. After constant
-folding, all of its matrices can be quantized to int8.
+Result: Exported as it is, this LSTM works only for texts of the example's length, and
+no error says so. With the LSTM operator of ONNX in place of the layer, one file takes
+all lengths and batch sizes within bounds that you declare, and its results equal those
+of PyTorch up to rounding. After constant folding, all of its matrices can be quantized
+to int8.
 
 Prerequisites: an LSTM in PyTorch, such as the one that :doc:`Train an LSTM word
 language model in PyTorch <plot_10_train_word_language_model>` trains. Install

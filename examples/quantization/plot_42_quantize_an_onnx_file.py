@@ -4,8 +4,8 @@ Verify a quantized ONNX file: weights, loss, size and speed
 
 Result: ``quantize_dynamic`` of ONNX Runtime leaves an LSTM in float32 without an error
 if its weights are computed in the graph. After constant folding all layers are int8:
-the published model becomes almost four times smaller, and the loss changes by less than
-a hundredth of a nat.
+a file of the published architecture becomes almost four times smaller. The loss of a
+small trained model changes by less than a hundredth of a nat.
 
 Prerequisites: a float32 ONNX file, as :doc:`Export an LSTM to ONNX with dynamic
 lengths, and quantize it <plot_40_lstm_through_onnx>` writes. Install ``onnx``,

@@ -4,8 +4,8 @@ When is int8 faster than float32?
 
 Result: On one thread, int8 is faster than the float32 of the same software in almost
 all shapes, on processors with and without int8 dot products. The float32 of ONNX
-Runtime is faster than that of eager PyTorch in every shape of the whole model, and
-relative to it, eager int8 gains little and is slower in some shapes. Where eager int8
+Runtime is faster than that of eager PyTorch in every shape of the whole model.
+Relative to it, eager int8 gains less, and is slower in some shapes. Where eager int8
 returns many logits, memory allocation takes a large part of the time, and two
 environment variables avoid it.
 
