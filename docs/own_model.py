@@ -18,5 +18,6 @@ class WordModel(nn.Module):
 
 
 model = RecurrentAdapter(WordModel().eval(), batch_first=True)
-with register_gru_while_loop_decomposition():  # or the export fixes the length
+# Without it the export fixes the length; it has no effect after the process's first export.
+with register_gru_while_loop_decomposition():
     print(check_export(model))

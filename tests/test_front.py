@@ -11,7 +11,7 @@ from tools.gallery import project
 
 
 def test_the_smallest_route_costs_next_to_nothing_and_the_number_is_rounded():
-    assert re.fullmatch(r"[1-9]\d*\.\d times", front.smallest())
+    assert re.fullmatch(r"[1-9]\d*\.\d\d times", front.smallest())
 
 
 def test_architectures_that_pass_are_counted_among_all():

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -215,3 +216,25 @@ def code_of(text, name):
 def test_the_page_shows_the_code_of_the_package(name):
     package = inspect.getsource(route.LSTMOperators) + inspect.getsource(route.onnx_gates)
     assert code_of(PAGE.read_text(encoding="utf-8"), name) == code_of(package, name)
+
+
+def test_a_gru_stays_in_floats_with_a_warning(tmp_path):
+    weights = {name: np.ones((1, 24, 8), np.float32) for name in ("W", "R")}
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("GRU", ["X", "W", "R"], ["Y"], hidden_size=8)],
+        "gru",
+        [onnx.helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, ["length", 1, 8])],
+        [onnx.helper.make_tensor_value_info("Y", onnx.TensorProto.FLOAT, ["length", 1, 1, 8])],
+        [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "gru.onnx"
+    )
+    with pytest.warns(UserWarning, match=r"gru\.onnx keeps 1 GRU operator in floats"):
+        route.quantize_file(tmp_path / "gru.onnx", tmp_path / "int8.onnx")
+
+
+def test_a_model_with_other_names_is_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"Linear has no rnn\. Wrap the model"):
+        route.export_lstm(nn.Linear(2, 2), tmp_path / "model.onnx")

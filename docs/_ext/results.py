@@ -258,9 +258,9 @@ def routes_table(provenance: Provenance, results: Results, caption: str) -> list
     ]
     if slow:
         names = " and ".join(f"*{route.route}*" for route in slow)
+        number = f"{slow[0].tokens + 1:,}"
         lines += [
-            f"{names} read the first {slow[0].tokens + 1:,} tokens only; their *change* compares "
-            "them with float32 on the same tokens.",
+            f"{names} read only the first {number} tokens: *change* is that on these tokens.",
             "",
         ]
     rows = [tuple(row) for row in frame.itertuples(index=False)]

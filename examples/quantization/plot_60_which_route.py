@@ -27,10 +27,10 @@ from the model in floats to a smaller one is called a *route* here.
 #
 # Measuring all routes on the published architecture takes more than an hour, so this
 # build does not do it. It shows stored results, with their date and machine. The
-# *well-trained* weights were trained on WikiText-2 for 14 epochs; those of the published
-# tutorial have a higher loss, and :doc:`/results` compares both. *Change* compares the
-# mean loss on the test text with that of the model in floats; torchao, which is slow on
-# this processor, read the beginning of the text. One thread reads
+# *well-trained* weights were trained on WikiText-2 for 14 epochs; those of the
+# published tutorial have a higher loss, and :doc:`/results` compares both. *Change*
+# compares the mean loss on the test text with that of the model in floats; torchao,
+# which is slow on this processor, read the beginning of the text. One thread reads
 # chunks of 25 words, as when a text is scored, and words one by one, as when a text is
 # generated. Ratios are medians of runs that took turns; :doc:`All stored results
 # </results>` gives their ranges.

@@ -16,6 +16,7 @@ from torch.export import Dim
 
 from smallport.display import errors_only
 from smallport.lstm import HiddenState, WordLanguageModel
+from smallport.quantities import counted
 from smallport.quantize.blocks import UnsuitableModelError
 from smallport.quantize.onnx.contents import operator_counts
 from smallport.quantize.onnx.session import (
@@ -127,7 +128,8 @@ def export_lstm(model: WordLanguageModel, file: Path | str) -> None:
     Parameters
     ----------
     model
-        The model, in floats; it is left as it is.
+        The model, in floats, with ``encoder`` (an embedding), ``rnn`` (an LSTM), ``decoder`` (a
+        linear layer) and ``initial_state``; it is left as it is.
     file
         The ``.onnx`` file to write. Its inputs are ``tokens``, ``hidden`` and ``cell``, its outputs
         ``logits``, ``hidden_out`` and ``cell_out``, of the shapes that the model has.
@@ -137,8 +139,14 @@ def export_lstm(model: WordLanguageModel, file: Path | str) -> None:
     UnsuitableModelError
         When the model's LSTM is of a kind that :class:`LSTMOperators` does not know.
     TypeError
-        When it is no :class:`torch.nn.LSTM`, such as one that is quantized already.
+        When the model has no ``rnn``, or one that is no :class:`torch.nn.LSTM`, such as one that is
+        quantized already.
     """
+    if not hasattr(model, "rnn"):
+        raise TypeError(
+            f"export_lstm: {type(model).__name__} has no rnn. Wrap the model so that its embedding "
+            "is called encoder, its LSTM rnn and its linear layer decoder"
+        )
     if not isinstance(model.rnn, nn.LSTM):
         raise TypeError(
             f"export_lstm: the model's LSTM is a {type(model.rnn).__module__}."
@@ -260,6 +268,11 @@ def quantize_file(
     ValueError
         When the file has an LSTM operator that was not quantized, since the file does not have
         the weights as the operator reads them. Nothing is left at ``target`` then.
+
+    Warns
+    -----
+    UserWarning
+        When the file has a GRU, which stays in floats.
     """
     with errors_only("root"):  # ONNX Runtime recommends what fold_constants does
         quantize_dynamic(
@@ -275,4 +288,10 @@ def quantize_file(
         raise ValueError(
             f"quantize_file: {left} LSTM operators of {Path(file).name} would stay in floats, "
             "since their weights are computed at each run; call fold_constants first"
+        )
+    if left := operator_counts(target).get("GRU"):
+        warnings.warn(
+            f"quantize_file: {Path(file).name} keeps {counted(left, 'GRU operator')} in floats, "
+            "since ONNX Runtime has no GRU in int8",
+            stacklevel=2,
         )
