@@ -57,6 +57,14 @@ def test_other_layers_with_a_state_are_compared_step_by_step(rnn, width, loop):
     assert report.coverage.compared["padding"] == [], "no text is padded where there is no mask"
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_the_wrong_order_of_axes_is_asked_for(first):
+    model = RecurrentAdapter(Recurrent(nn.LSTM(8, 6, batch_first=first), 6), batch_first=not first)
+    report = check_export(model, until="ran")
+    assert report.name == "Recurrent"
+    assert f"Is batch_first={not first} right for it?" in report["ran"].found
+
+
 def test_a_model_that_reads_in_both_directions_is_told():
     model = Recurrent(nn.LSTM(8, 6, batch_first=True, bidirectional=True), 12)
     found = check_export(RecurrentAdapter(model, batch_first=True), until="ran")["ran"].found

@@ -36,6 +36,6 @@ def test_the_check_of_a_model_of_ones_own_needs_its_context_manager(removed, sta
         [sys.executable, "-"], input=code, capture_output=True, text=True, cwd=tmp_path, check=False
     )
     said = " ".join(done.stdout.split())
-    assert f"RecurrentAdapter {status}" in said, done.stdout + done.stderr
+    assert f"WordModel {status}" in said, done.stdout + done.stderr
     advice = "inside torch.export._patches.register_gru_while_loop_decomposition()"
     assert (advice in said) == bool(removed)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import provenance
-from smallport.records import Result
+from smallport.records import Result, Source
 from tools.gallery import project, runs, settings
 from tools.lint.opening import Opening
 
@@ -121,6 +121,14 @@ def test_training_that_an_earlier_run_did_is_not_left_out(app, seconds, taken):
     runs.results_file(script).write_text(f"{line}\n", encoding="utf-8")
     runs.write(script, runs.Run("small/page.py", "", ENVIRONMENT, seconds=seconds))
     assert f" to read, {taken}\n" in carded(app)
+
+
+def test_a_page_that_needs_the_trained_model_says_so(app):
+    script = project.EXAMPLES / "small" / "page.py"
+    source = json.dumps({"Source": dataclasses.asdict(Source("weights", "trained here", "0"))})
+    runs.results_file(script).write_text(f"{source}\n", encoding="utf-8")
+    runs.write(script, runs.Run("small/page.py", "", ENVIRONMENT, seconds=5.63))
+    assert "and some minutes more to train the model where no page has done so\n" in carded(app)
 
 
 def test_the_card_shows_the_figures_that_are_named_for_its_page(app):

@@ -44,6 +44,9 @@ COLAB = "https://colab.research.google.com/#fileId="
 TRAINING = "training of the small model"
 """The name of the training time on the page that trains, read from the record."""
 
+TRAINED = "trained here"
+"""The origin of the weights that the first page trains, as :mod:`smallport.assets` records it."""
+
 NEEDS = {
     "embedded": "no download except the packages",
     "published": "the published text and weights, downloaded once",
@@ -151,6 +154,7 @@ def add_card(app: Sphinx, docname: str, source: list[str]) -> None:
         opening.reading_minutes(pages.cells_of(script)),
         colab_address(app, docname),
         runs.checked(script),
+        needs_weights=any(source.origin == TRAINED for source in runs.sources(script)),
     )
     docstring, cell, rest = NOTE.sub("", source[0], count=1).partition(CELL)
     docstring = opening.PARAGRAPH.sub("", docstring)
@@ -163,6 +167,8 @@ def rendered(
     minutes: int,
     colab: str = "",
     results: Iterable[Result] = (),
+    *,
+    needs_weights: bool = False,
 ) -> str:
     """Write a card in reStructuredText.
 
@@ -178,6 +184,8 @@ def rendered(
         The address that opens the notebook in Colab, if there is one.
     results
         The figures that the run measured.
+    needs_weights
+        Whether the page loads the model that the first one of them trains.
     """
     ran = run.environment
     results = list(results)
@@ -190,7 +198,7 @@ def rendered(
         figures={label: values[name] for label, name in wanted.items() if name in values},
         description=without_markup(opens.learned[:1].upper() + opens.learned[1:]),
         reading=f"about {minutes} {'minute' if minutes == 1 else 'minutes'}",
-        time=taken(run.seconds or 0, results),
+        time=taken(run.seconds or 0, results, needs_weights=needs_weights),
         needs=", ".join([*needs, NEEDS[ran.assets], "a processor and no GPU"]),
         date=in_words(ran.date),
         machine=f"{ran.processor}, {counted(ran.cores, 'core')}",
@@ -213,10 +221,14 @@ def without_markup(text: str) -> str:
     return re.sub(r"`([^`<]+?)\s*<[^`]*>`_{0,2}", r"\1", text).replace("``", "")
 
 
-def taken(seconds: float, results: Iterable[Result]) -> str:
+def taken(seconds: float, results: Iterable[Result], *, needs_weights: bool) -> str:
     """Write how long a page ran, and the training that an earlier run had done."""
-    trained = [one.value for one in results if one.name == TRAINING and one.value > seconds]
-    before = [f", and {quantities.duration(one)} to train before" for one in trained]
+    trained = [one.value for one in results if one.name == TRAINING]
+    before = [
+        f", and {quantities.duration(one)} to train before" for one in trained if one > seconds
+    ]
+    if needs_weights and not trained:
+        before = [", and some minutes more to train the model where no page has done so"]
     return f"{quantities.duration(seconds)} to run" + "".join(before)
 
 

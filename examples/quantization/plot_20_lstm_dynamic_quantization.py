@@ -296,8 +296,8 @@ for kind, size in sizes["trained model"].items():
 # Rounding the weights changes every prediction a little. The published tutorial printed
 # a loss of :published:`5.167 nats` before and :published:`5.168 nats` after
 # quantization. Here, all three models read the same test text (of a longer one, its
-# first 60,000 words). ``tokens_read`` records which tokens a model was given: all except
-# the last one, which is only a target.
+# first 60,000 words). ``tokens_read`` records which tokens a model was given: all
+# except the last one, which is only a target.
 
 from smallport.lstm import tokens_read
 

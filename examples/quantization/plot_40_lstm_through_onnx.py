@@ -91,7 +91,7 @@ with export_messages_hidden():  # warnings about code inside PyTorch
 plain.save(folder / "plain.onnx")
 
 # %%
-# The file declares a dynamic length. (Choose a folder of your own to keep your files:
+# The file declares a dynamic length. (To keep your files, choose another folder:
 # Python deletes a scratch folder at its end.) Read the beginning of the test text in
 # chunks of 25 words, the length of the example. The last chunk is shorter. The state
 # after one chunk is the input of the next.
@@ -370,7 +370,7 @@ for content in (package.weight_types, package.operator_counts):
 # exporter keeps the loop over the words, and ONNX writes it as one LSTM or GRU
 # operator. The model is not changed, and any layout of the inputs will do. For an LSTM
 # it is called ``register_lstm_while_loop_decomposition``. It has no effect after the
-# first export of a process, so this page runs the script in a process of its own. ONNX
+# first export of a process, so this page runs the script in a separate process. ONNX
 # Runtime does not quantize a GRU (:doc:`plot_42_quantize_an_onnx_file`).
 
 GRU_SCRIPT = """

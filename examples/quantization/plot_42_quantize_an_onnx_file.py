@@ -23,7 +23,9 @@ model that it was made of.
 # Quantize a file and list its weights
 # ------------------------------------
 #
-# :func:`smallport.quantize.onnx.export_lstm` does the export of the page before.
+# :func:`smallport.quantize.onnx.export_lstm` does the export of the page before. A
+# model whose layers have other names is wrapped first, as in exercise 1 of
+# :doc:`plot_60_which_route`.
 
 # sphinx_gallery_thumbnail_number = 1
 # sphinx_gallery_measures_time = True
@@ -113,7 +115,9 @@ assert readers >= {"Gather", "DynamicQuantizeLSTM", "MatMulInteger"}
 # Compare the mean loss of the model in :term:`eager mode`, of the float32 file and of
 # the int8 file. A difference in loss is meaningful only if the model has learned
 # something, so the :term:`unigram model`, which knows word frequencies only, is the
-# upper reference.
+# upper reference. The standard error of the differences of all words says how much of
+# the mean difference is chance: one that is smaller than twice its standard error may
+# have the other sign on another text.
 
 import torch
 
@@ -132,8 +136,12 @@ means["unigram model"] = corpus.unigram_loss()
 for name, mean in means.items():
     print(f"{name:14} {mean:.4f} nats")
 
+by_word = losses["ONNX int8"] - losses["eager float32"]
 gap = means["ONNX int8"] - means["eager float32"]
 check("loss, ONNX int8 minus eager", gap, "nats", at_least=-0.01, at_most=0.01)
+print(
+    f"difference {gap:+.5f}, standard error {by_word.std() / len(by_word) ** 0.5:.5f}"
+)
 check(
     "ONNX float32 against eager: largest difference of a word's loss",
     float((losses["ONNX float32"] - losses["eager float32"]).abs().max()),

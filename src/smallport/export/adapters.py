@@ -28,8 +28,8 @@ class RecurrentAdapter(nn.Module):
 
     PyTorch unrolls the loop of an LSTM or a GRU over the tokens of the example, and so fixes the
     length. Inside ``torch.export._patches.register_lstm_while_loop_decomposition()``, or
-    ``register_gru_while_loop_decomposition()``, it keeps the loop, and so does ONNX. Enter it
-    before the first export of such a layer in a process.
+    ``register_gru_while_loop_decomposition()``, it keeps the loop, which ONNX writes as one LSTM
+    or GRU operator. Enter it before the first export of such a layer in a process.
 
     Examples
     --------
@@ -58,9 +58,22 @@ class RecurrentAdapter(nn.Module):
             Tokens of shape ``(batch, length)``.
         past_key_values
             The state that the previous call returned.
+
+        Raises
+        ------
+        RuntimeError
+            When the module rejects its own state, as it does with the wrong ``batch_first``.
         """
         tokens = input_ids if self.batch_first else input_ids.T
-        logits, state = self.model(tokens, _read(past_key_values))
+        try:
+            logits, state = self.model(tokens, _read(past_key_values))
+        except RuntimeError as error:
+            if past_key_values is None:
+                raise
+            raise RuntimeError(
+                f"{type(self.model).__name__} rejects the state that it returned ({error}). Is "
+                f"batch_first={self.batch_first} right for it?"
+            ) from None
         return {
             "logits": logits if self.batch_first else logits.transpose(0, 1),
             "past_key_values": _keep(state),

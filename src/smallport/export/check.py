@@ -11,6 +11,7 @@ from pathlib import Path
 
 from torch import nn
 
+from smallport.export.adapters import RecurrentAdapter
 from smallport.export.comparisons import Finding, StageFailure
 from smallport.export.coverage import MAX_TOKENS, PARTS
 from smallport.export.extent import Extent
@@ -181,7 +182,8 @@ def check_export(
                 if progress:
                     with redirect_stdout(output), redirect_stderr(errors):
                         progress(reports[-1])
-    name = name or (type(model).__name__ if isinstance(model, nn.Module) else "model")
+    named = model.model if isinstance(model, RecurrentAdapter) else model
+    name = name or (type(named).__name__ if isinstance(model, nn.Module) else "model")
     asked = until or STAGES[-1]
     return ExportReport(name, tuple(reports), versions_used(), command, asked, check.coverage)
 

@@ -23,7 +23,7 @@ TELLING = (
 """Patterns for the cause of an error whose first line is about a model's dimensions, or about
 nothing: the first that fits."""
 
-VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d[\d.]*(?:e[+-]?\d+)?")
+VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d[\d.,]*(?<!,)(?:e[+-]?\d+)?")
 """The parts that differ between two errors of one cause: names in quotes, and numbers."""
 
 
