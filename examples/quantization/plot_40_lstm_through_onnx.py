@@ -412,6 +412,9 @@ for sizes in [(1, 10), (3, 1), (2, 100)]:
     print("the same logits and state, batch × length:", sizes)
 """
 
+# %%
+# Run it, and read which sizes the file declares.
+
 import subprocess
 import sys
 
