@@ -98,7 +98,7 @@ def test_a_slow_route_says_how_much_it_read():
     slow = replace(stored.routes[1], tokens=999)
     some = replace(stored, routes=(stored.routes[0], slow), processes=3)
     text = "\n".join(results.routes_table(measured.provenance("here"), some, "Some"))
-    assert f"*{slow.route}*: the first 1,000 tokens only" in text
+    assert f"*{slow.route}* read only the first 1,000 tokens: *change* is that on" in text
     assert "in 3 processes." in text
 
 
