@@ -18,6 +18,6 @@ class WordModel(nn.Module):
 
 
 model = RecurrentAdapter(WordModel().eval(), batch_first=True)
-# Without it the export fixes the length; it has no effect after the process's first export.
+# Without it the export fixes the length. Enter it before the first export of a GRU in a process.
 with register_gru_while_loop_decomposition():
     print(check_export(model))

@@ -117,7 +117,7 @@ assert readers >= {"Gather", "DynamicQuantizeLSTM", "MatMulInteger"}
 # something, so the :term:`unigram model`, which knows word frequencies only, is the
 # upper reference. The standard error of the differences of all words says how much of
 # the mean difference is chance: one that is smaller than twice its standard error may
-# have the other sign on another text.
+# have the opposite sign on a different text.
 
 import torch
 

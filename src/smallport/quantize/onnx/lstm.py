@@ -283,13 +283,14 @@ def quantize_file(
             reduce_range=reduce_range,
             weight_type=QuantType.QInt8,
         )
-    if left := operator_counts(target).get("LSTM"):
+    operators = operator_counts(target)
+    if left := operators.get("LSTM"):
         Path(target).unlink()
         raise ValueError(
             f"quantize_file: {left} LSTM operators of {Path(file).name} would stay in floats, "
             "since their weights are computed at each run; call fold_constants first"
         )
-    if left := operator_counts(target).get("GRU"):
+    if left := operators.get("GRU"):
         warnings.warn(
             f"quantize_file: {Path(file).name} keeps {counted(left, 'GRU operator')} in floats, "
             "since ONNX Runtime has no GRU in int8",
