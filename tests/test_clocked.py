@@ -11,6 +11,10 @@ published architecture, int8: 79.740 MB
 published architecture, int8: 3.28 times as fast as float32
 hidden size 32: 0.51 times as fast as float32 (0.45 to 0.58)
 2.1 times as fast
+2.14 ×
+0.0512 s (0.0508 to 0.0527)
+times as fast as float32: 0.48 at 32, 3.99 at 512
+eager float32  float32 3.46  0.0000   1.00  0.44   1.00   0.36
   contradicted by 3 of 24 shapes measured here
 memory kept: float32 154 ms, int8 95 ms
 eager int8, 25 words: writing, to reading: 4.4 ×
@@ -26,6 +30,10 @@ finished 2026-11-21T18:40:17+00:00 after 194 s of training
         "published architecture, int8: … times as fast as float32",
         "hidden size 32: … times as fast as float32 …",
         "… times as fast",
+        "… ×",
+        "…",
+        "times as fast as float32: …",
+        "eager float32  float32 3.46  0.0000…",
         "  contradicted by … of 24 shapes measured here",
         "memory kept: …",
         "eager int8, 25 words: writing, to reading: …",

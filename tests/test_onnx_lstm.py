@@ -51,6 +51,11 @@ def unfolded(tmp_path_factory):
     return file
 
 
+def test_files_name_no_source_files(files):
+    for file in files.values():
+        assert b'.py", line' not in file.read_bytes()
+
+
 def tokens(length, batch=1):
     return torch.randint(WORDS, (length, batch), generator=torch.Generator().manual_seed(length))
 

@@ -3,10 +3,12 @@
 import re
 
 TEXT = (
-    r"(?<=: median )[\d.e+-]+ s \([\d.e+-]+ to [\d.e+-]+\)$",
+    r"(?:(?<=: median )|^)[\d.e+-]+ s \([\d.e+-]+ to [\d.e+-]+\)$",
     r"(?<=: )[\d.]+(?= times as fast as float32)",
     r"(?<= times as fast as float32 )\([\d.]+ to [\d.]+\)$",
-    r"^[\d.]+(?= times as fast$)",
+    r"^[\d.]+(?= (?:times as fast|×)$)",
+    r"(?<=^times as fast as float32: )[\d.]+ at 32, [\d.]+ at 512$",
+    r"(?<=\.\d{4})(?:\s+\d+\.\d\d){4}$",
     r"(?<=contradicted by )\d+(?= of \d+ shapes measured here$)",
     r"(?<=: )float32 \d+ ms, int8 \d+ ms$",
     r"(?<=, to reading: )[\d.]+ ×$",
@@ -17,7 +19,9 @@ TEXT = (
     r"(?<=^finished )\S+ after \d+ s(?= of training$)",
     r"(?<=\*\*Total running time of the script:\*\* )\(.*\)$",
 )
-TIMED_TABLE = re.compile(r"table:\n(?:Milliseconds|Measured time)")
+TIMED_TABLE = re.compile(
+    r"table:\n(?:Milliseconds|Seconds|Measured time|All routes on the trained model)"
+)
 """The beginning of a table whose numbers a clock measured."""
 
 NUMBER = re.compile(r"^[\d.,e+-]+(?: to [\d.,e+-]+)?$", re.MULTILINE)

@@ -8,6 +8,7 @@ import ast
 import json
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +19,7 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """PyTorch's builds for processors, without gigabytes of CUDA."""
 
 EXTRAS = {"transformers": "export", "onnxruntime": "onnx", "onnx": "onnx"}
-"""The extra that brings a package; the first that a page imports decides."""
+"""The extra that brings a package; the first that a page needs decides."""
 
 DEFAULT_EXTRA = "quantization"
 
@@ -74,11 +75,45 @@ def extra_of(code: str) -> str:
     >>> extra_of("import onnxruntime as ort"), extra_of("import torch")
     ('onnx', 'quantization')
     """
-    nodes = list(ast.walk(ast.parse(code)))
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
-    imported = {name.partition(".")[0] for name in names}
-    return next((EXTRAS[name] for name in EXTRAS if name in imported), DEFAULT_EXTRA)
+    needed = imported(code)
+    return next((EXTRAS[name] for name in EXTRAS if name in needed), DEFAULT_EXTRA)
+
+
+def imported(code: str) -> set[str]:
+    """Name the packages that a page imports, itself or through smallport.
+
+    Examples
+    --------
+    >>> imported("from smallport.quantize import onnx") >= {"smallport", "onnx", "torch"}
+    True
+    """
+    waiting, found = modules_in(ast.walk(ast.parse(code))), set[str]()
+    while new := waiting - found:
+        found |= new
+        waiting = set()
+        for module in new:
+            base = project.ROOT / "src" / module.replace(".", "/")
+            for file in (base.with_suffix(".py"), base / "__init__.py"):
+                if module.startswith("smallport") and file.exists():
+                    waiting |= modules_in(ast.parse(file.read_text(encoding="utf-8")).body)
+    return {name.partition(".")[0] for name in found}
+
+
+def modules_in(nodes: Iterable[ast.AST]) -> set[str]:
+    """Name the modules that some nodes import, those around them, and what may be a module.
+
+    Examples
+    --------
+    >>> sorted(modules_in(ast.parse("from smallport.quantize import onnx").body))
+    ['smallport', 'smallport.quantize', 'smallport.quantize.onnx']
+    """
+    names = []
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return {name.rsplit(".", count)[0] for name in names for count in range(name.count(".") + 1)}
 
 
 def tested(extra: str) -> list[str]:

@@ -221,6 +221,8 @@ def _export(
             program, dynamo=True, verbose=False, input_names=names[0], output_names=names[1]
         )
     assert exported is not None  # it is with dynamo=False only
+    for node in exported.model.graph.all_nodes():  # paths of this machine's source files
+        node.metadata_props.pop("pkg.torch.onnx.stack_trace", None)
     exported.save(file)
 
 
