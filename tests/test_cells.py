@@ -57,7 +57,14 @@ def test_a_stored_grid_comes_back_as_it_was(stored):
 
 
 def test_speedups_have_either_baseline_and_gaps(tmp_path):
-    onnx = replace(CELL, route="ONNX", float32_seconds=(0.01, 0.006, 0.011))
+    onnx = replace(
+        CELL,
+        route="ONNX",
+        float32_seconds=(0.01, 0.006, 0.011),
+        ratio=1.0,
+        low=0.5,
+        high=1.0,
+    )
     wide = replace(CELL, batch=8, low=1.0, high=9.0)
     rows = [asdict(cell) for cell in (CELL, onnx, wide, replace(onnx, batch=8))]
     found = read_grid(write(tmp_path / "two.json", rows))
@@ -66,6 +73,20 @@ def test_speedups_have_either_baseline_and_gaps(tmp_path):
     assert other.loc[4, 25] == 1.0
     assert list(own.index) == [8, 4]
     assert own.loc[[8]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"ratio": 2.6},
+        {"low": 2.1},
+        {"float32_seconds": (0.03, 0.02, 0.025)},
+        {"int8_seconds": (0.0, 0.01, 0.01)},
+    ],
+)
+def test_a_cell_that_contradicts_itself_is_refused(tmp_path, edit):
+    with pytest.raises(ValueError, match="eager LSTM, 4 × 25 words, 1 thread"):
+        read_grid(write(tmp_path / "edited.json", [asdict(CELL) | edit]))
 
 
 def test_a_grid_of_other_instructions_is_not_of_here(stored, monkeypatch):

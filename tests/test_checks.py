@@ -103,7 +103,7 @@ def test_bounds_that_nothing_reaches_or_nothing_meets_are_refused(recorded, boun
     ],
 )
 def test_a_bound_absurdly_far_from_the_value_is_refused(recorded, value, bounds):
-    with pytest.raises(ValueError, match=r"^x: .* claims nothing about .* Choose a bound nearer"):
+    with pytest.raises(ValueError, match=r"^x: measured .*, claimed .* First look whether the fun"):
         check("x", value, **bounds)
     assert not recorded.exists()
 
@@ -283,3 +283,11 @@ def test_an_announcement_that_any_failure_would_meet_is_refused(expected, match)
 def test_a_failed_check_is_no_announced_failure():
     with pytest.raises(AssertionError, match=r"^x: claimed"), raises(RuntimeError, match="claimed"):
         check("x", 2, at_most=1)
+
+
+@pytest.mark.parametrize("unit", ["bits", "nat", "GiB", "x"])
+def test_a_unit_that_no_other_page_has_is_refused(unit):
+    with pytest.raises(ValueError, match=f"loss: '{unit}' is not a unit of this site"):
+        check("loss", 1.0, unit, at_most=2.0)
+    with pytest.raises(ValueError, match=f"loss: '{unit}' is not a unit of this site"):
+        report("loss", 1.0, unit)

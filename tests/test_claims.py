@@ -1,5 +1,6 @@
 """Claims are found in a page's text, and those that its run never came to are named."""
 
+import json
 import textwrap
 
 import pytest
@@ -7,11 +8,15 @@ import pytest
 from tools.gallery import project
 from tools.lint import claims
 
+WANTED = {'check(f"{name}: size", 1, at_most=2)': 1, "[one for one in two if one]": 3}
+
 
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """Give what writes a page into a project and returns its script."""
     monkeypatch.setattr(project, "ROOT", tmp_path)
+    monkeypatch.setattr(claims, "TURNS", tmp_path / "turns.json")
+    claims.TURNS.write_text(json.dumps({"page": WANTED}))
 
     def write(code):
         script = tmp_path / "page.py"
@@ -43,7 +48,7 @@ def test_claims_are_found_in_their_order():
     ]
 
 
-PLACES = {claim.place for claim in claims.claims(CODE)}
+PLACES = {claim.place: 1 for claim in claims.claims(CODE)}
 
 
 def test_claims_that_a_run_came_to_are_no_finding(page):
@@ -52,8 +57,40 @@ def test_claims_that_a_run_came_to_are_no_finding(page):
 
 @pytest.mark.parametrize("place", sorted(PLACES))
 def test_a_claim_that_a_run_never_came_to_is_named(place, page):
-    (finding,) = claims.unreached(page(CODE), PLACES - {place})
+    (finding,) = claims.unreached(page(CODE), {one: 1 for one in PLACES if one != place})
     assert finding.where == f"page.py:{place[0]}"
+
+
+ELEMENTS = """\
+{one: 1 for one in two}
+if two:
+    machines = [one for one in two]
+    for one in two:
+        assert one
+three = [one for one in
+         two if one]
+"""
+
+
+def test_what_may_run_any_number_of_times_is_found_under_its_text():
+    assert claims.repeated(ELEMENTS) == {
+        (1, 0): "{one: 1 for one in two}",
+        (6, 8): "[one for one in two if one]",
+    }
+
+
+@pytest.mark.parametrize("turns", [0, 2, 4])
+def test_elements_that_a_filter_loses_are_named(turns, page):
+    code = "three = [one for one in two if one]\n"
+    assert list(claims.unreached(page(code), {(1, 8): 3})) == []
+    (finding,) = claims.unreached(page(code), {(1, 8): turns})
+    assert (finding.where, finding.rule) == ("page.py:1", "claims")
+    assert f"ran {turns} ×, and turns.json has 3" in finding.message
+
+
+def test_a_text_that_was_never_counted_is_named(page):
+    (finding,) = claims.unreached(page("{one for one in two}"), {(1, 0): 3})
+    assert "ran 3 ×, and turns.json has no count" in finding.message
 
 
 CONDITIONS = [

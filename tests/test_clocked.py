@@ -12,6 +12,7 @@ published architecture, int8: 3.28 times as fast as float32
 hidden size 32: 0.51 times as fast as float32 (0.45 to 0.58)
 2.1 times as fast
 2.14 ×
+drawn: olmo2, Olmo2ForCausalLM, 127,488 parameters
 0.0512 s (0.0508 to 0.0527)
 times as fast as float32: 0.48 at 32, 3.99 at 512
 eager float32  float32 3.46  0.0000   1.00  0.44   1.00   0.36
@@ -31,6 +32,7 @@ finished 2026-11-21T18:40:17+00:00 after 194 s of training
         "hidden size 32: … times as fast as float32 …",
         "… times as fast",
         "… ×",
+        "drawn: …",
         "…",
         "times as fast as float32: …",
         "eager float32  float32 3.46  0.0000…",

@@ -18,6 +18,11 @@ CODE = '"""\nA page\n"""\nimport onnxruntime\n'
 def page(tmp_path, monkeypatch):
     """Write a site with the downloads of one page, all as they should be."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    monkeypatch.setattr(project, "EXAMPLES", tmp_path / "examples")
+    project.EXAMPLES.mkdir()
+    (project.EXAMPLES / "plot_10.py").write_text(CODE)
+    tmp_path = tmp_path / "site"
+    tmp_path.mkdir()
     files = {
         "plot_10.py": (install.script_metadata(CODE, WHEEL) + CODE).encode(),
         "plot_10.ipynb": notebook(install.notebook_cell(CODE, WHEEL)),
@@ -93,7 +98,8 @@ def test_a_role_in_the_text_is_named_with_its_cell(page):
 def test_a_notebook_of_different_code_is_named(page):
     text = page.notebook.read_text()
     page.notebook.write_text(text.replace("import onnxruntime", "import onnx"))
-    assert any("cell 3 (code) is not as in plot_10.py" in message for message in messages(page))
+    named = "examples/plot_10.py: plot_10.ipynb cell 3 (code) is not as in plot_10.py"
+    assert any(message.startswith(named) for message in messages(page))
 
 
 @pytest.mark.parametrize("end", ["py", "ipynb"])
@@ -105,7 +111,19 @@ def test_a_page_that_differs_in_the_bundle_is_named(page, end):
     page.script.with_name(bundle.NAME).write_bytes(content)
     found = messages(page)
     assert found
-    assert all(message.startswith(f"{bundle.NAME}: ") for message in found)
+    named = f"plot_10.{end} in {bundle.NAME} "
+    assert all(message.partition(": ")[2].startswith(named) for message in found)
+
+
+def test_a_script_that_is_older_than_its_page_is_named_with_its_line(page):
+    (project.EXAMPLES / "plot_10.py").write_text(CODE + "print(1)\n")
+    (found, *_) = (one for one in messages(page) if one.startswith("examples/plot_10.py:5: plot"))
+    assert "is not the page: it has None for 'print(1)'" in found
+
+
+def test_a_script_of_no_page_is_named(page):
+    (project.EXAMPLES / "plot_10.py").rename(project.EXAMPLES / "plot_11.py")
+    assert "plot_10.py: plot_10.py is of no page: look at docs/_ext/downloads.py" in messages(page)
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "smallport-offline/../up", "elsewhere"])

@@ -1,6 +1,7 @@
 """Tests of :mod:`smallport.parity.decoding`."""
 
 import copy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -55,7 +56,13 @@ def decode(untrained):
 
 
 def largest(expected, actual):
+    actual = replace(actual, modules=frozenset())  # it is of the same model
     return max(step.largest() for step in compare_decodings(expected, actual))
+
+
+def test_a_model_is_not_compared_with_itself(decode):
+    with pytest.raises(ValueError, match="compare_decodings: all differences are exactly 0"):
+        compare_decodings(decode(), decode())
 
 
 def test_every_step_extends_the_cache_by_what_it_read(decode):

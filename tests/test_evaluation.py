@@ -14,6 +14,7 @@ from smallport.lstm import (
     evaluate,
     generate,
     losses,
+    require_drawn,
     tokens_read,
 )
 
@@ -154,3 +155,30 @@ def test_nothing_is_recorded_afterwards(two_layers):
 def test_a_model_without_a_first_state_is_told_what_is_missing():
     with pytest.raises(TypeError, match=r"Linear has no method initial_state\. Add it, or wrap"):
         evaluate(torch.nn.Linear(2, 2), torch.arange(10))
+
+
+@pytest.fixture(scope="module")
+def uneven():
+    """Make a model whose predictions differ from word to word."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = WordLanguageModel(12, LSTMConfig(embedding_size=16, hidden_size=16, layers=1))
+    with torch.no_grad():
+        model.decoder.weight.mul_(100)
+    return model.eval(), Vocabulary(tuple("abcdefghijkl"))
+
+
+def test_a_text_that_was_drawn_is_believed_at_its_temperature_only(uneven):
+    model, vocabulary = uneven
+    for temperature, other in ((1.0, 0.6), (0.6, 1.0), (1.5, 1.0)):
+        words = generate(model, vocabulary, 600, seed=0, temperature=temperature)
+        require_drawn(model, vocabulary, words, temperature=temperature)
+        with pytest.raises(AssertionError, match="the words have a mean surprise of"):
+            require_drawn(model, vocabulary, words, temperature=other)
+
+
+def test_the_most_probable_words_were_not_drawn(uneven):
+    model, vocabulary = uneven
+    words = generate(model, vocabulary, 600, seed=0, temperature=1e-3)
+    with pytest.raises(AssertionError, match="were not drawn from them"):
+        require_drawn(model, vocabulary, words)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from smallport import files
-from tools.gallery import execute, gates, project, runs
+from tools.gallery import execute, gates, origin, project, runs
 from tools.gallery import used as uses
 from tools.gallery.runs import Environment, Run
 
 ENVIRONMENT = Environment(
-    "0123456789ab",
+    origin.NO_CHECKOUT,
     "2026-11-20T21:52:00+00:00",
     "p",
     (),
@@ -65,7 +65,7 @@ def test_a_page_runs_again_after_each_change(script):
     script.write_text(text + "# more\n")
     assert "text changed" in execute.why_stale(script, NOW)
     script.write_text(text)
-    project.rendered(script).unlink()
+    project.memory_of(script).unlink()
     assert "did not pass" in execute.why_stale(script, NOW)
 
 
@@ -139,19 +139,17 @@ def test_what_a_page_leaves_is_named_by_where_it_is(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "ours"),
+    ("name", "asset"),
     [
-        ("word-language-model-0123456789abcdef.pth", True),
-        ("Tiny-LLM-0123456789abcdef", True),
-        ("Tiny-LLM-0123456789abcdef.lock", True),
-        (".Tiny-LLM-0123456789abcdef-dsn9w2h8", True),
-        ("wikitext-2", True),
-        ("events.db", False),
-        ("model.pth", False),
+        ("word-language-model-0123456789abcdef.pth", "word-language-model-0123456789abcdef"),
+        ("Tiny-LLM-0123456789abcdef/config.json", "Tiny-LLM-0123456789abcdef"),
+        ("Tiny-LLM-0123456789abcdef.lock", "Tiny-LLM-0123456789abcdef"),
+        ("", ""),
+        ("../events.db", ""),
     ],
 )
-def test_only_what_smallport_keeps_may_be_new_in_the_cache(name, ours):
-    assert bool(gates.OURS.match(name)) is ours
+def test_files_of_an_asset_share_its_name(name, asset, tmp_path):
+    assert uses.Places(tmp_path).asset((tmp_path / name).resolve()) == asset
 
 
 def test_a_page_that_is_gone_leaves_no_trace(script):
@@ -173,13 +171,11 @@ def test_the_command_of_a_page_names_no_other(script):
     assert r"^(?!plot_10_page\.py$)" in command
 
 
-def test_a_page_reads_in_the_cache_only_what_has_a_key(script):
-    entries = {"file $CACHE/word-language-model-0123456789abcdef.pth": "1", "folder $CACHE": "1"}
-    keep(script, uses.Used(entries))
+def test_a_page_reads_nothing_that_another_one_left(script):
     assert list(gates.taken_over(script)) == []
-    keep(script, uses.Used(entries | {"file $CACHE/left/by-another-page": "1"}))
+    keep(script, dataclasses.replace(USED, foreign=["the cache/left"]))
     (found,) = gates.taken_over(script)
-    assert found.message.startswith("read left/by-another-page in the cache")
+    assert found.message.startswith("read the cache/left, which another page")
 
 
 # A run of a page, in which a small program stands in for Sphinx.
@@ -250,10 +246,15 @@ def test_what_a_run_leaves_is_named_and_what_smallport_keeps_is_not(script, run_
         f"Path({str(script.parent)!r}, 'left.txt').write_text('x')\n"
         "Path.home().joinpath('.upstream').write_text('x')\n"
         f"Path({str(isolated)!r}, 'upstream').write_text('x')\n"
-        f"Path({str(isolated)!r}, 'weights-0123456789abcdef.pth').write_text('x')\n"
+        "import sitecustomize; sitecustomize.TRACE.begin()\n"
+        f"weights = Path({str(isolated)!r}, 'weights-0123456789abcdef.pth')\n"
+        "exec(compile('weights.touch()', 'smallport/assets/made.py', 'exec'))\n"
     )
     run = run_page(code)
     assert run.left == ("~/.upstream", "examples/folder/left.txt", "the cache/upstream")
+    (isolated / "weights-0123456789abcdef.pth").unlink()
+    run = run_page(code.replace("smallport/assets/made.py", "page.py"))
+    assert "the cache/weights-0123456789abcdef.pth" in run.left
 
 
 def test_a_page_is_not_accused_of_what_another_one_wrote_beside_it(script, run_page):
@@ -288,13 +289,91 @@ def test_a_page_that_does_not_come_to_its_end_has_failed(code, why, script, run_
 def test_gates_name_pages_whose_runs_no_longer_stand(script):
     assert list(gates.unexecuted([script], lambda _: "")) == []
     (found,) = gates.unexecuted([script], lambda _: "cores 2 → 4")
-    assert found.message == "was not executed again, although cores 2 → 4: build again"
+    assert found.message == "since then, cores 2 → 4: build again"
     script.write_text("# another\n")
     (found,) = gates.unexecuted([script], lambda _: "")
-    assert found.message.startswith("changed and was not executed again")
+    assert found.message == "its text has changed since: build again"
     runs.forget(script)
     (found,) = gates.unexecuted([script], lambda _: "")
-    assert "no record" in found.message
+    assert found.message == "the record of its run cannot be believed (there is none): build again"
+
+
+def test_a_page_that_ran_in_this_build_is_not_sent_through_another_one(script):
+    (found,) = gates.unexecuted([script], lambda _: "notes.txt changed", {script})
+    assert found.message.startswith("ran in this build, and since then, notes.txt changed: another")
+    runs.results_file(script).write_text("{}")
+    (found,) = gates.unexecuted([script], lambda _: "", {script})
+    assert (
+        "(the file of its results was changed): another build would find the same" in found.message
+    )
+    assert "build again" not in found.message
+
+
+@pytest.mark.parametrize(
+    ("errors", "line", "failure"),
+    [
+        ("Extension error:\nplot_10_page.py:7: this cell draws\n", 7, "failed: this cell draws"),
+        ("Extension error!\n\nExtension error (x):\n no figure\n", None, "failed: (x) no figure"),
+        ("a warning\n", None, "never came to its end: its process ended with status 2. Let no"),
+    ],
+)
+def test_an_extension_that_stops_a_page_is_quoted(errors, line, failure, run_page):
+    run = run_page(f"sys.stderr.write({errors!r}); sys.exit(2)")
+    assert run.line == line
+    assert run.failure.startswith(failure)
+
+
+@pytest.mark.parametrize("name", ["plot_10_page.rst", "images/sphx_glr_plot_10_page_001.png"])
+def test_a_page_runs_again_whose_output_or_figure_was_changed(name, script, run_page):
+    run = run_page()
+    made = project.GALLERY / "folder" / name
+    assert run.made[f"folder/{name}"] == files.sha256(made)
+    assert list(gates.unsealed(script, run)) == []
+    made.write_text("edited")
+    assert execute.why_stale(script, NOW) == f"gallery/folder/{name} is not as its last run made it"
+    (found,) = gates.unsealed(script, run)
+    assert found.message.startswith(f"gallery/folder/{name} was changed after the page ran")
+    made.unlink()
+    assert f"gallery/folder/{name} is not as" in execute.why_stale(script, NOW)
+
+
+def test_a_page_runs_again_that_ran_at_another_commit(script):
+    keep(script, environment=dataclasses.replace(ENVIRONMENT, commit="0123456789ab"))
+    assert "at the commit 0123456789ab, which" in execute.why_stale(script, NOW)
+    (found,) = gates.unsealed(script, runs.read(script))
+    assert found.message.startswith("says that it ran at the commit 0123456789ab, which")
+
+
+SHOWN = """\
+<div class="sphx-glr-script-out"><pre>first
+  second</pre></div><div class="output_html"><table><td>third</td></table></div>
+"""
+
+
+def test_output_and_figures_that_the_site_shows_otherwise_are_named(script, tmp_path):
+    project.rendered(script).write_text(
+        ".. GENERATED FROM PYTHON SOURCE LINES 1-1\n\n"
+        ".. rst-class:: sphx-glr-script-out\n\n .. code-block:: none\n\n"
+        "    first\n    second\n\n.. raw:: html\n\n"
+        f'{gates.OUTPUT_TABLE} output_html">\n    <table>\n    <td>third</td>\n    </table>\n'
+    )
+    page, image = gates.page_in(tmp_path, script), tmp_path / "_images" / "figure.png"
+    for file, text in ((page, SHOWN), (image, "drawn")):
+        files.write_text(file, text)
+    run = dataclasses.replace(runs.read(script), made={"images/figure.png": files.sha256(image)})
+    assert list(gates.shown_otherwise(script, run, tmp_path)) == []
+    image.write_text("replaced")
+    for before, after in (("second", "2nd"), ("third", "3rd"), ("third</td>", "third</td>4th")):
+        page.write_text(SHOWN.replace(before, after))
+        shown, figure = gates.shown_otherwise(script, run, tmp_path)
+        assert shown.where == "examples/folder/plot_10_page.py:1"
+        assert (
+            f"shows {after.partition('</td>')[2] or after!r} as output of this cell"
+            in shown.message
+        )
+        assert "_images/figure.png in the site is not the figure" in figure.message
+    page.unlink()
+    assert list(gates.shown_otherwise(script, run, tmp_path)) == []
 
 
 def test_only_pages_that_have_to_run_do(script, monkeypatch, capsys):

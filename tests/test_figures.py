@@ -26,6 +26,7 @@ def block_vars(tmp_path):
         "image_path_iterator": ImagePathIterator(str(tmp_path / "sphx_glr_page_{0:03}.png")),
         "example_globals": {},
         "file_conf": {},
+        "src_file": str(tmp_path / "page.py"),
     }
     plt.close("all")
 
@@ -39,7 +40,7 @@ def scraped(tmp_path, block_vars, code):
         "compress_images": [],
         "src_dir": str(tmp_path),
     }
-    return figures.scrape(SimpleNamespace(content=code), block_vars, settings)
+    return figures.scrape(SimpleNamespace(content=code, lineno=3), block_vars, settings)
 
 
 def test_the_alt_text_is_what_the_cell_says(tmp_path, block_vars):
@@ -49,7 +50,9 @@ def test_the_alt_text_is_what_the_cell_says(tmp_path, block_vars):
 
 
 def test_a_figure_that_nobody_described_is_refused(tmp_path, block_vars):
-    with pytest.raises(ExtensionError, match="# Drawing: "):
+    with pytest.raises(
+        ExtensionError, match=r"^page\.py:3: this cell draws: begin it with '# Drawing: "
+    ):
         scraped(tmp_path, block_vars, "plt.plot([1, 2])")
 
 
@@ -119,17 +122,13 @@ def image(tmp_path, monkeypatch):
         "thumb/sphx_glr_page_thumb.png": (80, 56),
     }.items():
         Image.new("RGBA", size, "white").save(folder / name)
-    figures.darken_all(None)
+    figures.darken_all(tmp_path)
     return folder / "sphx_glr_page_001.png"
 
 
-def test_a_version_for_the_dark_is_made_once(image):
-    dark = figures.dark_version(image)
-    with Image.open(dark) as made:
+def test_a_version_for_the_dark_is_made(image):
+    with Image.open(figures.dark_version(image)) as made:
         assert made.convert("RGB").getpixel((0, 0)) == figures.NIGHT
-    written = dark.stat().st_mtime_ns
-    figures.darken_all(None)
-    assert dark.stat().st_mtime_ns == written
     assert not list(image.parent.rglob("*_dark_dark*"))
 
 

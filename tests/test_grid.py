@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from smallport import lstm
 from smallport.bench import grid
 from smallport.bench.cells import read_grid
 from smallport.bench.grid import measure_cell, measure_grid
 from smallport.bench.memory import KEEP_MEMORY
-from smallport.bench.parts import Setting, Variants
+from smallport.bench.parts import Setting, Variants, eager_variants
 
 
 @pytest.fixture
@@ -21,10 +22,12 @@ def clock(monkeypatch):
     """Let time stand still, but for what a test adds to it."""
     now = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(time, "process_time", lambda: 2 * now[0])
 
     def pass_by(seconds):
         now[0] += seconds
+        return 1.0  # what every call computes
 
     return pass_by
 
@@ -63,7 +66,7 @@ def test_short_calls_are_repeated_until_the_turn_is_long_enough(turn_seconds, co
     def variant(kind, seconds):
         def call():
             calls[kind] += 1
-            clock(seconds)
+            return clock(seconds)
 
         return lambda _: call
 
@@ -102,10 +105,28 @@ def test_every_combination_is_measured_on_its_own(route):
         assert cell.float32 == pytest.approx(1e-3 * cell.batch * cell.length)
 
 
+def test_routes_that_compute_something_else_are_not_compared(clock):
+    def variants(float32, int8):
+        return Variants(lambda _: lambda: clock(0.2) * float32, lambda _: lambda: clock(0.1) * int8)
+
+    options = {"parts": ("model",), "batches": (1,), "lengths": (1,), "turn_seconds": 0}
+    measure_grid({"eager": variants(1, 1.01), "ONNX": variants(1.0001, 1)}, **options)
+    with pytest.raises(ValueError, match="ONNX float32, model differs from eager float32, model"):
+        measure_grid({"eager": variants(1, 1), "ONNX": variants(1.1, 1.1)}, **options)
+    with pytest.raises(ValueError, match="eager int8, model differs from eager float32, model"):
+        measure_grid({"eager": variants(1, 1.2)}, **options)
+
+
+def test_a_baseline_in_other_floats_is_refused():
+    model = lstm.WordLanguageModel(50, lstm.LSTMConfig(8, 8, layers=1)).eval().double()
+    with pytest.raises(TypeError, match="of the baseline is float64"):
+        eager_variants(model)
+
+
 def test_the_number_of_threads_is_put_back():
     def ready(setting):
         torch.set_num_threads(setting.threads)
-        return lambda: time.sleep(1e-4)
+        return lambda: time.sleep(1e-4) or 1.0
 
     before = torch.get_num_threads()
     options = {"parts": ("model",), "batches": (1,), "lengths": (1,), "threads": (before + 1,)}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from smallport import measured
+from smallport.measured import trust
 from smallport.sweep.history import read_history
 
 
@@ -75,3 +76,66 @@ def test_every_kept_file_is_readable_and_says_how_to_measure_it_again():
         assert kept.provenance.command
         assert kept.provenance.commit
         assert kept.results
+
+
+@pytest.fixture
+def packaged(monkeypatch, tmp_path):
+    """Make a folder the one of the package's results."""
+    monkeypatch.setattr(trust, "FOLDER", tmp_path)
+    monkeypatch.setattr(trust, "SUMS", tmp_path / "SHA256SUMS")
+    file = tmp_path / "kept.json"
+    measured.write(file, {"loss": 5.25}, command="x")
+    return file
+
+
+def test_a_packaged_result_is_believed_as_its_command_wrote_it(packaged):
+    assert measured.read(packaged).results == {"loss": 5.25}
+    measured.write(packaged, {"loss": 5.5}, command="x")
+    assert measured.read(packaged).results == {"loss": 5.5}
+
+
+def test_a_packaged_result_that_was_edited_is_refused(packaged):
+    packaged.write_text(packaged.read_text().replace("5.25", "4.25"))
+    with pytest.raises(ValueError, match=r"kept\.json is not as it was measured"):
+        measured.read(packaged)
+
+
+def test_a_packaged_result_of_another_file_is_refused(packaged):
+    other = packaged.with_name("other.json")
+    other.write_bytes(packaged.read_bytes())
+    with pytest.raises(ValueError, match="SHA256SUMS has none"):
+        measured.read(other)
+
+
+@pytest.mark.parametrize("day", ["2031-02-30", "2999-01-01", "yesterday", None])
+def test_an_impossible_day_is_refused(tmp_path, day):
+    file = tmp_path / "kept.json"
+    measured.write(file, 1, command="x")
+    kept = json.loads(file.read_text())
+    kept["provenance"]["date"] = day
+    file.write_text(json.dumps(kept))
+    with pytest.raises(ValueError, match="it was measured on"):
+        measured.read(file)
+
+
+def test_a_commit_of_another_project_is_refused(packaged, monkeypatch):
+    answers = {"ls-files": "trust.py", "rev-parse": "false", "cat-file": ""}
+    monkeypatch.setattr(trust, "git", lambda _, command, *__: answers[command])
+    trust.may_exist.cache_clear()
+    kept = json.loads(packaged.read_text())
+    kept["provenance"]["commit"] = "0123456789ab"
+    packaged.write_text(json.dumps(kept))
+    trust.seal(packaged)
+    with pytest.raises(ValueError, match="it was measured at commit '0123456789ab'"):
+        measured.read(packaged)
+    answers["cat-file"] = "commit"
+    trust.may_exist.cache_clear()
+    assert measured.read(packaged).results == {"loss": 5.25}
+    trust.may_exist.cache_clear()
+
+
+def test_without_the_history_a_commit_is_believed(monkeypatch):
+    monkeypatch.setattr(trust, "git", lambda *_: "")
+    trust.may_exist.cache_clear()
+    trust.require_commit("0123456789ab+")
+    trust.may_exist.cache_clear()

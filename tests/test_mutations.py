@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from smallport import files
 from tools.gallery import project, runs
 
 pytestmark = pytest.mark.records
@@ -46,7 +47,7 @@ EXPORT = {name for name in PAGES if name.startswith("e")}
 WITH_LSTM = QUANTIZATION | {"q22", "e10", "e14", "e22", "e30", "e40"}
 """The others need neither the language model, nor its corpus, nor a route through ONNX."""
 
-WITH_INT8 = {"q20", "q30", "q40", "q42", "q50", "q55", "q60", "e14", "e22", "e30", "e40"}
+WITH_INT8 = {"q20", "q22", "q30", "q40", "q42", "q50", "q55", "q60", "e14", "e22", "e30", "e40"}
 THROUGH_ONNX = {"q40", "q42", "q50", "q55", "q60", "e14", "e22", "e30", "e40"}
 CHECKED = {"e14", "e20", "e40"}
 """The pages that run the check of a model, one of them in child processes."""
@@ -191,8 +192,9 @@ def decided_for(mutations, copy):
         else:
             shutil.copy(source, target)
     shutil.copytree(runs.FOLDER, copy / runs.FOLDER.relative_to(project.ROOT))
-    ignored = shutil.ignore_patterns("images", "*.zip")
-    shutil.copytree(project.GALLERY, copy / "docs" / "gallery", ignore=ignored)
+    shutil.copytree(project.GALLERY, copy / "docs" / "gallery")
+    if repository := files.git(project.ROOT, "rev-parse", "--absolute-git-dir"):
+        (copy / ".git").write_text(f"gitdir: {repository}\n")
     changes = copy.with_name("changes.json")
     changes.write_text(json.dumps([list(mutation) for mutation in mutations]))
     path = os.environ.get("PYTHONPATH")

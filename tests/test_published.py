@@ -11,13 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smallport import assets, lstm
-from smallport.assets import profiles
+from smallport.assets import profiles, unseen
 from smallport.assets.download import git_blob_id
 from smallport.assets.profiles import Published
 from smallport.lstm import Corpus, Vocabulary
 from tests.asset_helpers import REAL_DATA, TINY, WEIGHTS, error_of, files_of
 
 # A data folder
+
+
+@pytest.fixture(autouse=True)
+def one_text_for_all_parts(monkeypatch):
+    """Let the tiny corpus repeat itself; tests/test_unseen.py is about corpora that do."""
+    monkeypatch.setattr(assets, "require_separate_parts", lambda _: None)
+    monkeypatch.setattr(unseen, "LEAST_ADVANTAGE", -1.0)
 
 
 @pytest.fixture

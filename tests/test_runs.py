@@ -72,6 +72,23 @@ def test_a_run_says_what_it_measured(measured):
     assert runs.checked(measured) == []
 
 
+def test_what_is_wrong_with_a_record_is_said(measured):
+    assert runs.flaw(measured) == ""
+    file, text = runs.results_file(measured), runs.results_file(measured).read_text()
+    file.write_text(text.replace("3.1", "3.2"))
+    assert runs.flaw(measured) == "the file of its results was changed"
+    file.write_text(text.replace("3.1", "9.1"))
+    recorded(measured)
+    assert runs.flaw(measured) == "'loss' is outside of its own bounds"
+    record = runs.record_file(measured)
+    record.write_text(record.read_text().replace("A processor", "Another"))
+    assert runs.flaw(measured) == "run.json was changed"
+    record.write_text("{")
+    assert runs.flaw(measured).startswith("JSONDecodeError: ")
+    record.unlink()
+    assert runs.flaw(measured) == "there is none"
+
+
 def test_pages_of_one_name_have_records_of_their_own(script):
     other = script.parent.with_name("other") / script.name
     assert runs.folder_of(other) != runs.folder_of(script)

@@ -10,6 +10,7 @@ from smallport import measured
 from smallport.export.coverage import Coverage
 from smallport.export.report import STAGES
 from smallport.sweep.scoreboard import (
+    SOUND,
     comparable,
     contradictions,
     less_compared,
@@ -93,6 +94,13 @@ def test_what_was_not_asked_for_contradicts_nothing(kept):
     assert contradictions([now], kept) == []
 
 
+def test_a_verdict_on_another_model_contradicts(kept):
+    now = kept.reports["a"]
+    stages = (replace(now.stages[0], found="LlamaForCausalLM of 7 parameters"), *now.stages[1:])
+    (found,) = contradictions([verdict(replace(now, stages=stages))], kept)
+    assert found.startswith("a: LlamaForCausalLM of 7 parameters was built, and found on ")
+
+
 def test_another_verdict_contradicts(kept):
     now = report_with("passed", "passed", "failed", name="b", error="ValueError: odd")
     found = contradictions([verdict(now), verdict(kept.reports["a"])], kept)
@@ -122,6 +130,7 @@ COMPARED = {
     "number of tensors": [5],
     "lengths": [1, 4, 33, 600],
     "batch sizes": [1, 2, 4],
+    "model itself": list(SOUND),
 }
 
 
@@ -147,6 +156,21 @@ def test_what_is_compared_no_more_is_told_whatever_the_versions(file, changes, t
     now = covering("passed", "passed", "passed", "passed", version="2", **changes)
     lost = less_compared([verdict(now, until="matches")], read_scoreboard(file))
     assert [line.split(": ")[2].split(", which")[0] for line in lost] == told
+
+
+def test_a_verdict_that_repeats_the_stored_one_is_told(file):
+    report = covering(*ALL)
+    report = replace(report, stages=tuple(replace(one, seconds=1.5) for one in report.stages))
+    save(file, ["a"], [report], command="")
+    (repeated,) = less_compared([verdict(report)], read_scoreboard(file))
+    assert repeated.startswith("a: the export took the 1.5 s of ")
+
+
+def test_a_model_that_is_wrong_itself_is_told(file):
+    save(file, ["a"], [covering(*ALL)], command="")
+    now = verdict(covering(*ALL, **{"model itself": ["mask", "step by step"]}))
+    lost = less_compared([now], read_scoreboard(file))
+    assert lost == ["a: the model itself is wrong: text alone, earlier logits"]
 
 
 def test_a_program_that_was_not_compared_cannot_be_compared_less(file):

@@ -86,15 +86,32 @@ def test_unigram_loss_is_finite_and_at_least_the_entropy(train, test):
     assert corpus.unigram_loss() >= entropy - 1e-9
 
 
-@given(LINES, LINES)
-def test_lines_of_the_training_split_are_found_in_others(train, test):
-    corpus = Corpus.from_lines("toy", train=train, valid=[], test=test)
-    known = {tuple(line.split()) for line in train}
-    expected = [tuple(line.split()) in known for line in test for _ in tokens_of_lines([line])]
-    assert corpus.seen_in_training(corpus.test).tolist() == expected
-    assert corpus.seen_in_training(corpus.train).all()
+@given(LINES, LINES, st.integers(1, 4))
+def test_passages_are_found_wherever_lines_end(train, test, length):
+    corpus = Corpus.from_lines("toy", train=train, valid=[], test=[*test, "x"])
+    words = [word for line in train for word in line.split()]
+    known = {tuple(words[at : at + length]) for at in range(len(words) - length + 1)}
+    read = [word for line in [*test, "x"] for word in line.split()]
+    found = [False] * len(read)
+    for at in range(len(read) - length + 1):
+        if tuple(read[at : at + length]) in known:
+            found[at : at + length] = [True] * length
+    seen = corpus.seen(corpus.test, corpus.train, length=length)
+    is_word = corpus.test != corpus.vocabulary.index["<eos>"]
+    if len(read) >= length:
+        assert seen[is_word].tolist() == found
+    assert len(seen) == len(corpus.test)
 
 
-def test_a_line_that_is_cut_off_was_not_seen():
-    corpus = Corpus.from_lines("toy", train=["a b c"], valid=[], test=["a b c", "a b c"])
-    assert corpus.seen_in_training(corpus.test[:-2]).tolist() == [True] * 4 + [False] * 2
+def test_a_text_that_is_wrapped_differently_was_seen():
+    words = [f"w{number}" for number in range(100)]
+    train = [" ".join(words[at : at + 10]) for at in range(0, 100, 10)]
+    test = [" ".join(words[at : at + 7]) for at in range(0, 100, 7)]
+    corpus = Corpus.from_lines("toy", train=train, valid=[" ".join(reversed(words))], test=test)
+    assert corpus.seen(corpus.test, corpus.train).all()
+    assert not corpus.seen(corpus.valid, corpus.train).any()
+
+
+def test_a_text_shorter_than_a_passage_was_not_seen():
+    corpus = Corpus.from_lines("toy", train=["a b c"], valid=["a b"], test=["a b c"])
+    assert corpus.seen(corpus.test, corpus.train).tolist() == [False] * 4

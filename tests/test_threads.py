@@ -28,8 +28,18 @@ def test_a_library_with_more_threads_is_found(monkeypatch):
         threads.use_one_thread()
 
 
-def test_more_processor_time_than_time_is_found(monkeypatch):
-    monkeypatch.setattr(threads.time, "perf_counter", itertools.count(0.0, 1.0).__next__)
-    monkeypatch.setattr(threads.time, "process_time", itertools.count(0.0, 2.0).__next__)
-    with pytest.raises(RuntimeError, match=r"2\.000 s of processor time in 1\.000 s"):
+@pytest.mark.parametrize(
+    ("passed", "own", "used", "cause"),
+    [
+        (1.0, 1.0, 2.0, r"more than one thread: 2\.000 s of .* one thread took 1\.000 s"),
+        (0.3, 1.0, 1.0, r"one thread took 1\.000 s .* in 0\.300 s: a clock .* is wrong"),
+        (0.0, 1.0, 1.0, r"a clock of this machine is wrong"),
+        (0.5, 1.0, 2.0, r"a clock of this machine is wrong"),
+    ],
+)
+def test_more_threads_and_wrong_clocks_are_told_apart(passed, own, used, cause, monkeypatch):
+    steps = {"perf_counter": passed, "thread_time": own, "process_time": used}
+    for clock, step in steps.items():
+        monkeypatch.setattr(threads.time, clock, itertools.count(0.0, step).__next__)
+    with pytest.raises(RuntimeError, match=cause):
         threads.use_one_thread()

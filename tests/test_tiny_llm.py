@@ -4,6 +4,7 @@ import pytest
 import torch
 import transformers
 
+from smallport import tiny_llm
 from smallport.parity import InputShape, cache_argument, copy_inputs
 from smallport.tiny_llm import (
     PARAMETERS,
@@ -131,6 +132,20 @@ def test_a_difference_at_the_last_shape_only_is_found():
         result.logits += (inputs["attention_mask"].shape[1] == 1104) * 0.5
         return result
 
-    assert largest_difference(model, model, shapes) == 0
-    assert largest_difference(model, changed, shapes[:2]) == 0
+    assert largest_difference(model, model, shapes, eager=True) == 0
+    assert largest_difference(model, changed, shapes[:2], eager=True) == 0
     assert largest_difference(model, changed, shapes) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("compare", lambda real: lambda *args, **more: real(*args[:2], args[2][:1], **more)),
+        ("make_inputs", lambda real: lambda config, _, **more: real(config, **more)),
+    ],
+)
+def test_a_comparison_of_fewer_shapes_is_told(monkeypatch, name, changed):
+    models = [untrained_tiny_llm(seed=seed, **SMALL).model for seed in (0, 1)]
+    monkeypatch.setattr(tiny_llm, name, changed(getattr(tiny_llm, name)))
+    with pytest.raises(RuntimeError, match=r"asked for batch 1, 5 \+ 2 tokens; .*, and compared"):
+        largest_difference(*models, [InputShape(1, 5, 2), InputShape(2, 3, 1)])

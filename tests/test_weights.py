@@ -10,7 +10,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from smallport.assets.weights import assert_useful, load_weights
+from smallport.assets.weights import load_weights
 from smallport.lstm import WordLanguageModel
 from tests.asset_helpers import TINY, error_of
 
@@ -148,23 +148,3 @@ def test_weights_that_are_cut_off_are_named_and_refused(good_weights, part):
         content = good_weights.read_bytes()
         file.write_bytes(content[: int(part * len(content))])
         assert str(file) in refusal(file)
-
-
-def test_useful_weights_are_believed(tiny_corpus, good_weights):
-    assert_useful(load_weights(good_weights, WORDS, TINY), tiny_corpus, good_weights)
-
-
-def test_weights_for_another_numbering_of_the_words_are_refused(tiny_corpus, good_weights):
-    model = load_weights(good_weights, WORDS, TINY)
-    order = torch.tensor([0, 2, 4, 6, 8, 1, 3, 5, 7])
-    for parameter in (model.encoder.weight, model.decoder.weight, model.decoder.bias):
-        parameter.data = parameter.data[order]
-    message = error_of(assert_useful, model, tiny_corpus, good_weights)
-    assert f"{good_weights} does not belong to counting" in message
-    assert "words numbered in another order" in message
-
-
-def test_weights_that_are_not_finite_are_refused(tiny_corpus, good_weights):
-    model = load_weights(good_weights, WORDS, TINY)
-    torch.nn.init.constant_(model.decoder.bias, torch.nan)
-    assert "loss is nan nats" in error_of(assert_useful, model, tiny_corpus, good_weights)

@@ -50,9 +50,17 @@ def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any])
         return directives
     description = drawing.described(block.content)
     if not description:
-        raise ExtensionError("this cell draws: begin it with '# Drawing: ' and what is to be seen")
+        message = "this cell draws: begin it with '# Drawing: ' and what is to be seen"
+        raise ExtensionError(f"{Path(block_vars['src_file']).name}:{_line(block)}: {message}")
     keep_thumbnail(figures, block_vars)
     return ALT.sub(lambda _: f" {description}", directives)
+
+
+def _line(block: Any) -> int:
+    """Find the first line of a cell that holds something."""
+    content = str(block.content)
+    before = content[: len(content) - len(content.lstrip())]
+    return int(block.lineno) + before.count("\n")
 
 
 def keep_thumbnail(figures: list[Any], block_vars: dict[str, Any]) -> None:
@@ -122,18 +130,22 @@ def dark_version(file: Path) -> Path:
     return file.with_stem(f"{file.stem}{DARK}")
 
 
-def darken_all(app: Sphinx) -> None:
-    """Make the version for the dark of every figure and thumbnail that has changed."""
-    for file in project.GALLERY.rglob("images/**/sphx_glr_*.png"):
-        dark = dark_version(file)
+def darken_all(gallery: Path) -> None:
+    """Make the version for the dark of every figure and thumbnail of a page that ran.
+
+    Parameters
+    ----------
+    gallery
+        The folder in which the gallery made the page.
+    """
+    for file in list(gallery.rglob("images/**/sphx_glr_*.png")):
         if file.stem.endswith((DARK, "_small")):
             continue
-        if not dark.exists() or dark.stat().st_mtime_ns < file.stat().st_mtime_ns:
-            with Image.open(file) as image:
-                colours = np.asarray(image.convert("RGB"))
-            shades = 64 if file.stem.endswith("_thumb") else 256
-            save(colours, file, shades)
-            save(in_the_dark(colours), dark, shades)
+        with Image.open(file) as image:
+            colours = np.asarray(image.convert("RGB"))
+        shades = 64 if file.stem.endswith("_thumb") else 256
+        save(colours, file, shades)
+        save(in_the_dark(colours), dark_version(file), shades)
 
 
 def save(colours: np.ndarray, file: Path, shades: int) -> None:
@@ -219,7 +231,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Write figures in place of the gallery's writer, and pair images before they are collected."""
     from sphinx_gallery.directives import imgsgnode  # noqa: PLC0415 - tells display of a gallery
 
-    app.connect("builder-inited", darken_all, priority=600)
     app.connect("doctree-read", pair_thumbnails, priority=400)
     app.add_node(
         imgsgnode,

@@ -15,6 +15,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+import figures
 from smallport import files
 from tools.gallery import alone, cells, project, reached, runs, settings
 
@@ -54,6 +55,7 @@ def finish_page(app: Sphinx) -> None:
     files.write_json(runs.ended_file(script), note)
     if not memory.exists():
         keep_traceback(memory)
+    figures.darken_all(memory.parents[1])
     sys.stdout.flush()
     sys.exit(0)
 

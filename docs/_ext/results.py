@@ -26,12 +26,13 @@ from typing import TYPE_CHECKING, Any
 from docutils import nodes
 from jinja2 import Environment, FileSystemLoader
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 import dependencies
 from smallport import quantities
 from smallport.export import recipes
-from smallport.records import Result
+from smallport.records import Result, with_unit
 from tools.gallery import project, runs
 from tools.lint import pages as page_rules
 
@@ -116,6 +117,12 @@ class Published:
 
     def beside(self, ours: Result) -> str:
         """Write it for the column next to our figure, with a sentence where the two differ."""
+        if not self.value.startswith(with_unit(self.number, ours.unit)):
+            raise ExtensionError(
+                f"published.toml, {ours.name}: {self.value!r} does not begin with "
+                f"{with_unit(self.number, ours.unit)}, and ours is in {ours.unit or 'no unit'}: "
+                "compare quantities of one unit"
+            )
         theirs = quantities.quantity(self.number, ours.unit)
         same = theirs == quantities.quantity(ours.value, ours.unit)
         why = "" if same else f". {self.why}"
@@ -190,6 +197,9 @@ class Measured(SphinxDirective):
             place, _, label = line.partition(" | ")
             page, _, name = place.partition(": ")
             result = measured(project.EXAMPLES / f"{page}.py").get(name)
+            run = runs.read(project.EXAMPLES / f"{page}.py")
+            if result is None and run and run.failure:  # the gates name that page
+                continue
             if result is None:
                 raise self.error(
                     f"{page} measured nothing of the name {name!r}: see the names of its checks"

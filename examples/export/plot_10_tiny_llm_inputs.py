@@ -40,6 +40,7 @@ the dynamic shapes
 import transformers
 
 from smallport import assets
+from smallport.tiny_llm import require_tokenizer
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -61,11 +62,8 @@ print(prompt_ids)
 
 # %%
 
-# Guard: against a tokenizer that loses text or knows a single token.
-assert tokenizer.decode(prompt_ids, skip_special_tokens=True) == prompt_text, (
-    "the tokenizer loses text"
-)
-assert len({tokenizer.decode([number]) for number in prompt_ids}) > 1
+# Guard: against a tokenizer that loses text, or knows only some texts.
+require_tokenizer(tokenizer, prompt_text)
 
 # %%
 # Record the inputs of forward
@@ -306,11 +304,13 @@ print(pprint.pformat(dynamic_shapes, width=88, sort_dicts=False))
 #
 # The next pages use :func:`~smallport.tiny_llm.untrained_tiny_llm` for the same steps.
 
-# Guard: against a model, shapes or inputs of the package that differ from those above.
-from smallport.tiny_llm import untrained_tiny_llm
+# Guard: against a model, shapes or inputs of the package that differ from those above,
+# and against a model that computes wrong numbers.
+from smallport.tiny_llm import untrained_tiny_llm, verify_reference
 
 packaged = untrained_tiny_llm()
 packaged_weights = packaged.model.state_dict()
+verify_reference(untrained)
 
 assert all(
     torch.equal(tensor, packaged_weights[name])

@@ -35,7 +35,7 @@ import pprint
 import torch
 
 from smallport.parity import cache_argument, copy_inputs
-from smallport.tiny_llm import untrained_tiny_llm
+from smallport.tiny_llm import untrained_tiny_llm, verify_reference
 
 untrained = untrained_tiny_llm()
 inputs = untrained.inputs
@@ -44,6 +44,7 @@ flat_shapes = untrained.dynamic_shapes
 print(pprint.pformat(flat_shapes, width=88, sort_dicts=False))
 
 assert inputs[cache_name].get_seq_length() == 30
+verify_reference(untrained.model)  # a text alone, in order, step by step, in NumPy
 
 # %%
 # Understand "Cannot associate shape"
@@ -189,6 +190,7 @@ with torch.no_grad():
 difference = discrepancy(expected, actual)
 print(difference)
 
+assert isinstance(by_hand.module(), torch.fx.GraphModule), "this is not the program"
 assert list(difference.by_tensor) == ["logits", "present.0.key", "present.0.value"]
 checks.check(
     "exported by hand against eager: difference of logits",

@@ -51,7 +51,7 @@ import torch
 from transformers.exporters import DynamoConfig, DynamoExporter
 
 from smallport.parity import cache_argument, copy_inputs
-from smallport.tiny_llm import untrained_tiny_llm
+from smallport.tiny_llm import untrained_tiny_llm, verify_reference
 
 untrained = untrained_tiny_llm()
 inputs = untrained.inputs
@@ -137,7 +137,9 @@ reference = untrained_tiny_llm().model
 
 # %%
 
-# Guard: against a reference that shares weights with the program, or has others.
+# Guard: against a reference that shares weights with the program, has others, or is
+# wrong itself.
+verify_reference(reference)
 exported_weight = program.state_dict["lm_head.weight"]
 assert exported_weight.data_ptr() == untrained.model.lm_head.weight.data_ptr()
 assert reference.lm_head.weight.data_ptr() != exported_weight.data_ptr()
@@ -393,6 +395,7 @@ compared = report.coverage.compared
 assert compared["number of tensors"] == [3]  # the logits, one key and one value
 assert max(compared["lengths"]) == 600
 assert compared["first tokens"][0] == untrained.configuration.bos_token_id
+assert len(compared["model itself"]) == 4, "the model of the check is wrong itself"
 assert not report.coverage.not_compared
 
 # %%

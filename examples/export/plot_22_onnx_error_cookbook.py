@@ -191,7 +191,7 @@ from transformers.exporters.exporter_dynamo import register_cache_pytrees_for_mo
 
 from smallport.export import caught_logs, without_cache_pytrees
 from smallport.parity import InputShape
-from smallport.tiny_llm import largest_difference, untrained_tiny_llm
+from smallport.tiny_llm import largest_difference, untrained_tiny_llm, verify_reference
 
 untrained = untrained_tiny_llm()
 model, inputs = untrained.model, untrained.inputs
@@ -242,6 +242,7 @@ with (
     loaded = torch.export.load(io.BytesIO(file.getvalue()))
 
 reference = untrained_tiny_llm().model
+verify_reference(reference)
 unseen = [InputShape(batch_size=1, cache_length=64, new_tokens=1), InputShape(3, 7, 5)]
 apart = largest_difference(reference, loaded.module(), unseen)
 checks.check("saved and loaded: difference", apart, at_most=1e-5)

@@ -27,7 +27,7 @@ occur when a model is prepared for export, and shows which test finds them.
 import torch
 
 from smallport.parity import cache_argument, greedy_decode
-from smallport.tiny_llm import empty_cache, untrained_tiny_llm
+from smallport.tiny_llm import empty_cache, untrained_tiny_llm, verify_reference
 
 TOLERANCE = 100 * 4 * torch.finfo(torch.float32).eps
 untrained = untrained_tiny_llm(
@@ -37,6 +37,7 @@ untrained = untrained_tiny_llm(
     initializer_range=0.06,
 )
 model, config = untrained.model, untrained.configuration
+verify_reference(model)
 cache_name = cache_argument()
 
 generator = torch.Generator().manual_seed(0)

@@ -26,18 +26,29 @@ eight through the first stages, and compares them with the scoreboard.
 # :func:`~smallport.architectures.tiny.tiny_model` builds a tiny model of each: a few
 # narrow layers, several heads, every kind of layer that the architecture has, and
 # random weights. Whether a model exports depends on its code and not on its weights.
+# Five are the same in each run, and three are drawn at random.
+
+import random
 
 import transformers
 
 from smallport.architectures.tiny import architectures, tiny_model
 from smallport.sweep.runner import choose
 
+FIXED = "bloom,gpt2,llama,mistral,rwkv"
+OTHERS = """
+codegen cohere falcon gemma2 glm gpt_neo gpt_neox gptj granite helium mpt nemotron
+olmo2 opt phi3 qwen2 qwen3 seed_oss smollm3 stablelm
+"""
+
 registered = architectures()
-chosen = choose(registered, "bloom,gpt2,gpt_neox,llama,mistral,opt,qwen2,rwkv")
+drawn = random.SystemRandom().sample(OTHERS.split(), 3)
+chosen = choose(registered, ",".join([FIXED, *drawn]))
 print(f"transformers {transformers.__version__} registers {len(registered)} of them")
 for name in chosen:
     model = tiny_model(name)
-    print(f"{name}: {type(model).__name__}, {model.num_parameters():,} parameters")
+    how = "drawn: " if name in drawn else ""
+    print(f"{how}{name}, {type(model).__name__}, {model.num_parameters():,} parameters")
     assert model.num_parameters() <= 5_000_000
 
 assert len(chosen) == 8
@@ -55,22 +66,28 @@ assert len(registered) > 100
 # :func:`~smallport.sweep.executors.local` runs two processes at a time;
 # :func:`~smallport.sweep.executors.cluster` runs the same work on a Dask cluster. The
 # stages after *matches*, which compares the exported program with the model at shapes
-# that the export never saw, are left out here.
+# that the export never saw, are left out here. One more model is broken on purpose: its
+# program ignores the mask, and the sweep has to report it.
 
 import tempfile
 from pathlib import Path
 
+from smallport.architectures.broken import BROKEN
 from smallport.sweep.executors import local
 from smallport.sweep.runner import sweep
 from smallport.sweep.verdicts import Verdicts
 
 with tempfile.TemporaryDirectory() as folder, local(jobs=2) as executor:
-    found = list(sweep(chosen, Verdicts(Path(folder)), executor, until="matches"))
+    tried, verdicts = sorted([*chosen, BROKEN]), Verdicts(Path(folder))
+    found = list(sweep(tried, verdicts, executor, until="matches"))
     files = sorted(file.stem for file in Path(folder).glob("*.json"))
 
 reports = {verdict.model_type: verdict.report for verdict in found}
 
-assert sorted(reports) == files == list(chosen), "a verdict was lost, or doubled"
+assert sorted(reports) == files == tried, "a verdict was lost, or doubled"
+broken = reports.pop(BROKEN).failure()
+assert getattr(broken, "stage", "") == "matches", "the sweep misses a broken model"
+print("broken on purpose:", broken.found)
 
 # %%
 # Count the passes
@@ -125,8 +142,8 @@ if same:
 
 # %%
 
-# Guard: against a check that compares less than before. With transformers 5.24.0, which
-# renamed the cache, all models passed and not one cache was compared.
+# Guard: against a check that compares less than before, and a model that is wrong.
+# With transformers 5.24.0, which renamed the cache, no cache was compared.
 from smallport.sweep.scoreboard import less_compared
 
 lost = less_compared(found, stored)

@@ -107,7 +107,10 @@ restored = load_quantized(file)
 
 # %%
 # The outputs of the restored model are equal to those of the quantized model in every
-# bit. Those of the float model differ.
+# bit. Those of the float model differ. ``require_integers`` compares the integers with
+# the float weights, and multiplies them by hand.
+
+from smallport.quantize import require_integers
 
 
 @torch.no_grad()
@@ -121,6 +124,7 @@ def logits_of(candidate):
 expected = logits_of(quantized_model)
 assert torch.equal(logits_of(restored), expected)
 assert not torch.equal(logits_of(model), expected)
+require_integers(model, restored)
 print(f"{tuple(expected.shape)} logits, all equal")
 
 # %%

@@ -79,7 +79,7 @@ if not int8_dot_products():
 import pandas as pd
 
 from smallport.bench.grid import measure_grid
-from smallport.display import show_table
+from smallport.display import require_image_of, show_table
 
 now = measure_grid(routes, batches=(1, 16), lengths=(1, 25), threads=(1,), repeats=5)
 here = {cell.place: cell for cell in now}
@@ -210,6 +210,7 @@ def draw_table(axes, table):
         axes.text(column, row, text, ha="center", va="center", fontsize=9)
     axes.set_xticks(range(table.shape[1]), table.columns)
     axes.set_yticks(range(table.shape[0]), table.index)
+    require_image_of(axes, table)
     return image
 
 

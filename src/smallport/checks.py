@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from smallport.records import RESULTS_FILE, Result, Source, record, with_unit
+from smallport.records import RESULTS_FILE, UNITS, Result, Source, record, with_unit
 
 __all__ = ["RESULTS_FILE", "Failure", "Result", "Source", "check", "raises", "report"]
 
@@ -65,6 +65,7 @@ def check(
 record it without a claim
     """
     result = Result(name, float(value), unit, at_most, at_least)
+    _refuse_other_units(result)
     _refuse_bad_bounds(result)
     _require_within_bounds(result)
     _refuse_far_bounds(result)
@@ -95,6 +96,7 @@ def report(name: str, value: float, unit: str = "") -> None:
     >>> report("training", 41.5, "s")
     """
     result = Result(name, float(value), unit)
+    _refuse_other_units(result)
     _require_within_bounds(result)
     record(result)
 
@@ -104,6 +106,15 @@ def _require_within_bounds(result: Result) -> None:
         raise AssertionError(
             f"{result.name}: claimed {result.claim or 'a finite number'}, "
             f"measured {with_unit(result.value, result.unit)}"
+        )
+
+
+def _refuse_other_units(result: Result) -> None:
+    if result.unit not in UNITS:
+        raise ValueError(
+            f"{result.name}: {result.unit!r} is not a unit of this site, which has "
+            f"{', '.join(filter(None, UNITS))}. Convert the number, or add the unit to "
+            "smallport.records.UNITS"
         )
 
 
@@ -130,8 +141,9 @@ def _refuse_far_bounds(result: Result) -> None:
     )
     if too_high or too_low:
         raise ValueError(
-            f"{result.name}: {result.claim} claims nothing about "
-            f"{with_unit(result.value, result.unit)}. Choose a bound nearer to what is expected"
+            f"{result.name}: measured {with_unit(result.value, result.unit)}, claimed "
+            f"{result.claim}, which is more than {FARTHEST} times away. First look whether the "
+            "function that computes the value is broken; if it is right, claim a nearer bound"
         )
 
 

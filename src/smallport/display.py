@@ -3,18 +3,23 @@
 import ast
 import html
 import inspect
+import itertools
 import logging
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from smallport.quantities import format_number
+
+if TYPE_CHECKING:
+    import matplotlib.axes
 
 T = TypeVar("T")
 
@@ -87,6 +92,56 @@ def show_table(frame: pd.DataFrame, caption: str) -> Table:
     if not _values_are_shown():
         print(table)  # noqa: T201 - it is what a script shows
     return table
+
+
+def require_image_of(axes: "matplotlib.axes.Axes", table: pd.DataFrame) -> None:
+    """Require that the image in a figure has each number of a table where its labels say so.
+
+    Parameters
+    ----------
+    axes
+        The axes, with an image and with the table's index and columns as labels.
+    table
+        The table.
+
+    Raises
+    ------
+    AssertionError
+        When a number is in another place, as in an image that is upside down, or another number.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> table = pd.DataFrame({"one": [1.0, 2.0]}, index=["top", "bottom"])
+    >>> axes = plt.figure().subplots()
+    >>> _ = axes.set_xticks([0], ["one"]), axes.set_yticks([0, 1], table.index)
+    >>> image = axes.imshow(table)
+    >>> require_image_of(axes, table)
+    >>> image.set_data(table[::-1])
+    >>> require_image_of(axes, table)
+    Traceback (most recent call last):
+        ...
+    AssertionError: the image has 2.0 at top, one, and the table has 1.0
+    """
+    (image,) = axes.images
+    left, right, bottom, top = image.get_extent()
+    if image.origin == "upper":
+        bottom, top = top, bottom
+    shown: np.ndarray = np.ma.filled(np.ma.asarray(image.get_array(), float), np.nan)
+    rows, columns = (
+        dict(zip(map(str, axis.get_major_formatter().format_ticks(places)), places, strict=True))
+        for axis in (axes.yaxis, axes.xaxis)
+        for places in [axis.get_ticklocs().tolist()]
+    )
+    for (row, column), number in zip(
+        itertools.product(table.index, table.columns), table.to_numpy().flat, strict=True
+    ):
+        y = int((rows[str(row)] - bottom) / (top - bottom) * len(shown))
+        x = int((columns[str(column)] - left) / (right - left) * shown.shape[1])
+        if not np.array_equal(shown[y, x], number, equal_nan=True):
+            raise AssertionError(
+                f"the image has {shown[y, x]} at {row}, {column}, and the table has {number}"
+            )
 
 
 def _values_are_shown() -> bool:

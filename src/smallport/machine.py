@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,16 @@ import torch
 
 from smallport.quantities import counted
 
-INT8_DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8", "dot", "i8mm")
-"""Capabilities, as PyTorch names them, by which a processor multiplies and adds int8 at once."""
+INT8_DOT_PRODUCTS = {
+    "avx512_vnni": "avx512_vnni",
+    "avx_vnni": "avx_vnni",
+    "amx_int8": "amx_int8",
+    "dot": "asimddp",
+    "i8mm": "i8mm",
+}
+"""Capabilities that multiply and add int8 at once, by PyTorch's and Linux's names."""
+
+CPUINFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -51,20 +60,40 @@ def this_machine() -> Machine:
 
 
 def int8_dot_products() -> tuple[str, ...]:
-    """Name the int8 dot-product instructions of this processor; empty where it has none."""
+    """Name the int8 dot-product instructions of this processor; empty where it has none.
+
+    Warns
+    -----
+    UserWarning
+        When Linux names others than PyTorch. Then a speed that depends on them is not checked, or
+        is checked without reason.
+    """
     capabilities = torch.cpu.get_capabilities()
-    return tuple(name for name in INT8_DOT_PRODUCTS if capabilities.get(name))
+    found = tuple(name for name in INT8_DOT_PRODUCTS if capabilities.get(name))
+    flags = _cpuinfo("flags", "Features").split()
+    listed = tuple(name for name, flag in INT8_DOT_PRODUCTS.items() if flag in flags)
+    if flags and listed != found:
+        warnings.warn(
+            f"PyTorch names the int8 dot products {', '.join(found) or 'none'}, and {CPUINFO} "
+            f"{', '.join(listed) or 'none'}: one of the names has changed, or one hides some",
+            stacklevel=2,
+        )
+    return found
 
 
 def processor_name() -> str:
     """Name the processor's model, or at least its architecture."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(*keys: str) -> str:
+    """Read the first value of one of some keys that Linux tells about the processor."""
+    text = CPUINFO.read_text(encoding="utf-8", errors="replace") if CPUINFO.exists() else ""
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in keys:
+            return value.strip()
+    return ""
 
 
 def usable_cores() -> int:

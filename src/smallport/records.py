@@ -11,6 +11,10 @@ RESULTS_FILE = "SMALLPORT_RESULTS_FILE"
 """The environment variable by which a build names the file for a page's results."""
 
 
+UNITS = ("", "%", "GB/s", "MB", "billion/s", "nats", "s", "words", "×")
+"""The units of results. One that is not here would not be compared with those of other pages."""
+
+
 @dataclass(frozen=True)
 class Result:
     """A number that a page measured, and the bounds that it claimed.
@@ -22,7 +26,7 @@ class Result:
     value
         The number.
     unit
-        Its unit; empty for a count or a pure number.
+        Its unit, one of ``UNITS``; empty for a count or a pure number.
     at_most, at_least
         The claimed bounds, or None where nothing is claimed on that side.
     """

@@ -8,6 +8,7 @@ shows concerns the real one, too.
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,8 +19,10 @@ from typing import Any
 import torch
 import transformers  # whose classes are loaded where they are used, which takes seconds
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
+from smallport.by_hand import llama_logits
 from smallport.parity.closeness import worst_of
 from smallport.parity.compare import compare
 from smallport.parity.inputs import (
@@ -29,11 +32,16 @@ from smallport.parity.inputs import (
     after_cache,
     dynamic_shapes,
     random_text,
+    text_inputs,
 )
 from smallport.parity.names import Inputs, cache_argument
+from smallport.soundness import draw_texts, require_sound
 
 PARAMETERS = 12_988_992
 """The number of parameters of the published Tiny-LLM."""
+
+ROTARY_BASE = 10_000.0
+"""The base of the rotary positions of the published Tiny-LLM."""
 
 SPECIAL_TOKENS = ("<unk>", "<s>", "</s>")
 """The special tokens; their indices are 0, 1 and 2, as in the published configuration."""
@@ -260,6 +268,8 @@ def largest_difference(
     reference: transformers.LlamaForCausalLM,
     run: Callable[..., Any],
     shapes: Sequence[InputShape],
+    *,
+    eager: bool = False,
 ) -> float:
     """Find the largest difference from a model, in logits and cache, at several shapes.
 
@@ -272,6 +282,8 @@ def largest_difference(
         keyword arguments.
     shapes
         The sizes of the inputs. Texts may be longer than the model's ``max_position_embeddings``.
+    eager
+        Whether ``run`` is no exported program but a model, too, which may be equal.
 
     Returns
     -------
@@ -279,10 +291,15 @@ def largest_difference(
         The largest difference of all tensors at all shapes, as :func:`smallport.parity.compare`
         finds it.
 
+    Raises
+    ------
+    RuntimeError
+        When not all shapes were compared, or inputs have other sizes than were asked for.
+
     Examples
     --------
     >>> model, other = (untrained_tiny_llm(seed=seed, vocab_size=50).model for seed in (0, 1))
-    >>> largest_difference(model, model, [InputShape(1, 7, 2)])
+    >>> largest_difference(model, model, [InputShape(1, 7, 2)], eager=True)
     0.0
     >>> largest_difference(model, other, [InputShape(1, 7, 2)]) > 0.01
     True
@@ -290,13 +307,82 @@ def largest_difference(
     configuration = copy.copy(reference.config)
     longest = max(shape.cache_length + shape.new_tokens for shape in shapes)
     configuration.max_position_embeddings = max(longest, configuration.max_position_embeddings)
+    ran = []
+
+    def noted(inputs: Inputs) -> Any:
+        mask, (batch_size, new) = inputs["attention_mask"], inputs["input_ids"].shape
+        padding = int((mask == 0).sum())
+        ran.append(InputShape(batch_size, mask.shape[1] - new, new, padding))
+        return run(**inputs)
+
     found = compare(
         reference,
-        lambda inputs: run(**inputs),
+        noted,
         shapes,
         make_inputs=partial(make_inputs, configuration),
+        eager=eager,
     )
+    if not [*found] == ran == [*shapes]:
+        listed = ["; ".join(map(str, one)) or "nothing" for one in (shapes, ran)]
+        raise RuntimeError(
+            f"largest_difference: asked for {listed[0]}, and compared {listed[1]}; is make_inputs "
+            "or smallport.parity.compare changed?"
+        )
     return float(worst_of(found.values()).largest())
+
+
+@torch.no_grad()
+def verify_reference(model: transformers.LlamaForCausalLM) -> None:
+    """Require that a Tiny-LLM computes the right logits, before programs are compared with it.
+
+    An exported program repeats the mistakes of its model and agrees with it. So a text alone has to
+    have the logits that it has in a batch with padding, a changed last token must change no earlier
+    logit, tokens that are read one by one must have the logits of one call, and NumPy has to
+    compute the same from the weights alone.
+
+    Parameters
+    ----------
+    model
+        The model, of any number of layers and heads, without biases.
+
+    Raises
+    ------
+    AssertionError
+        When a check finds a difference that rounding does not explain; the message says which.
+
+    Examples
+    --------
+    >>> verify_reference(untrained_tiny_llm(vocab_size=50, num_hidden_layers=2).model)
+    """
+    configuration = model.config
+    weights = {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
+
+    def read(ids: Tensor, mask: Tensor) -> Tensor:
+        return Tensor(model(**text_inputs(ids, mask), use_cache=False).logits)
+
+    def steps(ids: Tensor, mask: Tensor) -> Tensor:
+        inputs, cache, logits = text_inputs(ids, mask), transformers.DynamicCache(), []
+        for token in range(ids.shape[1]):
+            step = {
+                name: one[:, : token + 1] if name == "attention_mask" else one[:, token, None]
+                for name, one in inputs.items()
+            }
+            logits.append(model(**step, **{cache_argument(): cache}).logits)
+        return torch.cat(logits, dim=1)
+
+    def by_hand(ids: Tensor, mask: Tensor) -> Tensor:
+        logits = llama_logits(
+            weights,
+            ids.numpy(),
+            mask.numpy(),
+            head_size=configuration.head_dim or 0,
+            rotary_base=ROTARY_BASE,
+            epsilon=configuration.rms_norm_eps,
+        )
+        return torch.from_numpy(logits).float()
+
+    ids, mask = draw_texts(configuration.vocab_size)
+    require_sound(read, steps, by_hand, ids, mask)
 
 
 def _require_positive(name: str, value: int, way_out: str = "") -> None:
@@ -422,6 +508,37 @@ def _train_tokenizer(text: list[str], vocab_size: int) -> Tokenizer:
         special_tokens=[("<s>", SPECIAL_TOKENS.index("<s>"))],
     )
     return tokenizer
+
+
+def require_tokenizer(tokenizer: Any, text: str) -> None:
+    """Require that a tokenizer keeps a text, and other texts of the same words.
+
+    Parameters
+    ----------
+    tokenizer
+        The tokenizer, as transformers loads it.
+    text
+        A text of several words.
+
+    Raises
+    ------
+    AssertionError
+        When a text is not the same after it is encoded and decoded, when all of its tokens mean
+        the same, or when the words in another order, which is drawn, do not have other tokens.
+    """
+    words = text.split()
+    shuffled = random.SystemRandom().sample(words, len(words))
+    seen: dict[str, tuple[int, ...]] = {}
+    for one in {text, " ".join(shuffled), " ".join(2 * words)}:
+        ids = tokenizer(one)["input_ids"]
+        kept = tokenizer.decode(ids, skip_special_tokens=True)
+        if kept != one:
+            raise AssertionError(f"the tokenizer loses text: {one!r} becomes {kept!r}")
+        if len({tokenizer.decode([number]) for number in ids}) == 1:
+            raise AssertionError(f"the tokenizer has the same token for all of {one!r}")
+        seen[one] = tuple(ids)
+    if len({*seen.values()}) < len(seen):
+        raise AssertionError(f"the tokenizer has the same tokens for {' and '.join(seen)}")
 
 
 @contextmanager

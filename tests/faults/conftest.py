@@ -102,7 +102,8 @@ def pytest_xdist_make_scheduler(config, log):
     class BySharedRun(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             shared = re.search(
-                r"number_faults.*\[(plot_\w+)|build_faults.*_(spoiled|linted)_", nodeid
+                r"number_faults.*\[(plot_\w+)|build_faults.*_(spoiled|linted|changed_after)_",
+                nodeid,
             )
             return shared[1] or shared[2] if shared else nodeid
 

@@ -38,7 +38,7 @@ class Fault:
     line
         How the line of the page begins that does.
     error
-        How the error begins, type first.
+        How the error begins, type first, or one of its lines.
     """
 
     stub: str
@@ -57,7 +57,7 @@ class Fault:
         line = self.page.read_text(encoding="utf-8").splitlines()[int(numbers[0]) - 1].strip()
         if not line.startswith(self.line):
             return f"failed at {line!r}:\n{outcome.errors}"
-        if f"\n{self.error}" not in outcome.errors:
+        if not re.search(rf"^(\w+Error: )?{re.escape(self.error)}", outcome.errors, re.MULTILINE):
             return f"failed for another reason:\n{outcome.errors}"
         return ""
 

@@ -1,5 +1,6 @@
 """Break the build in every way that somebody would rather not find out from a reader."""
 
+import json
 import os
 import re
 import shutil
@@ -161,18 +162,110 @@ Path(tempfile.mkdtemp(), "left").write_text("among the temporary files")
         "left files behind: ~/.upstream, the temporary folder/",
     ),
     SpoiledPage(
+        "reads_a_record",
+        'own = Path(os.environ["SMALLPORT_RESULTS_FILE"])\n'
+        'own.parents[2].joinpath("small/plot_10_first/results.jsonl").read_text()',
+        "read docs/_build/records/small/plot_10_first/results.jsonl, which another page",
+    ),
+    SpoiledPage(
+        "lists_a_record",
+        'list(Path(os.environ["SMALLPORT_RESULTS_FILE"]).parents[1].iterdir())',
+        "read docs/_build/records/spoiled, which another page",
+    ),
+    SpoiledPage(
+        "reads_the_site",
+        'build = Path(os.environ["SMALLPORT_RESULTS_FILE"]).parents[3]\n'
+        'build.joinpath("html/index.html").read_text()',
+        "read docs/_build/html/index.html, which another page",
+    ),
+    SpoiledPage(
+        "shares_a_number",
+        'shared = Path(os.environ["SMALLPORT_CACHE_DIR"], "loss-0123456789abcdef.json")\n'
+        "if not shared.exists():\n    shared.write_text('1')\nassert shared.read_text()",
+        "read the cache/loss-0123456789abcdef.json, which another page or an earlier run left",
+    ),
+    SpoiledPage(
+        "borrows_the_writer",
+        "from smallport import files\n\n"
+        'files.write_text(files.cache_folder() / "gap-0123456789abcdef.json", "1")',
+        "left files behind: the cache/gap-0123456789abcdef.json",
+    ),
+    SpoiledPage(
         "raises",
         'raise RuntimeError("upstream removed it")',
         "RuntimeError: upstream removed it (at: raise RuntimeError(",
         "raise",
     ),
     SpoiledPage(
-        "bare_assert", "one = 1\nassert one == 2", "AssertionError (at: assert one == 2)", "assert"
+        "bare_assert",
+        "one = 1\nassert one == 2",
+        "AssertionError: one is 1 (at: assert one == 2)",
+        "assert",
+    ),
+    SpoiledPage(
+        "bare_assert_of_two",
+        "sizes = {'a': 3}\nassert max(sizes.values()) < len(sizes)",
+        "AssertionError: max(sizes.values()) is 3, len(sizes) is 1 (at: assert max(",
+        "assert",
+    ),
+    SpoiledPage(
+        "bare_assert_of_none",
+        "lost = ['b']\nassert not lost",
+        "AssertionError: lost is ['b'] (at: assert not lost)",
+        "assert",
+    ),
+    SpoiledPage(
+        "value_of_a_broken_function",
+        "check('loss', 0.0, 'nats', at_most=10)",
+        "loss: measured 0 nats, claimed at most 10 nats, which is more than 1000 times away. First",
+        "check(",
+    ),
+    SpoiledPage(
+        "draws_unseen",
+        "from matplotlib import pyplot\n\npyplot.figure()",
+        "failed: this cell draws: begin it with '# Drawing: ' and what is to be seen",
+        "from matplotlib",
     ),
     SpoiledPage("exits", "import sys\n\nsys.exit(0)", "never came to its end: its process ended"),
     SpoiledPage("exits_at_once", "os._exit(0)", "never came to its end: its process ended"),
     SpoiledPage("never_ends", "import time\n\ntime.sleep(600)", "for more than 20 s"),
-    # What it does not come to.
+    # What it does not come to, or not as often as it has to.
+    SpoiledPage(
+        "one_turn_of_two",
+        'for name in ["a"]:\n    check(f"size {name}", 1, at_most=1)',
+        "ran 1 ×, and turns.json has 2",
+        "    check(",
+    ),
+    SpoiledPage(
+        "asserts_of_a_cut_zip",
+        "for one, other in zip([1, 2], [1], strict=False):\n    assert one == other",
+        "`assert one == other` ran 1 ×, and turns.json has 2",
+        "    assert",
+    ),
+    SpoiledPage(
+        "filtered_claim",
+        "assert all(size > 0 for size in (1, -2) if size > 0)",
+        "`(size > 0 for size in (1, -2) if size > 0)` ran 1 ×, and turns.json has 2",
+        "assert all",
+    ),
+    SpoiledPage(
+        "all_of_nothing",
+        "sizes = []\nassert all(size > 0 for size in sizes)",
+        "ran 0 ×, and turns.json has 2",
+        "assert all",
+    ),
+    SpoiledPage(
+        "filtered_beforehand",
+        "sizes = [size for size in (1, 2) if size > 1]\nassert max(sizes) == 2",
+        "`[size for size in (1, 2) if size > 1]` ran 1 ×, and turns.json has 2",
+        "sizes = ",
+    ),
+    SpoiledPage(
+        "never_counted",
+        "assert max(size for size in (1, 2)) == 2",
+        "ran 2 ×, and turns.json has no count",
+        "assert max",
+    ),
     SpoiledPage(
         "claims_in_no_loop",
         "for name in []:\n    check(name, 1, at_most=1)",
@@ -205,6 +298,13 @@ Path(tempfile.mkdtemp(), "left").write_text("among the temporary files")
         "    with raises(",
     ),
 ]
+TURNS = {
+    "one_turn_of_two": {'check(f"size {name}", 1, at_most=1)': 2},
+    "asserts_of_a_cut_zip": {"assert one == other": 2},
+    "filtered_claim": {"(size > 0 for size in (1, -2) if size > 0)": 2},
+    "all_of_nothing": {"(size > 0 for size in sizes)": 2},
+    "filtered_beforehand": {"[size for size in (1, 2) if size > 1]": 2},
+}
 LEAK = """\
 import json
 import locale
@@ -308,6 +408,7 @@ def spoiled(built):
     """
     project = built.restored()
     places = write_pages(project, SPOILED)
+    (project.root / "docs" / "turns.json").write_text(json.dumps(TURNS), encoding="utf-8")
     project.write_page("spoiled/leaks_10_state", LEAK)
     project.write_page("spoiled/leaks_20_looks", LOOK)
     first = project.build(**SECONDS, PYTHONOPTIMIZE="1", PYTHONWARNINGS="ignore")
@@ -637,6 +738,128 @@ def test_a_fresh_build_needs_no_record(project):
     build = project.build("--fresh")
     build.assert_green()
     assert sorted(build.ran) == [THIRD, FIRST, SECOND]
+
+
+# Output, figures and downloads that somebody changes after the pages ran.
+
+DRAWING = """\
+# Drawing: a line of two points that rises from one on the left to two on the right
+import matplotlib.pyplot as plt
+
+plt.plot([1, 2])
+plt.show()
+"""
+TAMPER = """\
+import atexit
+import re
+import sys
+import zipfile
+from pathlib import Path
+
+
+def tamper():
+    docs = Path.cwd() / "docs"
+    site = docs / "_build" / "html"
+
+    def edit(file, old, new):
+        content = file.read_bytes()
+        assert old in content, f"{file} holds no {old}"
+        file.write_bytes(content.replace(old, new))
+
+    edit(docs / "gallery" / "small" / "plot_15_printed.rst", b"    printed", b"    edited")
+    edit(site / "gallery" / "small" / "plot_20_second.html", b"something red", b"something green")
+    image = site / "_images" / "sphx_glr_plot_30_third_001.png"
+    image.write_bytes((site / "_images" / "sphx_glr_plot_30_third_001_dark.png").read_bytes())
+    (script,) = site.rglob("plot_10_first.py")
+    edit(script, b"at_most=1", b"at_most=2")
+    (notebook,) = site.rglob("plot_20_second.ipynb")
+    edit(notebook, b"something red", b"something blue")
+    bundle = site / "smallport-offline.zip"
+    with zipfile.ZipFile(bundle) as packed:
+        members = {name: packed.read(name) for name in packed.namelist()}
+    with zipfile.ZipFile(bundle, "w") as packed:
+        for name, content in members.items():
+            older = name.endswith("plot_30_third.py")
+            packed.writestr(name, content.replace(b"[1, 2]", b"[2, 1]") if older else content)
+
+
+if "html" in sys.orig_argv:
+    atexit.register(tamper)
+"""
+TAMPERED = {
+    "text_edited": (
+        "examples/small/plot_15_printed.py",
+        None,
+        "docs/gallery/small/plot_15_printed.rst was changed after the page ran",
+    ),
+    "output_edited_in_the_site": (
+        f"examples/{SECOND}.py",
+        "print(",
+        "shows 'something green' as output of this cell, which printed 'something red'",
+    ),
+    "figure_replaced": (
+        f"examples/{THIRD}.py",
+        None,
+        "_images/sphx_glr_plot_30_third_001.png in the site is not the figure that the page drew",
+    ),
+    "older_script": (
+        f"examples/{FIRST}.py",
+        CHECK,
+        f"plot_10_first.py is not the page: it has 'check(\"one\", 1, at_most=2)' for '{CHECK}'",
+    ),
+    "older_notebook": (
+        f"examples/{SECOND}.py",
+        None,
+        "plot_20_second.ipynb cell ",
+    ),
+    "older_script_in_the_archive": (
+        f"examples/{THIRD}.py",
+        "plt.plot(",
+        "plot_30_third.py in smallport-offline.zip is not the page: it has 'plt.plot([2, 1])' for",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def tampered(built):
+    """Build a site whose files are changed in several ways before the gates."""
+    project = built.restored()
+    project.write_page(THIRD, DRAWING)
+    project.write_page("small/plot_15_printed", 'print("printed")')
+    project.stub(TAMPER)
+    return project, project.build()
+
+
+@pytest.mark.parametrize("fault", TAMPERED)
+def test_what_is_changed_after_a_page_ran_is_named_with_the_page(fault, tampered):
+    project, build = tampered
+    page, code, cause = TAMPERED[fault]
+    lines = (project.root / page).read_text(encoding="utf-8").splitlines()
+    line = next(n for n, text in enumerate(lines, 1) if text.startswith(code)) if code else ""
+    build.assert_red(f"{page}:{line}{':' if line else ''} WARNING: ", cause)
+
+
+IMPOSSIBLE = {
+    "another_commit": (
+        '    name = files.git(project.ROOT, "rev-parse", "--short=12", "HEAD")\n',
+        '    name = "0123456789ab"\n',
+        "says that it ran at the commit 0123456789ab, which the repository of this checkout does",
+    ),
+    "a_date_to_come": (
+        "date=dt.datetime.now(dt.UTC)",
+        "date=dt.datetime.now(dt.UTC).replace(year=9999)",
+        "says that it ran on 9999-",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", IMPOSSIBLE)
+def test_a_record_of_another_commit_or_date_is_named(fault, project):
+    old, new, cause = IMPOSSIBLE[fault]
+    project.change("tools/gallery/environment.py", old, new)
+    build = project.build("--fresh")
+    for page in (FIRST, SECOND):
+        build.assert_red(f"examples/{page}.py: WARNING: ", cause)
 
 
 # Where the project lies, and where the site does.

@@ -12,10 +12,14 @@ import shutil
 import traceback
 from pathlib import Path
 from pydoc_data import topics
+from typing import TYPE_CHECKING
 
 from smallport import files, keys
 from tools.demo import runtime
 from tools.gallery import project, settings
+
+if TYPE_CHECKING:
+    from smallport import lstm
 
 FOLDER = project.BUILD / "demo"
 SITE = FOLDER / "site"
@@ -29,6 +33,9 @@ MODEL, VOCABULARY, EXPECTED = "model.onnx", "vocabulary.json", "expected.json"
 FLOAT_MODEL = "float32.onnx"
 LOADED = (runtime.SCRIPT, runtime.BINARY, MODEL, VOCABULARY, EXPECTED)
 """The files that a browser loads before it writes."""
+
+PAGES = (project.DOCS / "in_the_page.rst", project.DOCS / "index.rst")
+"""The documents in which the model runs."""
 
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 """The packages that the model is trained and converted by."""
@@ -77,6 +84,7 @@ def make(missing: str = "") -> None:
         making.make_models(corpus, int8, float32)
         files.write_json(folder / VOCABULARY, corpus.vocabulary.words)
         files.write_json(folder / EXPECTED, making.expected(int8, float32, corpus.vocabulary))
+        assert_trained(folder, corpus)
     description = {
         "key": key,
         "words": len(corpus.vocabulary),
@@ -84,6 +92,32 @@ def make(missing: str = "") -> None:
         "files": {name: describe(SERVED / name) for name in (*LOADED, FLOAT_MODEL)},
     }
     files.write_json(DESCRIPTION, description)
+
+
+def assert_trained(folder: Path, corpus: "lstm.Corpus") -> None:
+    """Make sure that a folder to be served holds the trained model, and words of it.
+
+    Raises
+    ------
+    AssertionError
+        When it does not.
+    """
+    from smallport import assets  # noqa: PLC0415 - these import torch
+    from tools.demo import making  # noqa: PLC0415
+
+    words = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))
+    assert tuple(words) == corpus.vocabulary.words, (
+        f"{VOCABULARY} does not hold the words of the corpus in their order: look at "
+        "tools.demo.files.make"
+    )
+    texts = json.loads((folder / EXPECTED).read_text(encoding="utf-8"))
+    making.assert_trained(
+        {"int8": folder / MODEL, "float32": folder / FLOAT_MODEL},
+        {"int8": texts, "float32": texts["float32"]},
+        texts["numbers"],
+        corpus,
+        assets.language_model(corpus).model,
+    )
 
 
 def try_to_make(missing: str = "") -> str:
@@ -104,6 +138,23 @@ def try_to_make(missing: str = "") -> str:
         make(why)
         return why
     return ""
+
+
+def unmade(why: str) -> list[project.Finding]:
+    """Name the places of the site that have no demo, and say why.
+
+    Parameters
+    ----------
+    why
+        The reason that :func:`try_to_make` gave.
+    """
+    found = []
+    for document in PAGES:
+        lines = document.read_text(encoding="utf-8").splitlines() if document.exists() else []
+        place = next((n for n, line in enumerate(lines, 1) if line.startswith(".. demo::")), None)
+        if place or document == PAGES[0]:
+            found.append(project.finding(document, place, "demo", why))
+    return found
 
 
 def current_key() -> str:

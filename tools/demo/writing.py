@@ -68,13 +68,27 @@ def write(
         logits, state = model(tokens[:, None], state)
         elapsed = time.perf_counter() - start
         probabilities = logits[-1, 0].double().softmax(-1)
-        token = int(probabilities.argmax())
-        if numbers is not None:
-            token = drawn(probabilities, numbers[place])
+        number = None if numbers is None else [numbers[place]]
+        token = int(chosen(probabilities[None], number))
         probability = float(probabilities[token])
         written.append(Word(token, vocabulary.words[token], probability, elapsed * 1e3))
         tokens = torch.tensor([token])
     return written
+
+
+def chosen(probabilities: Tensor, numbers: Sequence[float] | None) -> Tensor:
+    """Choose the most probable word of each row, or draw one by its number.
+
+    Examples
+    --------
+    >>> probabilities = torch.tensor([[0.2, 0.5, 0.3], [0.9, 0.1, 0.0]])
+    >>> chosen(probabilities, None), chosen(probabilities, [0.1, 0.2]).shape
+    (tensor([1, 0]), torch.Size([2]))
+    """
+    if numbers is None:
+        return probabilities.argmax(-1)
+    rows = zip(probabilities, numbers, strict=True)
+    return torch.tensor([drawn(row, number) for row, number in rows])
 
 
 def drawn(probabilities: Tensor, number: float) -> int:

@@ -1,4 +1,4 @@
-"""Tell what a clock measured from what is the same in every run of a page."""
+"""Tell what a clock measured, or chance chose, from what is the same in every run of a page."""
 
 import re
 
@@ -9,6 +9,7 @@ TEXT = (
     r"^[\d.]+(?= (?:times as fast|×)$)",
     r"(?<=^times as fast as float32: )[\d.]+ at 32, [\d.]+ at 512$",
     r"(?<=\.\d{4})(?:\s+\d+\.\d\d){4}$",
+    r"(?<=^drawn: ).*$",
     r"(?<=contradicted by )\d+(?= of \d+ shapes measured here$)",
     r"(?<=: )float32 \d+ ms, int8 \d+ ms$",
     r"(?<=, to reading: )[\d.]+ ×$",

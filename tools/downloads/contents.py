@@ -8,6 +8,7 @@ import shlex
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from unittest import mock
 
@@ -17,6 +18,7 @@ from tools.gallery import project
 from tools.gallery.project import Finding
 
 REQUIREMENT = re.compile(r'"[^"]+"')
+OFFERED = {".py", ".ipynb"}
 SMALLPORT = re.compile(r"\[(?P<extras>[\w,-]+)\]")
 
 
@@ -36,11 +38,9 @@ def findings(site: Path, pages: list[Downloads]) -> Iterator[Finding]:
                 f"{', '.join(sorted(by_notebook))}"
             )
             yield Finding(page.name, None, "downloads", message)
-        for difference in conversion.differences(page.notebook, page.script):
-            yield Finding(page.notebook.name, None, "downloads", difference)
         yield from wrong_with_archive(page)
-    wrong = list(wrong_with_bundle(site / bundle.NAME, pages))
-    yield from wrong or differences_of_bundle(site, pages)
+    yield from wrong_with_bundle(site / bundle.NAME, pages)
+    yield from unlike_pages(site)
 
 
 def installs(page: Downloads) -> str:
@@ -140,19 +140,67 @@ def again(members: dict[str, bytes], dates: set[tuple[int, int, int, int, int, i
             return b""
 
 
-def differences_of_bundle(site: Path, pages: list[Downloads]) -> Iterator[Finding]:
-    """Compare the bundle's scripts with those of the site, and its notebooks with its scripts."""
-    with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
-        unpacked = unpack(site, Path(folder))
-        for page in pages:
-            script = unpacked / page.script.name
-            texts = [file.read_text(encoding="utf-8") for file in (script, page.script)]
-            if len({offered.METADATA.sub("", text) for text in texts}) > 1:
-                message = f"holds a {script.name} that is not the one that the site offers"
-                yield Finding(bundle.NAME, None, "downloads", message)
-            for difference in conversion.differences(script.with_suffix(".ipynb"), script):
-                message = f"{page.notebook.name}: {difference}"
-                yield Finding(bundle.NAME, None, "downloads", message)
+def unlike_pages(site: Path) -> Iterator[Finding]:
+    """Find scripts and notebooks, offered by themselves or in archives, that are not their page.
+
+    A script has to equal its page, character by character, after the metadata at its beginning.
+
+    Parameters
+    ----------
+    site
+        The folder of the site.
+    """
+    pages = {script.stem: script for script in project.scripts()}
+    with tempfile.TemporaryDirectory(prefix="offered-") as folder:
+        scratch = Path(folder, "notebook.ipynb")
+        for place, name, content in offered_files(site):
+            page = pages.get(PurePosixPath(name).stem)
+            line = None
+            if page is None:
+                difference = "is of no page"
+            elif name.endswith(".py"):
+                line, difference = unlike_script(content.decode("utf-8"), page)
+            else:
+                scratch.write_bytes(content)
+                difference = next(conversion.differences(scratch, page), "")
+            if difference:
+                message = f"{place} {difference}: look at docs/_ext/downloads.py"
+                where = f"examples/{project.docname(page)}.py" if page else name
+                yield Finding(where, line, "downloads", message)
+
+
+def offered_files(site: Path) -> Iterator[tuple[str, str, bytes]]:
+    """Read every script and notebook of a site: the name of the offered file, its own, its content.
+
+    Parameters
+    ----------
+    site
+        The folder of the site.
+    """
+    for file in sorted(site.rglob("*")):
+        if file.suffix in OFFERED:
+            yield file.name, file.name, file.read_bytes()
+        elif file.suffix == ".zip":
+            with zipfile.ZipFile(file) as packed:
+                for name in packed.namelist():
+                    if PurePosixPath(name).suffix in OFFERED:
+                        inside = PurePosixPath(name).name
+                        yield f"{inside} in {file.name}", name, packed.read(name)
+
+
+def unlike_script(text: str, page: Path) -> tuple[int | None, str]:
+    """Find the first line in which an offered script is not its page, and say what it is."""
+    header = offered.METADATA.match(text)
+    here = text[header.end() :].removeprefix("\n") if header else text
+    there = page.read_text(encoding="utf-8")
+    if here == there:
+        return None, ""
+    lines = zip_longest(here.splitlines(), there.splitlines())
+    number, (one, other) = next(
+        ((number, pair) for number, pair in enumerate(lines, start=1) if pair[0] != pair[1]),
+        (1, ("", "")),
+    )
+    return number, f"is not the page: it has {one!r} for {other!r}"
 
 
 def unpack(site: Path, folder: Path) -> Path:

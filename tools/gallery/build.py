@@ -119,7 +119,8 @@ def build(options: argparse.Namespace) -> int:
             print("In CI that is an error: nothing was built.", file=sys.stderr)
             return 1
     wheel.build()
-    execute.run_stale(variables_of_pages, fresh="*" if options.fresh else options.page or "")
+    fresh = "*" if options.fresh else options.page or ""
+    ran = execute.run_stale(variables_of_pages, fresh=fresh)
     unmade = demo.try_to_make(missing)
     began, key = time.time(), rendering.site_key()
     if options.serve:
@@ -131,11 +132,11 @@ def build(options: argparse.Namespace) -> int:
     now = execute.world(variables_of_pages)
     changed_since = functools.partial(execute.changed_since, now=now)
     if options.builder == "html":
-        findings = gates.findings(site, changed_since)
+        findings = gates.findings(site, changed_since, ran)
     else:
         findings = links.findings(site)
     if unmade:
-        findings.append(project.Finding("docs/in_the_page.rst", None, "demo", unmade))
+        findings += demo.unmade(unmade)
     for finding in findings:
         print(finding.warning, file=sys.stderr)
     if status or findings:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from smallport import files
-from tools.gallery import project, versions
+from tools.gallery import origin, project, versions
 from tools.gallery.runs import Environment
 
 MATPLOTLIB = project.BUILD / "matplotlib"
@@ -206,7 +206,7 @@ def commit() -> str:
     """Name the commit of the checkout, with ``+`` behind it where it was changed."""
     name = files.git(project.ROOT, "rev-parse", "--short=12", "HEAD")
     if not name:
-        return "none (not a git checkout)"
+        return origin.NO_CHECKOUT
     return name + ("+" if files.git(project.ROOT, "status", "--porcelain") else "")
 
 

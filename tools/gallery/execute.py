@@ -18,18 +18,30 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from typing import IO
 
 from smallport import AssetError, files
-from tools.gallery import alone, environment, gates, page_runs, project, runs, settings
+from tools.gallery import (
+    alone,
+    environment,
+    gates,
+    origin,
+    page_runs,
+    project,
+    runs,
+    settings,
+)
 from tools.gallery import used as uses
 
 TIMES_LAST_DAYS = 7
 """After how many days a page that measures time has to measure again."""
 
 HEARTBEAT_SECONDS = 30
+SEALED = {".rst", ".py", ".ipynb", ".png"}
+"""The endings of files that the site shows or offers, which nothing changes after the page ran."""
 
 
 def world(variables: Mapping[str, str] = os.environ) -> uses.World:
@@ -44,8 +56,10 @@ def world(variables: Mapping[str, str] = os.environ) -> uses.World:
     return uses.World(places, environment.settings_of_pages(variables))
 
 
-def run_stale(variables: Mapping[str, str], fresh: str = "") -> None:
+def run_stale(variables: Mapping[str, str], fresh: str = "") -> set[Path]:
     """Run every page whose last run no longer stands, and clear away the pages that are gone.
+
+    Returns the pages that ran.
 
     Parameters
     ----------
@@ -64,6 +78,7 @@ def run_stale(variables: Mapping[str, str], fresh: str = "") -> None:
             reasons[script] = reason
     if reasons:
         run_pages(reasons, now, variables)
+    return set(reasons)
 
 
 def why_stale(script: Path, now: uses.World) -> str:
@@ -77,10 +92,9 @@ def why_stale(script: Path, now: uses.World) -> str:
         The present state.
     """
     run = runs.read(script)
-    made = [project.memory_of(script), project.rendered(script)]
     if run is None:
         return "there is no record of a run, or none that can be believed"
-    if not run.passed or not all(file.exists() for file in made):
+    if not run.passed or not project.memory_of(script).exists():
         return "its last run did not pass"
     if run.script != files.sha256(script):
         return "its text changed"
@@ -88,7 +102,15 @@ def why_stale(script: Path, now: uses.World) -> str:
         age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(run.environment.date)
         if age > dt.timedelta(days=TIMES_LAST_DAYS):
             return f"it measures time, and did so {age.days} days ago"
-    return untold(script) or changed_since(script, now)
+    return unbelievable(run) or untold(script) or changed_since(script, now)
+
+
+def unbelievable(run: runs.Run) -> str:
+    """Say what shows that the output is not what a page printed here; empty where nothing does."""
+    if altered := runs.altered(run):
+        return f"{altered[0]} is not as its last run made it"
+    doubt = origin.doubt(run.environment)
+    return f"its record says that it ran {doubt}" if doubt else ""
 
 
 def untold(script: Path) -> str:
@@ -234,7 +256,7 @@ def run_page(
         path = [str(uses.RECORDER), *filter(None, [own.get("PYTHONPATH")])]
         docs = scratch / "docs"
         docs.mkdir()
-        how = _run(
+        how, errors = _run(
             sphinx_for(script, docs),
             own
             | {
@@ -247,24 +269,21 @@ def run_page(
             },
             silence,
         )
-        install_made(docs / "gallery")
-        written = uses.read_trace(trace).of("write")
-        left = [
-            *left_in(scratch),
-            *_new(present, written),
-            *_foreign(cached, written),
-        ]
+        made = install_made(docs / "gallery")
+        events = uses.read_trace(trace)
+        left = [*left_in(scratch), *_new(present, events.of("write")), *_cached(cached, events)]
         used = uses.World(uses.Places(files.cache_folder(), scratch), now.settings).collect(
             trace, script
         )
     if edited := uses.edited(sources, used.entries):
-        used = uses.Used(used.entries, f"{edited[0]} was edited while it ran")
+        used = replace(used, untold=f"{edited[0]} was edited while it ran")
     used.write(runs.used_file(script))
     note = json.loads(ended.read_text("utf-8")) if ended.exists() else {}
     ended.unlink(missing_ok=True)
     line, failure = None, ""
     if not note:
-        failure = f"never came to its end: {how}"
+        line, failure = gates.error_of_sphinx(script, errors)
+        failure = failure or f"never came to its end: {how}"
     elif not note["passed"]:
         line, failure = gates.failure(script)
     else:
@@ -279,15 +298,28 @@ def run_page(
         tuple(left),
         note.get("threads"),
         megabytes=note.get("megabytes"),
+        made=made,
     )
     runs.write(script, run)
     return run
 
 
-def _run(command: list[str], variables: dict[str, str], silence: alone.Silence) -> str:
-    """Run a page's process to its end or its time limit; say which it was."""
+def _run(command: list[str], variables: dict[str, str], silence: alone.Silence) -> tuple[str, str]:
+    """Run a page's process to its end or its time limit; say which it was, and its errors."""
+    with tempfile.TemporaryFile() as errors:
+        how = _run_to_end(command, variables, silence, errors)
+        errors.seek(0)
+        text = errors.read().decode("utf-8", "replace")
+    sys.stderr.write(text)
+    sys.stderr.flush()
+    return how, text
+
+
+def _run_to_end(
+    command: list[str], variables: dict[str, str], silence: alone.Silence, errors: IO[bytes]
+) -> str:
     limit = settings.page_seconds(os.environ)
-    with subprocess.Popen(command, env=variables) as process:
+    with subprocess.Popen(command, env=variables, stderr=errors) as process:
         try:
             with silence.unlocked():
                 process.wait(limit)
@@ -328,14 +360,21 @@ def sphinx_for(script: Path, docs: Path) -> list[str]:
     return [*command, *defined, str(docs), str(docs / "out")]
 
 
-def install_made(gallery: Path) -> None:
-    """Move what the gallery made of a page to where all pages are, what says so at the end."""
+def install_made(gallery: Path) -> dict[str, str]:
+    """Move what the gallery made of a page to where all pages are; give checksums of what it shows.
+
+    The file that says that the page was made is moved at the end.
+    """
+    digests = {}
     made = [file for file in gallery.rglob("*") if file.is_file() and file.name != "index.rst"]
     for file in sorted(made, key=lambda one: one.suffix == ".md5"):
         target = project.GALLERY / file.relative_to(gallery)
         if target.parent.name != "backreferences":
             target.parent.mkdir(parents=True, exist_ok=True)
+            if file.suffix in SEALED:
+                digests[file.relative_to(gallery).as_posix()] = files.sha256(file)
             shutil.move(file, target)
+    return digests
 
 
 def left_in(scratch: Path) -> list[str]:
@@ -373,23 +412,36 @@ def _new(present: dict[Path, int], written: set[str]) -> list[str]:
     )
 
 
-def _foreign(cached: set[str], written: set[str]) -> list[str]:
-    """Name what is new in the cache and not smallport's."""
-    cache = files.cache_folder()
-    new = sorted(names_in(cache) - cached)
+def _cached(cached: set[str], events: uses.Events) -> list[str]:
+    """Name what a page put into the cache, or changed there, that is no asset of smallport."""
+    places = uses.Places(files.cache_folder())
+    assets = {places.asset(path) for path in events.of("asset")}
+    written = {
+        Path(path).relative_to(places.cache).parts[0]
+        for path in events.of("write")
+        if places.asset(path)
+    }
+    new = {
+        name
+        for name in names_in(places.cache) - cached
+        if not _is_of_another_page(places.cache / name)
+    }
     return [
         f"the cache/{name}"
-        for name in new
-        if not gates.OURS.match(name)
-        and (str(cache / name) in written or not _is_of_another_page(cache / name))
+        for name in sorted((written & names_in(places.cache)) | new)
+        if places.asset(places.cache / name) not in assets
     ]
 
 
 def _is_of_another_page(file: Path) -> bool:
-    """Tell whether a page that runs, or ran, says that it wrote a file."""
-    return any(
-        str(file) in uses.read_trace(one).of("write") for one in runs.FOLDER.rglob("trace.txt")
-    )
+    """Tell whether a page that runs, or ran, says that it wrote a file, or an asset there."""
+    places = uses.Places(files.cache_folder())
+    for trace in runs.FOLDER.rglob("trace.txt"):
+        events = uses.read_trace(trace)
+        assets = {places.asset(path) for path in events.of("asset")}
+        if str(file) in events.of("write") or places.asset(file) in assets - {""}:
+            return True
+    return False
 
 
 def remove_gone() -> None:

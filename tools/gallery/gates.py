@@ -9,29 +9,28 @@ import re
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
+from itertools import groupby, zip_longest
 from pathlib import Path
 
 import platformdirs
 
 from smallport import files
-from tools.downloads import notebook_rst
-from tools.gallery import project, reached, runs
+from tools.downloads import bundle, contents, notebook_rst, offered
+from tools.gallery import origin, project, reached, runs
 from tools.gallery import used as uses
 from tools.gallery.project import Finding, finding
 from tools.lint import claims
 
-OURS = re.compile(
-    r"[\w.-]*-[0-9a-f]{16}(\.\w+)*(-\w{8})?$|hub$|wikitext-2$"
-    r"|word_language_model_quantize\.pth(\.sha256)?$"
+REPAIR = (
+    "another build would find the same. Look for what writes that file while pages run, a page or "
+    "another program"
 )
-"""Entries that smallport itself puts into its cache, under the key of their inputs or a pin.
-
-While it writes something, its folder is named after that, with eight letters at the end.
-"""
+"""The advice about a page that ran and whose run does not stand."""
 
 SHOWN_AS = {".. code-block:: none", ".. code-block:: pytb"}
+PRINTED = ".. rst-class:: sphx-glr-script-out"
 OUTPUT_TABLE = '    <div class="output_subarea'
 LINES = re.compile(r"\.\. GENERATED FROM PYTHON SOURCE LINES (\d+)-(\d+)")
 
@@ -79,7 +78,9 @@ def junk_in(text: str) -> str | None:
     return "a path of the machine" if machine_path().search(text) else None
 
 
-def findings(site: Path, changed_since: Callable[[Path], str]) -> list[Finding]:
+def findings(
+    site: Path, changed_since: Callable[[Path], str], ran: Collection[Path] = ()
+) -> list[Finding]:
     """Apply every gate to a build.
 
     Parameters
@@ -88,16 +89,23 @@ def findings(site: Path, changed_since: Callable[[Path], str]) -> list[Finding]:
         The folder of the site.
     changed_since
         Says what has changed of all that a page's run used.
+    ran
+        The pages that this build ran, for which another build would change nothing.
     """
-    scripts = list(project.scripts())
-    found = [*unexecuted(scripts, changed_since), *unmeasured(scripts)]
+    scripts = project.in_reading_order()  # what breaks a page breaks those after it
+    found = [*unexecuted(scripts, changed_since, ran), *unmeasured(scripts)]
     for script in scripts:
         if run := runs.read(script):
-            found += [*left_behind(script, run), *taken_over(script)]
+            found += [*left_behind(script, run), *taken_over(script), *unsealed(script, run)]
+            if run.passed and not runs.altered(run):
+                found += shown_otherwise(script, run, site)
             if run.passed:
                 places = reached.read(runs.results_file(script))
-                found += [*claims.unreached(script, places), *junk_in_output(script)]
-    return [*found, *unwritten(scripts, site), *notebook_rst.findings(site)]
+                embedded = os.environ.get("SMALLPORT_ASSETS", "embedded") == "embedded"
+                found += claims.unreached(script, places, compared=embedded)
+                found += junk_in_output(script)
+    found += [*unwritten(scripts, site), *notebook_rst.findings(site)]
+    return [*found, *contents.unlike_pages(site)] if (site / bundle.NAME).exists() else found
 
 
 def first_line(script: Path, line: int) -> int:
@@ -113,21 +121,51 @@ def page_in(site: Path, script: Path) -> Path:
     return site / "gallery" / script.relative_to(project.EXAMPLES).with_suffix(".html")
 
 
-def unexecuted(scripts: list[Path], changed_since: Callable[[Path], str]) -> Iterator[Finding]:
+def unexecuted(
+    scripts: list[Path], changed_since: Callable[[Path], str], ran: Collection[Path] = ()
+) -> Iterator[Finding]:
     """Find pages that did not run to their end, or whose last run no longer stands."""
     for script in scripts:
         run = runs.read(script)
+        again = f"ran in this build, and {{}}: {REPAIR}" if script in ran else "{}: build again"
         if run is None:
-            message = "there is no record of a run that can be believed: build again"
+            flaw = runs.flaw(script)
+            message = again.format(f"the record of its run cannot be believed ({flaw})")
             yield finding(script, None, "run", message)
         elif run.failure:
             yield finding(script, run.line, "run", run.failure)
         elif run.script != files.sha256(script):
-            message = "changed and was not executed again: build again"
-            yield finding(script, None, "run", message)
+            yield finding(script, None, "run", again.format("its text has changed since"))
         elif changes := changed_since(script):
-            message = f"was not executed again, although {changes}: build again"
-            yield finding(script, None, "run", message)
+            yield finding(script, None, "run", again.format(f"since then, {changes}"))
+
+
+def error_of_sphinx(script: Path, errors: str) -> tuple[int | None, str]:
+    r"""Read where and why an extension of Sphinx stopped a page; nothing where none did.
+
+    Parameters
+    ----------
+    script
+        The page.
+    errors
+        The text that its process wrote to standard error.
+
+    Examples
+    --------
+    >>> error_of_sphinx(Path("page.py"), "Extension error!\nExtension error: page.py:3: it draws")
+    (3, 'failed: it draws')
+    """
+    _, found, text = errors.rpartition("Extension error")
+    lines = [line.strip(" :!") for line in text.splitlines() if line.strip(" :!")]
+    if not found or not lines:
+        return None, ""
+    return _placed(script, " ".join(lines[:3]))
+
+
+def _placed(script: Path, message: str) -> tuple[int | None, str]:
+    """Take the line of a page out of a message of our extensions, which names it."""
+    placed = re.search(rf"{re.escape(script.name)}:(\d+): (.*)", message)
+    return (int(placed[1]), f"failed: {placed[2]}") if placed else (None, f"failed: {message}")
 
 
 def failure(script: Path) -> tuple[int | None, str]:
@@ -139,7 +177,7 @@ def failure(script: Path) -> tuple[int | None, str]:
     places = [int(found[1]) for line in lines if (found := own.search(line))]
     error = next((line for line in lines if not line.startswith(" ")), "with a warning, see above")
     if not places:
-        return None, f"failed: {error}"
+        return _placed(script, error)
     source = script.read_text(encoding="utf-8").splitlines()[places[-1] - 1].strip()
     return places[-1], f"failed: {error} (at: {source})"
 
@@ -151,6 +189,7 @@ def unmeasured(scripts: list[Path]) -> Iterator[Finding]:
         for script in scripts
         for result in runs.checked(script)
     }
+    failed = {project.docname(one) for one in scripts if (run := runs.read(one)) and run.failure}
     published = project.DOCS / "published.toml"
     wanted = [
         (published, page, name)
@@ -163,7 +202,7 @@ def unmeasured(scripts: list[Path]) -> Iterator[Finding]:
         for name in figures.values()
     ]
     for file, page, name in wanted:
-        if (page, name) not in measured:
+        if (page, name) not in measured and page not in failed:  # which has a finding of its own
             message = f"examples/{page}.py measured no {name!r}: fix the page, or the entry"
             yield finding(file, None, "claims", message)
 
@@ -179,16 +218,67 @@ def left_behind(script: Path, run: runs.Run) -> Iterator[Finding]:
 
 
 def taken_over(script: Path) -> Iterator[Finding]:
-    """Find what a page reads in the cache, and another page may have left there."""
+    """Find what a page reads that other pages or earlier runs left."""
     used = uses.Used.read(runs.used_file(script))
-    for entry in used.entries if used else ():
-        kind, _, name = entry.partition(" $CACHE/")
-        if kind in {"file", "folder"} and name and not OURS.match(name.partition("/")[0]):
+    for name in used.foreign if used else ():
+        message = (
+            f"read {name}, which another page or an earlier run left. Let the page compute it, or "
+            "make it an asset in smallport.assets, with a key of its inputs"
+        )
+        yield finding(script, None, "foreign", message)
+
+
+def unsealed(script: Path, run: runs.Run) -> Iterator[Finding]:
+    """Find what was changed after a page ran: its text, its figures, or where it says it ran."""
+    for name in runs.altered(run):
+        message = (
+            f"{name} was changed after the page ran, so the site does not show what it printed or "
+            f"drew: find the code that writes there, and run `{run.command}`"
+        )
+        yield finding(script, None, "sealed", message)
+    if doubt := origin.doubt(run.environment):
+        message = (
+            f"says that it ran {doubt}: look at tools.gallery.environment.describe, and run "
+            f"`{run.command}`"
+        )
+        yield finding(script, None, "provenance", message)
+
+
+def shown_otherwise(script: Path, run: runs.Run, site: Path) -> Iterator[Finding]:
+    """Find output and figures that the site shows otherwise than the gallery made them."""
+    page = page_in(site, script)
+    if not page.exists():
+        return
+    shown = offered.outputs_in(page.read_text(encoding="utf-8"))
+    printed = list(_output_blocks(project.rendered(script)))
+    end = (printed[-1][0] if printed else 1, "nothing more")
+    for (line, made), there in zip_longest(printed, shown, fillvalue=end):
+        text = "nothing" if there == end else str(there)
+        if _letters(text) != _letters(made):
             message = (
-                f"read {name} in the cache, which depends on earlier runs. Make it an asset of "
-                "smallport, with a key of its inputs"
+                f"{page.name} shows {_part(text, made)!r} as output of this cell, which printed "
+                f"{_part(made, text)!r}: look which extension or script changes it"
             )
-            yield finding(script, None, "cache", message)
+            yield finding(script, first_line(script, line), "sealed", message)
+            break
+    for name, digest in run.made.items():
+        image = site / "_images" / Path(name).name
+        if name.endswith(".png") and image.exists() and files.sha256(image) != digest:
+            message = (
+                f"_images/{image.name} in the site is not the figure that the page drew: look "
+                "which extension or script writes there"
+            )
+            yield finding(script, None, "sealed", message)
+
+
+def _letters(text: str) -> str:
+    return "".join(text.split())
+
+
+def _part(text: str, other: str) -> str:
+    """Take the first line of a text that is not the same in another one."""
+    pairs = zip_longest(text.strip().splitlines(), other.strip().splitlines(), fillvalue="")
+    return next((line.strip() for line, there in pairs if _letters(line) != _letters(there)), "")
 
 
 def unwritten(scripts: list[Path], site: Path) -> Iterator[Finding]:
@@ -212,16 +302,29 @@ def junk_in_output(script: Path) -> Iterator[Finding]:
 
 def outputs(page: Path) -> Iterator[tuple[int, str]]:
     """Read the lines that each cell of a page printed, with the line where the cell begins."""
+    for line, _, text in _output_lines(page):
+        yield line, text
+
+
+def _output_blocks(page: Path) -> Iterator[tuple[int, str]]:
+    """Read each output of a page as :func:`tools.downloads.offered.outputs_in` reads the site's."""
+    for (line, kind), lines in groupby(_output_lines(page), lambda one: one[:2]):
+        text = "\n".join(text for _, _, text in lines)
+        yield line, offered.table_text(text) if kind == OUTPUT_TABLE else text
+
+
+def _output_lines(page: Path) -> Iterator[tuple[int, str, str]]:
+    """Read the lines of outputs, with the line of their cell and with what begins the output."""
     if not page.exists():
         return
     content = page.read_bytes().decode("utf-8")
-    line, inside = 1, False
+    line, kind, inside = 1, "", False
     for text in content.split("\n"):
         if found := LINES.search(text):
             line, inside = int(found[1]), False
-        elif text.startswith((".. rst-class:: sphx-glr-script-out", OUTPUT_TABLE)):
-            inside = True
+        elif text.startswith((PRINTED, OUTPUT_TABLE)):
+            kind, inside = PRINTED if text.startswith(PRINTED) else OUTPUT_TABLE, True
         elif inside and text.strip() and text.strip() not in SHOWN_AS:
             inside = text[0].isspace()  # a carriage return is, too
             if inside:
-                yield line, text.removeprefix("    ")
+                yield line, kind, text.removeprefix("    ")

@@ -7,12 +7,13 @@ Anything else counts as no record, so that the page runs again.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from smallport import files, records
-from tools.gallery import project
+from tools.gallery import project, reached
 
 FOLDER = project.BUILD / "records"
 
@@ -77,6 +78,9 @@ class Run:
         The most memory that one of its processes took, in MB; None where the system cannot tell.
     used
         SHA-256 of the list of everything that it used; empty where there is none.
+    made
+        SHA-256 of each file that the gallery made of it, by its path below the gallery: its text
+        with the output, its figures, and its downloads.
     """
 
     page: str
@@ -90,6 +94,7 @@ class Run:
     results: str = ""
     megabytes: float | None = None
     used: str = ""
+    made: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -129,25 +134,53 @@ def ended_file(script: Path) -> Path:
 
 def read(script: Path) -> Run | None:
     """Read the record of a page's last run, if there is one that can be believed."""
+    found = _read(script)
+    return found if isinstance(found, Run) else None
+
+
+def flaw(script: Path) -> str:
+    """Say why the record of a page cannot be believed; empty where it can."""
+    found = _read(script)
+    return found if isinstance(found, str) else ""
+
+
+def _read(script: Path) -> Run | str:
+    """Read a record, or say why it cannot be believed."""
+    file = record_file(script)
+    if not file.exists():
+        return "there is none"
     try:
-        sealed = json.loads(record_file(script).read_text(encoding="utf-8"))
+        sealed = json.loads(file.read_text(encoding="utf-8"))
         record = sealed["run"]
-        if sealed["checksum"] != _seal(record) or any(
-            record[name] != digest for name, digest in _files(script).items()
-        ):
-            return None
+        changed = [name for name, digest in _files(script).items() if record[name] != digest]
+        if sealed["checksum"] != _seal(record):
+            return f"{file.name} was changed"
+        if changed:
+            return f"the file of its {changed[0]} was changed"
         environment = Environment.from_json(record.pop("environment"))
         run = Run(environment=environment, **record | {"left": tuple(record["left"])})
-        whole = all(result.holds for result in records.read_results(results_file(script)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # half-written, broken, or of another version of this module
-    return run if whole else None
+        outside = [one for one in records.read_results(results_file(script)) if not one.holds]
+        reached.read(results_file(script))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # Half-written, broken, or of another version of this module.
+        return f"{type(error).__name__}: {error}"
+    return f"{outside[0].name!r} is outside of its own bounds" if outside else run
 
 
 def write(script: Path, run: Run) -> None:
     """Record a run, with the checksums of what it measured and used."""
     record: dict[str, Any] = asdict(run) | _files(script)
     files.write_json(record_file(script), {"checksum": _seal(record), "run": record})
+
+
+def altered(run: Run) -> list[str]:
+    """Name the files that the gallery made of a page which are not as it made them."""
+    files_of_run = {name: project.GALLERY / name for name in run.made}
+    return [
+        project.name_of(file)
+        for name, file in files_of_run.items()
+        if not file.exists() or files.sha256(file) != run.made[name]
+    ]
 
 
 def forget(script: Path) -> None:

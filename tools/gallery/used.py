@@ -12,8 +12,8 @@ import importlib.metadata
 import json
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -37,6 +37,9 @@ SOURCES = (project.ROOT / "src", project.ROOT, project.DOCS / "_ext")
 
 GENERATED = (project.BUILD, project.GALLERY, project.DOCS / "api", project.ROOT / ".git")
 """The folders that builds write, from the rest."""
+
+OF_OTHERS = (*(project.BUILD / name for name in ("records", "html", "demo")), project.GALLERY)
+"""The folders that hold what the other pages measured, printed and drew."""
 
 HARMLESS = {"ninja", "git", "lscpu", "ldconfig", "uname", "file", "ld", "objdump"}
 """Programs that tell about the machine or the checkout, and change nothing that a page shows."""
@@ -65,10 +68,13 @@ class Used:
         The identity of each thing by its kind and name.
     untold
         Why the run cannot stand for a later one; empty where it can.
+    foreign
+        The files that other pages or earlier runs left, which are no assets.
     """
 
     entries: dict[str, str]
     untold: str = ""
+    foreign: Sequence[str] = ()
 
     @classmethod
     def read(cls, file: Path) -> "Used | None":
@@ -80,7 +86,7 @@ class Used:
 
     def write(self, file: Path) -> None:
         """Write it into a file."""
-        files.write_json(file, {"entries": self.entries, "untold": self.untold}, indent=0)
+        files.write_json(file, asdict(self), indent=0)
 
 
 @dataclass
@@ -164,6 +170,22 @@ class Places:
             return file.relative_to(project.ROOT).as_posix()
         return path
 
+    def asset(self, path: str | Path) -> str:
+        """Name the asset in the cache that a file belongs to; empty for files elsewhere.
+
+        Its weights, its record and its lock have one name and different endings.
+
+        Examples
+        --------
+        >>> Places(Path("/cache")).asset("/cache/hub/models/config.json")
+        'hub'
+        >>> Places(Path("/cache")).asset("/cache/weights.pth")
+        'weights'
+        """
+        file = Path(path)
+        parts = file.relative_to(self.cache).parts if file.is_relative_to(self.cache) else ()
+        return parts[0].lstrip(".").partition(".")[0] if parts else ""
+
     def file(self, name: str) -> Path:
         """Find the file of a name."""
         first, _, rest = name.partition("/")
@@ -220,7 +242,19 @@ class World:
             named = {self.places.name(one) for one in events.of(what)} - {"", own}
             entries |= {f"{kind} {name}" for name in named}
         made = {one: self.identity(one) for one in sorted(entries)}
-        return Used(_flat(made), self._untold(events))
+        foreign = sorted(self._foreign(events, trace.parent))
+        return Used(_flat(made), self._untold(events), foreign)
+
+    def _foreign(self, events: Events, own: Path) -> Iterator[str]:
+        """Find what a page read of other pages' results, and in the cache besides assets."""
+        assets = {self.places.asset(path) for path in events.of("asset")}
+        for path in events.of("read") | events.of("list"):
+            file, asset = Path(path), self.places.asset(path)
+            of_others = any(file.is_relative_to(folder) for folder in OF_OTHERS)
+            if of_others and not file.is_relative_to(own):
+                yield file.relative_to(project.ROOT).as_posix()
+            elif asset and asset not in assets:
+                yield f"the cache/{file.relative_to(self.places.cache).as_posix()}"
 
     def changes(self, used: Used) -> list[str]:
         """Say what has changed since a run, each in a few words.

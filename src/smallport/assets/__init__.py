@@ -13,9 +13,11 @@
 from smallport.assets.checkpoints import TinyLLMCheckpoint
 from smallport.assets.download import DATA_DIR
 from smallport.assets.profiles import PROFILE, PROFILES, REVISION, Profile, chosen_profile
+from smallport.assets.unseen import require_separate_parts, require_unseen_text
 from smallport.assets.weights import LanguageModel, Training
 from smallport.files import CACHE_DIR, sha256
 from smallport.lstm import Corpus, LSTMConfig
+from smallport.lstm.soundness import verify_reference
 from smallport.records import Source, record
 
 __all__ = [
@@ -88,8 +90,11 @@ def language_model(text_corpus: Corpus) -> LanguageModel:
     Under ``embedded``, the weights are trained once and kept in the cache under a key of the
     corpus, the code that trains, the sizes and PyTorch's version; processes that ask at the same
     time wait for one of them to train. Under ``published``, they are loaded from the file of
-    PyTorch's tutorials and have to predict the corpus better than its word frequencies do: weights
-    that were made for words numbered in another order have the right shapes and predict nothing.
+    PyTorch's tutorials.
+
+    The model has to predict each part of the corpus better than word frequencies do, and the
+    training part best of all: weights for words numbered in another order predict nothing, and
+    weights that were trained on the test text predict it too well.
 
     Parameters
     ----------
@@ -104,10 +109,17 @@ def language_model(text_corpus: Corpus) -> LanguageModel:
     Raises
     ------
     AssetError
-        When a file is missing, broken or changed, holds weights of other shapes or for another
-        corpus, or would run code.
+        When a file is missing, broken or changed, holds weights of other shapes, for another
+        corpus or for texts that the model must not have seen, or would run code; or when the parts
+        of the corpus repeat each other.
+    AssertionError
+        When the model does not compute what NumPy does; see
+        ``smallport.lstm.soundness.verify_reference``.
     """
     loaded = chosen_profile().language_model(text_corpus)
+    require_separate_parts(text_corpus)
+    require_unseen_text(loaded.model, text_corpus, loaded.file)
+    verify_reference(loaded.model)
     record(Source("LSTM weights", loaded.source, loaded.sha256))
     return loaded
 

@@ -20,7 +20,7 @@ from smallport.assets.download import (
 )
 from smallport.assets.reference import reference_corpus
 from smallport.assets.training import trained_model
-from smallport.assets.weights import LanguageModel, assert_useful, load_weights
+from smallport.assets.weights import LanguageModel, load_weights
 from smallport.files import cache_folder, sha256
 from smallport.lstm import PUBLISHED, SMALL, Corpus, LSTMConfig
 
@@ -108,7 +108,7 @@ class Published:
         )
 
     def language_model(self, text_corpus: Corpus) -> LanguageModel:
-        """Load the weights of PyTorch's tutorials, and reject them if they predict nothing."""
+        """Load the weights of PyTorch's tutorials."""
         folder = data_folder()
         if folder is None:
             file = fetch(RemoteFile(WEIGHTS_FILE, WEIGHTS_URL), cache_folder())
@@ -123,7 +123,6 @@ class Published:
             raise AssetError(
                 f"{WEIGHTS_URL} delivered no usable weights, and the download was deleted: {error}"
             ) from error
-        assert_useful(model, text_corpus, file)
         source = WEIGHTS_URL if folder is None else f"{WEIGHTS_FILE} in the data folder"
         return LanguageModel(model, self.lstm_config, source, file, sha256(file), None)
 

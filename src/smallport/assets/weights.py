@@ -11,10 +11,7 @@ from torch import Tensor
 
 from smallport import AssetError
 from smallport.files import replacing
-from smallport.lstm import Corpus, Epoch, LSTMConfig, WordLanguageModel, evaluate
-
-SANITY_TOKENS = 1000
-"""On how many test tokens published weights have to beat the unigram model."""
+from smallport.lstm import Epoch, LSTMConfig, WordLanguageModel
 
 
 @dataclass(frozen=True)
@@ -138,20 +135,3 @@ def _shape(value: object) -> str:
     if isinstance(value, Tensor):
         return str(tuple(value.shape))
     return "nothing" if value is None else f"{type(value).__name__} instead of a tensor"
-
-
-def assert_useful(model: WordLanguageModel, text_corpus: Corpus, file: Path) -> None:
-    """Require a model to predict the beginning of the test text better than the unigram model.
-
-    Weights that were trained on another numbering of the words have the right shapes and predict
-    nothing.
-    """
-    tokens = text_corpus.test[:SANITY_TOKENS]
-    loss, unigram_loss = evaluate(model, tokens), text_corpus.unigram_loss(tokens[1:])
-    if not loss < unigram_loss:
-        raise AssetError(
-            f"{file} does not belong to {text_corpus.name} as it is here: on the first "
-            f"{len(tokens)} test tokens its loss is {loss:.2f} nats, and word frequencies alone "
-            f"reach {unigram_loss:.2f}. The weights were probably trained on words numbered in "
-            "another order; use the text that they were trained on."
-        )

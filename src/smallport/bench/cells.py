@@ -88,6 +88,15 @@ class Cell:
         """Seconds of a call in int8: the median over the processes."""
         return statistics.median(self.int8_seconds)
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether ratio and seconds lie in the interval, as those of one measurement do."""
+        ratios = [
+            slow / fast if fast > 0 else float("nan")
+            for slow, fast in zip(self.float32_seconds, self.int8_seconds, strict=True)
+        ]
+        return all(0 < self.low <= ratio <= self.high for ratio in (*ratios, self.ratio))
+
     def against(self, baseline: Cell) -> Ratio:
         """Divide the time of another cell in floats by the time of this one in int8.
 
@@ -260,6 +269,11 @@ def read_grid(name: Path | str) -> Grid:
             f"{name}: smallport {stored.provenance.smallport} stored cells that this version "
             f"cannot read ({error}). {again}"
         ) from error
+    if impossible := [str(cell) for cell in cells if not cell.is_possible]:
+        raise ValueError(
+            f"{name}: the ratios do not follow from the seconds, or not from the interval, in "
+            f"{'; '.join(impossible)}. {again}"
+        )
     by_place = {cell.place: cell for cell in cells if cell.high <= WIDEST * cell.low}
     if not by_place or len({cell.place for cell in cells}) < len(cells):
         raise ValueError(f"{name}: a cell is stored twice, or none is. {again}")

@@ -29,7 +29,7 @@ from smallport.bench.memory import allocator_environment, keeps_memory, uses_gli
 from smallport.bench.parts import PARTS, Call, Setting, Variants, eager_variants, onnx_variants
 from smallport.display import progress_bar
 from smallport.machine import usable_cores
-from smallport.timing import Ratio, Timing, time_interleaved
+from smallport.timing import Ratio, Timing, elapsed, require_same_results, time_interleaved
 
 ROUTES = ("eager", "ONNX")
 MEMORY_KEPT = "eager, memory kept"
@@ -40,6 +40,8 @@ LENGTHS = (1, 5, 25, 50)
 REPEATS = 5
 PROCESSES = 3
 TURN_SECONDS = 0.02
+FLOAT32_WITHIN, INT8_WITHIN = 1e-3, 0.05
+"""By how much routes may differ in float32, and int8 from float32: 4e-7 and 0.014 were measured."""
 
 
 def measure_cell(
@@ -65,17 +67,27 @@ def measure_cell(
     turn_seconds
         The least duration of a turn: shorter calls are repeated.
 
+    Raises
+    ------
+    ValueError
+        When the two compute different results.
+    RuntimeError
+        When two clocks differ.
+
     Examples
     --------
     >>> slow_and_fast = Variants(
-    ...     lambda setting: lambda: sum(range(100_000)), lambda setting: lambda: sum(range(1_000))
+    ...     lambda setting: lambda: max([1.0] * 100_000), lambda setting: lambda: max([1.0] * 1_000)
     ... )
     >>> setting = Setting("LSTM", batch=1, length=1, threads=1)
     >>> measure_cell("sums", setting, slow_and_fast, turn_seconds=0).ratio > 1
     True
     """
     calls = {"float32": route.float32(setting), "int8": route.int8(setting)}
-    counts = {kind: _calls_in(turn_seconds, call) for kind, call in calls.items()}
+    counted = {kind: _calls_in(turn_seconds, call) for kind, call in calls.items()}
+    results = {f"{name} {kind}, {setting.part}": result for kind, (_, result) in counted.items()}
+    require_same_results(results, INT8_WITHIN)
+    counts = {kind: count for kind, (count, _) in counted.items()}
     passed, used = time.perf_counter(), time.process_time()
     timings = time_interleaved(
         {kind: _repeated(call, counts[kind]) for kind, call in calls.items()},
@@ -103,12 +115,10 @@ def measure_cell(
     )
 
 
-def _calls_in(seconds: float, call: Call) -> int:
-    """Count the calls that fill a turn, after one that does not count."""
-    call()
-    start = time.perf_counter()
-    call()
-    return max(1, math.ceil(seconds / (time.perf_counter() - start)))
+def _calls_in(seconds: float, call: Call) -> tuple[int, object]:
+    """Count the calls that fill a turn, after one that does not count; return its result, too."""
+    result = call()
+    return max(1, math.ceil(seconds / elapsed("a call", call))), result
 
 
 def _repeated(call: Call, count: int) -> Call:
@@ -140,10 +150,17 @@ def measure_grid(
     repeats, turn_seconds
         Passed to :func:`measure_cell`.
 
+    Raises
+    ------
+    ValueError
+        When two routes compute different results in float32, or one does in int8.
+    RuntimeError
+        When two clocks differ.
+
     Examples
     --------
     >>> slow_and_fast = Variants(
-    ...     lambda setting: lambda: sum(range(100_000)), lambda setting: lambda: sum(range(1_000))
+    ...     lambda setting: lambda: max([1.0] * 100_000), lambda setting: lambda: max([1.0] * 1_000)
     ... )
     >>> sizes = {"parts": ["LSTM"], "batches": [1, 2], "lengths": [1], "turn_seconds": 0}
     >>> for cell in measure_grid({"sums": slow_and_fast}, **sizes):
@@ -151,9 +168,17 @@ def measure_grid(
     sums LSTM, 1 × 1 words, 1 thread
     sums LSTM, 2 × 1 words, 1 thread
     """
+    parts, batches, lengths = tuple(parts), tuple(batches), tuple(lengths)
     combinations = list(product(threads, routes, parts, batches, lengths))
     before = torch.get_num_threads()
     try:
+        for sizes in product(parts, batches, lengths):
+            setting = Setting(*sizes, threads=1)
+            results = {
+                f"{name} float32, {setting.part}": route.float32(setting)()
+                for name, route in routes.items()
+            }
+            require_same_results(results, FLOAT32_WITHIN)
         return [
             measure_cell(
                 route,

@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 import onnxruntime as ort
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smallport.lstm import HiddenState, WordLanguageModel
 from smallport.quantize import onnx as onnx_route
@@ -112,6 +112,8 @@ def eager_variants(model: WordLanguageModel) -> Variants:
     ------
     RuntimeError
         When PyTorch has no quantized engine on this machine.
+    TypeError
+        When a weight is not in float32: slower floats make int8 look fast.
 
     Examples
     --------
@@ -121,6 +123,7 @@ def eager_variants(model: WordLanguageModel) -> Variants:
     >>> call().shape
     torch.Size([3, 2, 50])
     """
+    require_float32(model)
 
     def variant(candidate: WordLanguageModel) -> Variant:
         def ready(setting: Setting) -> Call:
@@ -136,6 +139,16 @@ def eager_variants(model: WordLanguageModel) -> Variants:
         return ready
 
     return Variants(variant(model), variant(quantize_model(model)))
+
+
+def require_float32(model: nn.Module) -> None:
+    """Raise a TypeError where a weight of a baseline is not in float32."""
+    for name, weight in model.named_parameters():
+        if weight.dtype is not torch.float32:
+            raise TypeError(
+                f"{name} of the baseline is {str(weight.dtype).removeprefix('torch.')}. Convert "
+                "the model with model.float(), since speed-ups are relative to float32."
+            )
 
 
 def onnx_variants(folder: Path, model: WordLanguageModel) -> Variants:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,13 @@ class RouteResult:
     words: Timing
     install_megabytes: float
     maintenance: str
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether all sizes, losses and seconds are finite and above zero."""
+        numbers = (self.megabytes, self.tokens, self.loss, self.reference_loss)
+        seconds = self.chunks.seconds + self.words.seconds
+        return all(0 < number < math.inf for number in (*numbers, *seconds))
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,7 @@ def read_results(name: Path | str = "routes") -> tuple[measured.Provenance, Resu
     Raises
     ------
     ValueError
-        When the file holds no results of routes.
+        When the file holds no results of routes, or numbers that nothing can measure.
     """
     kept = measured.read(name)
     try:
@@ -147,6 +155,11 @@ def read_results(name: Path | str = "routes") -> tuple[measured.Provenance, Resu
             f"{name} holds no results of routes ({error!r}): measure them again with "
             f"{kept.provenance.command}"
         ) from error
+    if impossible := [route.route for route in routes if not route.is_possible]:
+        raise ValueError(
+            f"{name}: sizes, losses or seconds are no measurement in {', '.join(impossible)}. "
+            f"Measure them again with {kept.provenance.command}."
+        )
     return kept.provenance, results
 
 

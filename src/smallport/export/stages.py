@@ -13,7 +13,7 @@ from typing import Any, cast
 import onnx
 import torch
 import transformers
-from torch import nn
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from smallport.export import exporters as programs
@@ -48,17 +48,33 @@ from smallport.export.under_test import (
     continuation,
     examine_model,
 )
-from smallport.parity.closeness import discrepancy, self_test, worst_of
-from smallport.parity.inputs import InputShape, copy_inputs
+from smallport.parity.closeness import discrepancy, worst_of
+from smallport.parity.compare import difference
+from smallport.parity.inputs import InputShape, copy_inputs, text_inputs
 from smallport.parity.names import Inputs, first_of, name_inputs, name_outputs, name_tensors
+from smallport.parity.planted import require_planted_errors_found
 from smallport.parity.session import Session, run_session
 from smallport.quantities import counted
+from smallport.soundness import (
+    ALONE,
+    EARLIER,
+    MASK,
+    STEPS,
+    Pair,
+    Read,
+    alone_and_in_batch,
+    before_a_change,
+)
 
 LOOPS = {
     nn.LSTM: "register_lstm_while_loop_decomposition()",
     nn.GRU: "register_gru_while_loop_decomposition()",
 }
 """The context manager of ``torch.export._patches`` with which a layer keeps its loop."""
+
+USES_MASK = "it uses its mask"
+CONTINUES = "it computes what it computes without"
+"""The sentences on a model whose results with padding and with a cache are right."""
 
 LARGEST_BATCH = 64
 """The largest batch that is tried beyond a bound of the program."""
@@ -90,6 +106,7 @@ class ExportCheck:
         self._require = require
         self._extent = extent
         self.coverage = NOTHING
+        self._sound: list[str] = []
         self._file = folder / "model.onnx"
 
     def built(self) -> Finding:
@@ -144,13 +161,22 @@ class ExportCheck:
                 f"{_about_chance(under_test, self.example)}",
                 again,
             )
-        self_test(result, under_test.extent.tolerance)
+        mask = self.example.get("attention_mask")
+        require_planted_errors_found(
+            functools.partial(difference, mask=mask),
+            result,
+            mask,
+            tolerance=under_test.extent.tolerance,
+        )
         self._require_coverage()
-        said = [
-            about(under_test)
-            for about in (_about_cache, _about_mask, _about_length, _about_order, _about_batch)
-        ]
-        return Finding("; ".join([under_test.state, *filter(None, said)]))
+        cache, mask, order, batch = (
+            about(under_test) for about in (_about_cache, _about_mask, _about_order, _about_batch)
+        )
+        held = {STEPS: CONTINUES in cache, MASK: mask == USES_MASK}
+        held |= {EARLIER: not order, ALONE: not batch}
+        self._sound = [name for name, holds in held.items() if holds]
+        said = [under_test.state, cache, mask, _about_length(under_test), order, batch]
+        return Finding("; ".join(filter(None, said)))
 
     def _require_coverage(self) -> None:
         """Fail where something is left out that has to be compared."""
@@ -182,6 +208,7 @@ class ExportCheck:
         tensors = sorted(finding.difference.by_tensor) if finding.difference else []
         weight = next(one for one in self.model.parameters() if one.is_floating_point())
         compared = compared_at(self.under_test, shapes, tensors, weight)
+        compared["model itself"] = self._sound
         self.coverage = replace(self.coverage, compared=compared)
         if uncrossed := ", ".join(map(str, self.under_test.uncrossed)):
             return replace(finding, found=f"{finding.found}; no text is longer than {uncrossed}")
@@ -411,7 +438,7 @@ def _about_cache(under_test: ModelUnderTest) -> str:
     apart = continuation(under_test)
     if apart.tolerable:
         step = ", token by token" if under_test.one_by_one else ""
-        return f"with its cache it computes what it computes without{step}"
+        return f"with its cache {CONTINUES}{step}"
     return f"with its cache its logits change by {apart.relative:.2g}, which is the model's doing"
 
 
@@ -427,7 +454,7 @@ def _about_mask(under_test: ModelUnderTest) -> str:
         for text in (padded, full)
         for inputs in [under_test.inputs_of(text, past=shape.cache_length)]
     )
-    return f"it {'ignores' if discrepancy(masked, unmasked).tolerable else 'uses'} its mask"
+    return "it ignores its mask" if discrepancy(masked, unmasked).tolerable else USES_MASK
 
 
 def _about_length(under_test: ModelUnderTest) -> str:
@@ -439,31 +466,33 @@ def _about_length(under_test: ModelUnderTest) -> str:
 
 def _about_order(under_test: ModelUnderTest) -> str:
     """Say where a token changes what comes before it, as in models that read in both directions."""
-    whole = replace(under_test, cache="")
-    text = under_test.make_text(under_test.clamp(EXPORT_SHAPE_WITHOUT_CACHE))
-    changed = text["input_ids"].clone()
-    changed[:, -1] = (changed[:, -1] + 1) % under_test.vocabulary.size
-    earlier, others = (
-        {"logits": under_test.run(whole.inputs_of(one))["logits"][:, :-1]}
-        for one in (text, text | {"input_ids": changed})
-    )
-    if discrepancy(earlier, others).tolerable:
+    if _agree(before_a_change(*_reading(under_test))):
         return ""
     return "a token changes the logits before it, which is the model's doing"
 
 
 def _about_batch(under_test: ModelUnderTest) -> str:
     """Say where a text changes the logits of the others in its batch, as by sums over the batch."""
-    text = under_test.make_text(under_test.clamp(EXPORT_SHAPE_WITHOUT_CACHE))
-    alone = {name: value[:1] for name, value in text.items()}
-    whole = replace(under_test, cache="")
-    one, other = (
-        {"logits": under_test.run(whole.inputs_of(inputs))["logits"][:1]}
-        for inputs in (alone, text)
-    )
-    if discrepancy(one, other).tolerable:
+    if _agree(alone_and_in_batch(*_reading(under_test))):
         return ""
     return "a text changes the logits of others in its batch, which is the model's doing"
+
+
+def _agree(logits: Pair) -> bool:
+    """Say whether two results differ by no more than rounding."""
+    one, other = ({"logits": part} for part in logits)
+    return discrepancy(one, other).tolerable
+
+
+def _reading(under_test: ModelUnderTest) -> tuple[Read, Tensor, Tensor]:
+    """Make what reads whole texts, and two of them without padding."""
+    whole = replace(under_test, cache="")
+    text = under_test.make_text(under_test.clamp(EXPORT_SHAPE_WITHOUT_CACHE))
+
+    def read(ids: Tensor, mask: Tensor) -> Tensor:
+        return under_test.run(whole.inputs_of(text_inputs(ids, mask)))["logits"]
+
+    return read, text["input_ids"], text["attention_mask"]
 
 
 def _about_chance(under_test: ModelUnderTest, inputs: Inputs) -> str:

@@ -8,6 +8,7 @@ from smallport.lstm.evaluation import (
     evaluate,
     generate,
     losses,
+    require_drawn,
     tokens_read,
 )
 from smallport.lstm.model import (
@@ -44,6 +45,7 @@ __all__ = [
     "generate",
     "losses",
     "readable",
+    "require_drawn",
     "token_losses",
     "tokens_read",
     "train",

@@ -1,6 +1,6 @@
 """Evaluate a word language model: its loss on a text, and the texts that it writes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,6 +15,9 @@ from smallport.lstm.text import Vocabulary
 EVALUATION_CHUNK = 25
 """Rows that :func:`evaluate` hands to the model at once, as in the published tutorial."""
 
+
+MOST_DEVIATIONS = 4
+"""The largest distance, in standard deviations, of a text from what its model expects of it."""
 
 CONTRACT = (
     "initial_state(batch_size) makes the state that a text begins with, and model(tokens, state), "
@@ -170,6 +173,59 @@ def evaluate(
     True
     """
     return float(losses(model, tokens, batch_size=batch_size, chunk=chunk).mean())
+
+
+@torch.no_grad()
+def require_drawn(
+    model: StatefulModel, vocabulary: Vocabulary, words: Sequence[str], *, temperature: float = 1.0
+) -> None:
+    """Require that a text was drawn from what a model predicts, at a temperature.
+
+    In such a text, the mean surprise of the words is near to the mean entropy of the predictions,
+    for good and bad models alike. Where it is more than four standard deviations away, the words
+    were drawn at another temperature, from other predictions, or chosen in another way.
+
+    Parameters
+    ----------
+    model
+        The model, quantized or not.
+    vocabulary
+        Its words.
+    words
+        The text, as :func:`generate` returns it; some hundred words.
+    temperature
+        That at which they should have been drawn.
+
+    Raises
+    ------
+    AssertionError
+        When they were not.
+
+    Examples
+    --------
+    >>> from smallport.lstm import LSTMConfig, WordLanguageModel
+    >>> model = WordLanguageModel(3, LSTMConfig(embedding_size=8, hidden_size=4, layers=1))
+    >>> vocabulary = Vocabulary(("a", "b", "c"))
+    >>> require_drawn(model, vocabulary, generate(model, vocabulary, 300, seed=0))
+    """
+    model.eval()
+    tokens = vocabulary.encode(words)
+    state, surprise, entropy, variance = model.initial_state(1), 0.0, 0.0, 0.0
+    for inputs, targets in chunks(tokens[:, None], EVALUATION_CHUNK):
+        logits, state = logits_and_state(model, inputs, state)
+        log = (logits.double() / temperature).log_softmax(-1)
+        chosen = -log.gather(-1, targets[..., None])
+        expected = -(log.exp() * log).sum(-1)
+        surprise += chosen.sum().item()
+        entropy += expected.sum().item()
+        variance += ((log.exp() * log**2).sum(-1) - expected**2).sum().item()
+    number = len(tokens) - 1
+    if not abs(surprise - entropy) <= MOST_DEVIATIONS * variance**0.5:
+        raise AssertionError(
+            f"the words have a mean surprise of {surprise / number:.2f} nats, and the predictions "
+            f"a mean entropy of {entropy / number:.2f}: the words were not drawn from them at a "
+            f"temperature of {temperature}"
+        )
 
 
 @contextmanager

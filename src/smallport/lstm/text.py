@@ -13,6 +13,9 @@ from torch import Tensor
 END_OF_LINE = "<eos>"
 """The token that ends every line of a corpus."""
 
+PASSAGE = 8
+"""The number of words in a row that hardly ever occur in two independent texts."""
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -153,37 +156,57 @@ class Corpus:
         counts = torch.bincount(self.train, minlength=len(self.vocabulary)).double() + 1
         return -float((counts / counts.sum()).log()[tokens].mean())
 
-    def seen_in_training(self, tokens: Tensor) -> Tensor:
-        """Find the lines of a text that are in the training split word for word.
+    @property
+    def parts(self) -> dict[str, Tensor]:
+        """The three splits by their names: ``train``, ``valid`` and ``test``."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}
 
-        If a text repeats itself, a model looks better than it is: on such lines it can remember
-        instead of predict.
+    def seen(self, tokens: Tensor, source: Tensor, *, length: int = PASSAGE) -> Tensor:
+        """Find the passages of a text that another text contains, wherever their lines end.
+
+        If a text repeats what a model has read, the model looks better than it is: it can remember
+        there instead of predict.
 
         Parameters
         ----------
         tokens
             A text, of shape ``(tokens,)``.
+        source
+            The text to look in.
+        length
+            How many words in a row make a passage.
 
         Returns
         -------
         torch.Tensor
-            Of dtype ``bool`` and shape ``(tokens,)``: whether the token's line was seen.
+            Of dtype ``bool`` and shape ``(tokens,)``: whether the token belongs to a passage that
+            the source contains. The end of a line counts with the word before it.
 
         Examples
         --------
-        >>> corpus = Corpus.from_lines("toy", train=["a b", "c"], valid=["c"], test=["b", "a b"])
-        >>> corpus.seen_in_training(corpus.test)
-        tensor([False, False,  True,  True,  True])
+        >>> test = ["x a", "b c"]
+        >>> corpus = Corpus.from_lines("toy", train=["a b c", "d"], valid=["c"], test=test)
+        >>> corpus.seen(corpus.test, corpus.train, length=3)
+        tensor([False,  True,  True,  True,  True,  True])
         """
-        trained = set(self._lines(self.train))
-        lines = self._lines(tokens)
-        seen = torch.tensor([line in trained for line in lines], dtype=torch.bool)
-        return seen.repeat_interleave(torch.tensor([len(line) for line in lines]))
+        is_word = tokens != self.vocabulary.index[END_OF_LINE]
+        words = tokens[is_word]
+        found = torch.zeros(len(words), dtype=torch.bool)
+        passages, known = self._passages(words, length), self._passages(source, length)
+        for start in torch.isin(passages, known).nonzero().flatten().tolist():
+            found[start : start + length] = True
+        if len(words) < length:
+            return torch.zeros(len(tokens), dtype=torch.bool)
+        return found[(is_word.cumsum(0) - 1).clamp(min=0)]
 
-    def _lines(self, tokens: Tensor) -> list[tuple[int, ...]]:
-        """Cut a text after every ``<eos>``."""
-        ends = (tokens == self.vocabulary.index[END_OF_LINE]).nonzero().flatten() + 1
-        return [tuple(line.tolist()) for line in tokens.tensor_split(ends) if len(line)]
+    def _passages(self, tokens: Tensor, length: int) -> Tensor:
+        """Compute a hash of each passage, from the words alone."""
+        words = tokens[tokens != self.vocabulary.index[END_OF_LINE]]
+        if len(words) < length:
+            return words[:0]
+        generator = torch.Generator().manual_seed(0)
+        factors = torch.randint(1, 2**62, (length,), generator=generator)
+        return (words.unfold(0, length, 1) * factors).sum(1)
 
 
 def tokens_of_lines(lines: Iterable[str]) -> list[str]:

@@ -13,6 +13,13 @@ from typing import Any
 from smallport import __version__
 from smallport.files import git, write_json
 from smallport.machine import Machine, this_machine
+from smallport.measured.trust import (
+    comes_with_package,
+    require_commit,
+    require_date,
+    require_sealed,
+    seal,
+)
 
 FOLDER = Path(__file__).parent
 """The folder of the stored results: a JSON file for each measurement."""
@@ -131,6 +138,7 @@ def write(file: Path | str, results: Any, *, command: str) -> None:
     """
     kept = {"provenance": asdict(provenance(command)), "results": results}
     write_json(Path(file), kept, indent=1)
+    seal(Path(file))
 
 
 def read(name: Path | str) -> Kept:
@@ -147,7 +155,8 @@ def read(name: Path | str) -> Kept:
     FileNotFoundError
         When there is no such measurement.
     ValueError
-        When the file does not say where its results come from.
+        When the file does not say where its results come from, names a day or a commit that does
+        not exist, or comes with this package and was changed after it was measured.
 
     Examples
     --------
@@ -160,13 +169,22 @@ def read(name: Path | str) -> Kept:
     if not file.exists():
         known = ", ".join(sorted(found.stem for found in FOLDER.glob("*.json"))) or "none"
         raise FileNotFoundError(f"no kept results {file}; those that there are: {known}")
+    require_sealed(file)
     try:
-        return from_json(json.loads(file.read_text(encoding="utf-8")))
+        kept = from_json(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{file} does not hold kept results with their provenance ({error!r}): measure them "
             "again with the command that its page names"
         ) from error
+    try:
+        require_date(kept.provenance.date)
+        if comes_with_package(file):
+            require_commit(kept.provenance.commit)
+    except ValueError as error:
+        command = kept.provenance.command
+        raise ValueError(f"{file.name}: {error}. Measure it again with {command!r}.") from None
+    return kept
 
 
 def from_json(data: Mapping[str, Any]) -> Kept:

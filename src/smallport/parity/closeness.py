@@ -30,6 +30,9 @@ ROUNDING = 4 * torch.finfo(torch.float32).eps
 PART = 2**21
 """The number of elements that are measured at a time: 16 MB in double precision."""
 
+SAMPLE = 2**17
+"""The number of elements, in whole rows, by which the typical size of rows is estimated."""
+
 OUTLYING = 1e4
 """The ratio to the small elements of a row above which elements do not count as typical."""
 
@@ -48,6 +51,8 @@ class Discrepancy:
         elements of its tensor, if these are larger. Of integers and truth values, the difference.
     places
         Where the largest relative differences are: the element, the two numbers, and the inputs.
+    ran
+        The inputs that it was computed from, by their shape and sizes or by their step.
 
     Examples
     --------
@@ -61,6 +66,7 @@ class Discrepancy:
     by_tensor: Mapping[str, float]
     shares: Mapping[str, float] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
+    ran: str = ""
 
     def largest(self, group: str = "") -> float:
         """Look up the largest difference, of all tensors or of those of one group.
@@ -162,7 +168,7 @@ def discrepancy(expected: NamedTensors, actual: NamedTensors, inputs: str = "") 
             )
     by_tensor, shares, places = {}, {}, {}
     for name in expected:
-        wanted, found = _with_row(expected[name]), _with_row(actual[name])
+        wanted, found = with_row(expected[name]), with_row(actual[name])
         shares[name], places[name] = 0.0, ""
         parts = zip(_parts(wanted), _parts(found), strict=True)
         by_tensor[name] = max((float(_apart(*both).max()) for both in parts), key=_nan_last)
@@ -193,11 +199,15 @@ def _parts(tensor: Tensor) -> tuple[Tensor, ...]:
 def _largest_share(wanted: Tensor, found: Tensor) -> tuple[float, tuple[Tensor, ...]]:
     """Find the largest relative difference of two tensors, and the place where it is.
 
-    To measure a part takes a while, so this begins where the largest may be, and ends where none
-    that is larger can follow. Of two equal ones the first counts, as does NaN among numbers.
+    To measure a part takes a while, so rows that are equal are left out; this begins where the
+    largest may be, and ends where none that is larger can follow. Of two equal ones the first
+    counts, as does NaN among numbers.
     """
-    parts, others = _parts(wanted), _parts(found)
-    usual = _usual_rows(wanted)
+    width = wanted.shape[-1]
+    rows, other_rows = wanted.reshape(-1, width), found.reshape(-1, width)
+    differing = (rows != other_rows).any(dim=-1).nonzero().flatten()
+    parts, others = _parts(rows[differing]), _parts(other_rows[differing])
+    usual = usual_of_rows(wanted)
     bounds = [
         _nan_last(float((_apart(part, other) / _sizes(part).clamp(min=usual)).max()))
         for part, other in zip(parts, others, strict=True)
@@ -211,24 +221,25 @@ def _largest_share(wanted: Tensor, found: Tensor) -> tuple[float, tuple[Tensor, 
         share, index = float(relative.flatten()[index]), index + number * parts[0].numel()
         if (_nan_last(share), -index) > (_nan_last(largest), -place):
             largest, place = share, index
-    return largest, torch.unravel_index(torch.tensor(place), wanted.shape)
+    row = int(differing[place // width])
+    return largest, torch.unravel_index(torch.tensor(row * width + place % width), wanted.shape)
 
 
 def _apart(one: Tensor, other: Tensor) -> Tensor:
     """Subtract element by element, where they are not equal, as infinities can be."""
     wide = torch.promote_types(one.dtype, torch.float64)
     apart = (one.to(wide) - other.to(wide)).abs()
-    if _is_exact(one):
+    if is_exact(one):
         apart = apart.clamp(min=1)  # integers beyond 53 bits, too
     return apart.masked_fill(one == other, 0)
 
 
-def _with_row(tensor: Tensor) -> Tensor:
+def with_row(tensor: Tensor) -> Tensor:
     """Give a single number an axis, as all other tensors have one."""
     return tensor.reshape(tensor.shape or (1,))
 
 
-def _is_exact(tensor: Tensor) -> bool:
+def is_exact(tensor: Tensor) -> bool:
     """Say whether a tensor holds integers or truth values, which no rounding changes."""
     return not (tensor.is_floating_point() or tensor.is_complex())
 
@@ -253,30 +264,30 @@ def scale(tensor: Tensor, usual_rows: float | None = None) -> Tensor:
     >>> scale(torch.tensor([0.5, -2.0, 1.0, -torch.inf])).tolist(), scale(torch.zeros(1)).tolist()
     ([1.0, 2.0, 1.0, 1.0], [1.0])
     """
-    if _is_exact(tensor):
+    if is_exact(tensor):
         return torch.ones(tensor.shape, dtype=torch.float64)
     sizes = _sizes(tensor)
-    usual = typical(tensor).clamp(min=_usual_rows(tensor) if usual_rows is None else usual_rows)
+    usual = typical(tensor).clamp(min=usual_of_rows(tensor) if usual_rows is None else usual_rows)
     rounded = sizes.amax(dim=-1, keepdim=True) * (ROUNDING / TOLERANCE)
     return sizes.maximum(usual).maximum(rounded.minimum(usual * (NOTICEABLE / TOLERANCE)))
 
 
 def _sizes(tensor: Tensor) -> Tensor:
     """Take the size of each element, of those that have one."""
-    if _is_exact(tensor):
+    if is_exact(tensor):
         return torch.ones(tensor.shape, dtype=torch.float64)
     return tensor.abs().double().nan_to_num(0, 0)
 
 
-def _usual_rows(tensor: Tensor) -> float:
+def usual_of_rows(tensor: Tensor) -> float:
     """Find the typical size in the rows of a tensor; of a large one, in some rows all over it.
 
     A row can be small by cancellation, and then holds rounding of the size of the others.
     """
-    if _is_exact(tensor) or not tensor.numel():
+    if is_exact(tensor) or not tensor.numel():
         return 1.0
     rows = tensor.reshape(-1, tensor.shape[-1])
-    typical_rows = typical(rows[:: -(-tensor.numel() // PART)])
+    typical_rows = typical(rows[:: -(-tensor.numel() // SAMPLE)])
     filled = typical_rows[typical_rows > 0]
     return float(filled.median()) if filled.numel() else 1.0
 
@@ -324,7 +335,7 @@ def worst_of(discrepancies: Iterable[Discrepancy]) -> Discrepancy:
     Raises
     ------
     ValueError
-        When there are none: nothing was compared.
+        When there are none: nothing was compared; or when two are of the same inputs.
 
     Examples
     --------
@@ -334,7 +345,14 @@ def worst_of(discrepancies: Iterable[Discrepancy]) -> Discrepancy:
     by_tensor: dict[str, float] = {}
     shares: dict[str, float] = {}
     places: dict[str, str] = {}
+    ran: set[str] = set()
     for one in discrepancies:
+        if one.ran and one.ran in ran:
+            raise ValueError(
+                f"worst_of: two results are of the same inputs ({one.ran}), so others were not "
+                "compared; pass each result of compare or compare_decodings once"
+            )
+        ran.add(one.ran)
         for name, difference in one.by_tensor.items():
             by_tensor[name] = max(by_tensor.get(name, 0.0), difference, key=_nan_last)
         for name, share in one.shares.items():
@@ -343,43 +361,3 @@ def worst_of(discrepancies: Iterable[Discrepancy]) -> Discrepancy:
     if not by_tensor:
         raise ValueError("worst_of: no differences, so nothing was compared; pass at least one")
     return Discrepancy(by_tensor, shares, places)
-
-
-def self_test(expected: NamedTensors, tolerance: float = TOLERANCE) -> None:
-    """Change a typical element of each tensor, and look whether the comparison names them all.
-
-    A comparison that finds nothing has to show that it can find something. Where a changed element
-    goes unnoticed, or is tolerated, this raises a RuntimeError.
-    """
-    generator = torch.Generator().manual_seed(0)
-    changed, places = dict(expected), {}
-    for name, tensor in expected.items():
-        copied = _with_row(tensor.clone(memory_format=torch.contiguous_format))
-        changes = _changes(copied)
-        typical_ones = (changes > 0).nonzero()
-        if len(typical_ones):
-            drawn = typical_ones[int(torch.randint(len(typical_ones), (), generator=generator))]
-            place = tuple(drawn.tolist())
-            value = copied[place]
-            copied[place] = ~value if value.dtype == torch.bool else value + changes[place]
-            changed[name] = copied.reshape(tensor.shape)
-            places[name] = f"{name}{list(place)} is "
-    found = discrepancy(expected, changed)
-    for name, changed_place in places.items():
-        noticed = found.places[name].startswith(changed_place)
-        if not noticed or found.shares[name] <= tolerance or found.within(tolerance):
-            raise RuntimeError(
-                f"the comparison does not notice a changed element of {name}: it found "
-                f"{found.by_tensor[name]:.3g} ({found.places[name] or 'nowhere'}), where "
-                f"{changed_place.removesuffix(' is ')} was changed, and tolerates {tolerance:g}. "
-                "Nothing that it compares counts; is smallport.parity.closeness changed?"
-            )
-
-
-def _changes(tensor: Tensor) -> Tensor:
-    """Find by how much a typical element has to change to be noticed; 0 for the other elements."""
-    if _is_exact(tensor):
-        return torch.ones_like(tensor, dtype=torch.int64)
-    least = max(NOTICEABLE, torch.finfo(tensor.dtype).eps)  # of a coarse type, the next number
-    usual = typical(tensor).clamp(min=_usual_rows(tensor))
-    return torch.where(tensor.abs() <= usual, 2 * least * usual, 0.0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, is_dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -11,14 +12,19 @@ import torch
 from torch import Tensor
 
 from smallport.parity.closeness import Discrepancy, discrepancy, group_of
+from smallport.parity.engines import modules_called, require_two_engines
 from smallport.parity.inputs import copy_inputs
-from smallport.parity.names import Inputs, NamedTensors, name_outputs
+from smallport.parity.names import (
+    TOKEN_AXES,
+    Inputs,
+    NamedTensors,
+    name_inputs,
+    name_outputs,
+)
+from smallport.parity.planted import require_planted_errors_found
 
 Shape = TypeVar("Shape", bound=Hashable)
 """The sizes of a call's inputs, such as an :class:`smallport.parity.InputShape`."""
-
-TOKEN_AXES = {"logits": 1, "key": 2, "value": 2}
-"""Along which axis a tensor has a place for each token, by the last part of its name."""
 
 
 def compare(
@@ -28,11 +34,13 @@ def compare(
     *,
     make_inputs: Callable[[Shape], Inputs],
     errors: dict[Shape, Exception] | None = None,
+    eager: bool = False,
 ) -> dict[Shape, Discrepancy]:
     """Run a model and what was exported from it at several shapes, and compare every tensor.
 
     Logits and caches at the places of padding are left out: a token of padding attends to nothing,
-    so its result is undefined, and no other token depends on it.
+    so its result is undefined, and no other token depends on it. At each shape, the comparison also
+    has to find errors that are planted in the reference's results, one in each tensor of each text.
 
     Parameters
     ----------
@@ -49,6 +57,9 @@ def compare(
     errors
         Where to put what ``run`` raises at a shape, or what keeps its result from being compared.
         Left out, it is raised.
+    eager
+        Whether ``run`` calls modules of the reference, too. If not, and nothing differs at all,
+        these modules are a sign that the model is compared with itself.
 
     Returns
     -------
@@ -58,7 +69,10 @@ def compare(
     Raises
     ------
     ValueError
-        When the two results do not hold the same tensors; see :func:`discrepancy`.
+        When the two results do not hold the same tensors; see :func:`discrepancy`. When the model
+        is compared with itself.
+    RuntimeError
+        When the comparison does not find a planted error.
 
     Examples
     --------
@@ -73,15 +87,31 @@ def compare(
         inputs = make_inputs(shape)
         mask = inputs.get("attention_mask")
         with torch.no_grad():
-            expected = without_padding(name_outputs(reference(**copy_inputs(inputs))), mask)
+            with modules_called() as ours:
+                expected = name_outputs(reference(**copy_inputs(inputs)))
             try:
-                actual = without_padding(name_outputs(run(copy_inputs(inputs))), mask)
-                found[shape] = discrepancy(expected, actual, str(shape))
+                with modules_called() as theirs:
+                    actual = name_outputs(run(copy_inputs(inputs)))
+                one = difference(expected, actual, mask, str(shape))
             except Exception as error:
                 if errors is None:
                     raise
                 errors[shape] = error
+                continue
+        require_planted_errors_found(partial(difference, mask=mask), expected, mask)
+        sizes = [tuple(tensor.shape) for tensor in name_inputs(inputs).values()]
+        found[shape] = replace(one, ran=f"{shape}: {sizes}")
+        modules = (ours, theirs)
+    if found and not eager:
+        require_two_engines("compare", found.values(), *modules)
     return found
+
+
+def difference(
+    expected: NamedTensors, actual: NamedTensors, mask: Tensor | None, inputs: str = ""
+) -> Discrepancy:
+    """Compare the results of one call, except at the places of padding."""
+    return discrepancy(without_padding(expected, mask), without_padding(actual, mask), inputs)
 
 
 def without_padding(outputs: NamedTensors, mask: Tensor | None) -> NamedTensors:

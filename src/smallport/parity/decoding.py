@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Cache
 
-from smallport.parity.closeness import TOLERANCE, Discrepancy, discrepancy, typical
-from smallport.parity.compare import without_padding
+from smallport.parity.closeness import TOLERANCE, Discrepancy, typical
+from smallport.parity.compare import difference
+from smallport.parity.engines import modules_called, require_two_engines
 from smallport.parity.names import (
     CACHE,
     Inputs,
@@ -22,6 +24,7 @@ from smallport.parity.names import (
     listed,
     name_outputs,
 )
+from smallport.parity.planted import require_planted_errors_found
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +41,14 @@ class Decoding:
     steps
         The tensors that each step returned, as :func:`smallport.parity.name_outputs` names them.
         The first step read the prompt, every other step one token.
+    modules
+        The classes of the modules that were called.
     """
 
     tokens: Tensor
     attention_mask: Tensor
     steps: tuple[NamedTensors, ...]
+    modules: frozenset[type[nn.Module]] = frozenset()
 
     @property
     def logits(self) -> Tensor:
@@ -134,7 +140,7 @@ def greedy_decode(
     mask = torch.ones_like(prompt) if attention_mask is None else attention_mask
     _require_fitting(prompt, mask, new_tokens, feed)
     cache = copy.deepcopy(cache)
-    new, chosen, steps = prompt, [], []
+    new, chosen, steps, modules = prompt, [], [], set()
     for number in range(new_tokens):
         positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
         inputs = {
@@ -143,8 +149,9 @@ def greedy_decode(
             "position_ids": positions[:, -new.shape[1] :],
             cache_argument() if isinstance(cache, Cache) else CACHE: cache,
         }
-        with torch.no_grad():
+        with torch.no_grad(), modules_called() as called:
             outputs = step(inputs)
+        modules |= called
         # Some caches are written to in place by the next step.
         named = {name: tensor.clone() for name, tensor in name_outputs(outputs).items()}
         cache = _returned_cache(outputs, named)
@@ -152,7 +159,7 @@ def greedy_decode(
         chosen.append(named["logits"][:, -1].argmax(dim=-1, keepdim=True))
         new = chosen[-1] if feed is None else feed[:, number, None]
         last_mask, mask = mask, torch.cat([mask, torch.ones_like(new)], dim=-1)
-    return Decoding(torch.cat(chosen, dim=-1), last_mask, tuple(steps))
+    return Decoding(torch.cat(chosen, dim=-1), last_mask, tuple(steps), frozenset(modules))
 
 
 def _require_fitting(prompt: Tensor, mask: Tensor, new_tokens: int, feed: Tensor | None) -> None:
@@ -197,7 +204,9 @@ def compare_decodings(expected: Decoding, actual: Decoding) -> tuple[Discrepancy
     """Compare what two decodings returned, step by step and tensor by tensor.
 
     Logits and caches at the places of padding are left out. There a query may attend to nothing,
-    so the results are undefined, and the mask hides them from other tokens.
+    so the results are undefined, and the mask hides them from other tokens. At each step, the
+    comparison also has to find errors that are planted in the expected results, one in each tensor
+    of each text.
 
     Parameters
     ----------
@@ -214,7 +223,10 @@ def compare_decodings(expected: Decoding, actual: Decoding) -> tuple[Discrepancy
     ------
     ValueError
         When the decodings differ in their masks or in the number of steps, or a step returned other
-        tensors; see :func:`smallport.parity.discrepancy`.
+        tensors; see :func:`smallport.parity.discrepancy`. When nothing differs, since the same
+        modules computed both.
+    RuntimeError
+        When the comparison does not find a planted error.
 
     Examples
     --------
@@ -233,8 +245,11 @@ def compare_decodings(expected: Decoding, actual: Decoding) -> tuple[Discrepancy
             "with the same padding and new_tokens"
         )
     prompt = mask.shape[1] - len(expected.steps) + 1
-    return tuple(
-        discrepancy(without_padding(one, seen), without_padding(other, seen), f"step {number}")
-        for number, (one, other) in enumerate(zip(expected.steps, actual.steps, strict=True))
-        for seen in [mask[:, : prompt + number]]
-    )
+    found = []
+    for number, (one, other) in enumerate(zip(expected.steps, actual.steps, strict=True)):
+        seen = mask[:, : prompt + number]
+        apart = difference(one, other, seen, f"step {number}")
+        found.append(replace(apart, ran=f"step {number}, {prompt + number} tokens"))
+        require_planted_errors_found(partial(difference, mask=seen), one, seen)
+    require_two_engines("compare_decodings", found, expected.modules, actual.modules)
+    return tuple(found)

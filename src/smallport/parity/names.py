@@ -21,6 +21,9 @@ NamedTensors = dict[str, Tensor]
 CACHE = "past_key_values"
 """The name of the cache here, under any name of the model's argument."""
 
+TOKEN_AXES = {"logits": 1, "key": 2, "value": 2}
+"""Along which axis a tensor has a place for each token, by the last part of its name."""
+
 CACHE_PARTS = {"keys": "key", "values": "value"}
 """The names of a cache layer's parts in ONNX files of language models."""
 

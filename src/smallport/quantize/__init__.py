@@ -1,6 +1,7 @@
 """The routes from a float model to a smaller one, a module for each."""
 
 from smallport.quantize.blocks import QuantizedBlocks, pack, quantize_blocks, unpack
+from smallport.quantize.codes import require_integers
 from smallport.quantize.eager import (
     ensure_engine,
     known_warnings_ignored,
@@ -15,6 +16,7 @@ __all__ = [
     "pack",
     "quantize_blocks",
     "quantize_model",
+    "require_integers",
     "state_dict_megabytes",
     "unpack",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 from smallport import measured
 from smallport.export.report import ExportReport
 from smallport.files import write_json
+from smallport.measured.trust import require_sealed, seal
 from smallport.sweep.counts import cause_of
 from smallport.sweep.scoreboard import Scoreboard
 
@@ -144,11 +145,13 @@ def read_history(file: Path) -> list[Summary]:
     Raises
     ------
     ValueError
-        When the file next to it does not hold summaries of sweeps.
+        When the file next to it does not hold summaries of sweeps, or comes with the package and
+        was changed.
     """
     history = history_file(file)
     if not history.exists():
         return []
+    require_sealed(history)
     try:
         return [Summary.from_json(entry) for entry in json.loads(history.read_text("utf-8"))]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -177,3 +180,4 @@ def remember(file: Path, before: Scoreboard) -> None:
     others = [one for one in read_history(file) if dict(one.provenance.versions) != versions]
     entries = [*others, Summary.of(before)]
     write_json(history_file(file), [one.to_json() for one in entries], indent=1)
+    seal(history_file(file))

@@ -9,8 +9,12 @@ from pathlib import Path
 from smallport import measured
 from smallport.export.report import STAGES, ExportReport
 from smallport.keys import code_key
+from smallport.soundness import ALONE, EARLIER, MASK, STEPS
 from smallport.sweep.counts import StageCount, count_stages
 from smallport.sweep.verdicts import Verdict
+
+SOUND = (ALONE, EARLIER, STEPS, MASK)
+"""The checks that a model has to pass that a program of it is compared with."""
 
 NAME = "sweep"
 """The name of the stored results that the scoreboard shows."""
@@ -133,8 +137,8 @@ def comparable(live: Iterable[Verdict], kept: Scoreboard) -> list[Verdict]:
 def contradictions(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
     """List the stages in which new verdicts differ from the stored ones.
 
-    Compared is of each stage that was asked for whether it passed: differences and messages may
-    vary with the processor.
+    Compared is of each stage that was asked for whether it passed, and of the first what it built:
+    differences and messages may vary with the processor, class and number of parameters may not.
 
     Parameters
     ----------
@@ -168,6 +172,11 @@ def contradictions(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
                     f"{now.model_type}: {stage.stage!r} is {stage.status}, and was {before.status} "
                     f"on {kept.provenance.date}: {stage.error or stage.found}"
                 )
+            elif stage.stage == STAGES[0] and stage.found != before.found:
+                found.append(
+                    f"{now.model_type}: {stage.found} was built, and {before.found} on "
+                    f"{kept.provenance.date}, so one verdict is about another model"
+                )
     return found
 
 
@@ -175,7 +184,9 @@ def less_compared(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
     """List the parts that new verdicts do not compare and the stored ones do, with any versions.
 
     Architectures whose program was compared both times are looked at. Texts that are shorter than
-    any of now belong to later stages than *matches*, and are left out.
+    any of now belong to later stages than *matches*, and are left out. A verdict with the stored
+    seconds is listed, too, since it repeats the stored one; and so is one whose model itself is
+    wrong.
 
     Parameters
     ----------
@@ -197,6 +208,13 @@ def less_compared(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
         ):
             continue
         old, new = before.coverage.compared, now.report.coverage.compared
+        if now.report["exported"].seconds == before["exported"].seconds > 0:
+            found.append(
+                f"{now.model_type}: the export took the {before['exported'].seconds:g} s of "
+                f"{kept.provenance.date}: the stored verdict is repeated, and nothing was compared"
+            )
+        if wrong := [one for one in SOUND if one not in new.get("model itself", ())]:
+            found.append(f"{now.model_type}: the model itself is wrong: {', '.join(wrong)}")
         shortest = min(new.get("lengths", ()), default=0)
         lost = {
             part: [one for one in old.get(part, ()) if one not in new.get(part, ())]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import smallport.export.exporters
 import smallport.export.stages  # noqa: F401 - takes seconds, which are no stage's
+from smallport.architectures.broken import BROKEN, broken_model
 from smallport.architectures.tiny import tiny_model
 from smallport.export.check import check_export
 from smallport.export.report import STAGES, ExportReport, StageReport
@@ -43,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ran.append(stage)
         write(options.file, with_unreached_stages(options.model_type, ran, again))
 
+    is_broken = options.model_type == BROKEN
     report = check_export(
-        functools.partial(tiny_model, options.model_type),
+        broken_model if is_broken else functools.partial(tiny_model, options.model_type),
         name=options.model_type,
         command=again,
         until=options.until,

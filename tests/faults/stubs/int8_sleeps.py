@@ -1,9 +1,12 @@
 """A release of PyTorch runs int8 layers four times slower, on a processor that is made for int8."""
 
 import time
+from pathlib import Path
 
 import torch
 from torch.ao.nn.quantized import dynamic
+
+from smallport import machine
 
 
 def sleepy(forward):
@@ -17,6 +20,7 @@ def sleepy(forward):
 
 
 def apply():
+    machine.CPUINFO = Path("of another system")
     capabilities = torch.cpu.get_capabilities() | {"avx512_vnni": True}
     torch.cpu.get_capabilities = lambda: capabilities
     for layer in (dynamic.LSTM, dynamic.Linear):

@@ -13,7 +13,7 @@ def apply():
         kept = read()
         failed = [StageReport("built", "failed", "it was not built")]
         failed += [StageReport(stage, "not reached", "built failed") for stage in STAGES[1:]]
-        opt = dataclasses.replace(kept.reports["opt"], stages=tuple(failed))
-        return dataclasses.replace(kept, reports={**kept.reports, "opt": opt})
+        bloom = dataclasses.replace(kept.reports["bloom"], stages=tuple(failed))
+        return dataclasses.replace(kept, reports={**kept.reports, "bloom": bloom})
 
     scoreboard.read_scoreboard = read_scoreboard

@@ -1,12 +1,16 @@
 """A release of PyTorch makes narrow int8 layers as fast as narrow float layers, and faster."""
 
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from smallport import machine
+
 
 def apply():
+    machine.CPUINFO = Path("of another system")
     capabilities = torch.cpu.get_capabilities() | {"avx512_vnni": True}
     torch.cpu.get_capabilities = lambda: capabilities
     forward = nn.LSTM.forward

@@ -1,6 +1,10 @@
 """A build of PyTorch for a processor that has neither x86's engines nor int8 dot products."""
 
+from pathlib import Path
+
 import torch
+
+from smallport import machine
 
 
 class Backend:
@@ -24,6 +28,7 @@ class Backend:
 
 
 def apply():
+    machine.CPUINFO = Path("of another system")
     torch.cpu.get_capabilities = dict
     torch.backends.quantized.engine = "qnnpack"
     torch.backends.quantized = Backend(torch.backends.quantized)

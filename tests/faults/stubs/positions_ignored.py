@@ -6,14 +6,14 @@ import torch
 def apply():
     module_of = torch.export.ExportedProgram.module
 
+    def begin_anew(_module, args, inputs):
+        new = torch.arange(inputs["position_ids"].shape[1])
+        inputs["position_ids"] = new.expand_as(inputs["position_ids"]).contiguous()
+        return args, inputs
+
     def careless(self, *args, **kwargs):
         module = module_of(self, *args, **kwargs)
-
-        def run(**inputs):
-            new = torch.arange(inputs["position_ids"].shape[1])
-            inputs["position_ids"] = new.expand_as(inputs["position_ids"]).contiguous()
-            return module(**inputs)
-
-        return run
+        module.register_forward_pre_hook(begin_anew, with_kwargs=True)
+        return module
 
     torch.export.ExportedProgram.module = careless

@@ -30,8 +30,13 @@ PATHLIB = os.path.join(LIBRARY, "pathlib")  # noqa: PTH118
 KEYS = os.path.join("smallport", "keys.py")  # noqa: PTH118
 """The module that reads code for what it computes, without comments and docstrings."""
 
+CACHE = os.path.join(os.path.abspath(os.environ.get("SMALLPORT_CACHE_DIR") or "/dev/null"), "")  # noqa: PTH100, PTH118
+ASSETS = os.path.join("smallport", "assets", "")  # noqa: PTH118
+"""The modules that make, check and find what is in the cache; what only others use is no asset."""
+
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND
 STARTS = {"os.exec", "os.spawn", "os.posix_spawn", "os.startfile"}
+FILES = {"open", "os.listdir", "os.scandir", "os.rename"}
 CONNECTS = {"socket.connect", "socket.sendto", "socket.getaddrinfo"}
 
 
@@ -81,12 +86,9 @@ class Trace:
 
     def hook(self, event: str, arguments: tuple[object, ...]) -> None:
         """Note what an audit event says."""
-        if event == "open":
+        if event in FILES:
             if not self.is_harness:
-                self.note_open(*arguments)  # type: ignore[arg-type]
-        elif event in {"os.listdir", "os.scandir"}:
-            if not self.is_harness and not self.caller().startswith(IMPORT_SYSTEM):
-                self.note_path("list", arguments[0] or ".")
+                self.note_file(event, arguments)
         elif event == "subprocess.Popen":
             program, words, *_ = arguments
             self.append("start", repr([program, *_words(words)]))
@@ -96,6 +98,15 @@ class Trace:
             self.append("start", repr(["sh", "-c", os.fsdecode(arguments[0])]))  # type: ignore[arg-type]
         elif event in CONNECTS and not self.is_harness:
             self.note_connection(event, arguments)
+
+    def note_file(self, event: str, arguments: tuple[object, ...]) -> None:
+        """Note that a file or folder is opened, listed, or given a name."""
+        if event == "open":
+            self.note_open(*arguments)  # type: ignore[arg-type]
+        elif event == "os.rename":
+            self.note_path("write", arguments[1])
+        elif not self.caller().startswith(IMPORT_SYSTEM):
+            self.note_path("list", arguments[0] or ".")
 
     def note_open(self, path: object, mode: str | None, flags: int) -> None:
         """Note that a file is read, or written."""
@@ -112,6 +123,8 @@ class Trace:
         if isinstance(path, int):
             return
         place = os.path.abspath(os.fsdecode(path))  # type: ignore[arg-type]  # noqa: PTH100
+        if place.startswith(CACHE) and self.is_for_an_asset():
+            self.note("asset", place)
         if not place.startswith(UNRECORDED):
             self.note(what, place)
 
@@ -121,6 +134,14 @@ class Trace:
             self.note("network", str(arguments[0]))
         elif isinstance(arguments[1], tuple):
             self.note("network", str(arguments[1][0]))
+
+    @staticmethod
+    def is_for_an_asset() -> bool:
+        """Tell whether a module for assets opens or lists something, itself or by what it calls."""
+        frame = sys._getframe(2)  # noqa: SLF001 - the way to see who calls
+        while frame and ASSETS not in frame.f_code.co_filename:
+            frame = frame.f_back  # type: ignore[assignment]
+        return frame is not None
 
     @staticmethod
     def caller() -> str:

@@ -1,5 +1,6 @@
 """The route through ONNX: an LSTM that ONNX Runtime runs in integers."""
 
+from smallport.quantize.onnx.codes import require_integer_file
 from smallport.quantize.onnx.contents import (
     StoredWeight,
     file_parts,
@@ -34,6 +35,7 @@ __all__ = [
     "operator_counts",
     "operator_domains",
     "quantize_file",
+    "require_integer_file",
     "weight_types",
     "with_lstm_operators",
 ]
