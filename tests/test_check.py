@@ -286,7 +286,8 @@ def test_only_the_reference_keeps_weights_when_onnx_runtime_takes_memory(model_t
 
     def open_session(file):
         assert [one() for one in living] == [None, None]
-        known = {id(one) for one in (*others, *references[0].parameters())}
+        known = {id(one) for one in others}
+        known |= {id(one) for model in references for one in model.parameters()}
         kept = [one for one in parameters() if id(one) not in known]
         if model_type:  # those of the test's own model might be used again
             assert not any(one.untyped_storage().nbytes() for one in kept)
@@ -300,8 +301,14 @@ def test_only_the_reference_keeps_weights_when_onnx_runtime_takes_memory(model_t
         references.append(under_test.model)
         return under_test
 
+    def in_double(under_test):
+        references.append(doubling(under_test))
+        return references[-1]
+
     references, examine, others = [], stages.examine_model, parameters()
+    doubling = stages.in_double_precision
     monkeypatch.setattr(stages, "examine_model", take)
+    monkeypatch.setattr(stages, "in_double_precision", in_double)
 
     export, opening = programs.export_program, programs.open_session
     monkeypatch.setattr(programs, "export_program", export_program)
@@ -378,8 +385,8 @@ def test_a_model_that_cannot_be_built_is_a_verdict():
     assert report["built"].error == "OSError: no such weights"
 
 
-def test_a_model_in_a_coarse_type_or_in_training_is_refused():
-    assert "torch.float16" in check_export(TinyModel().half())["built"].found
+def test_a_model_in_double_precision_or_in_training_is_refused():
+    assert "torch.float64" in check_export(TinyModel().double())["built"].found
     assert "model.eval()" in check_export(TinyModel().train())["built"].found
 
 

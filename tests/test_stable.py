@@ -71,6 +71,7 @@ def test_the_keys_of_a_report_as_json():
         "error",
         "recipe",
         "rejected",
+        "error_ratio",
     ]
 
 

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 
 from smallport.commands.shell import BadCall, Clock, line_width, raise_if_interrupted
 from smallport.export.coverage import FEWEST_TOKENS, MAX_TOKENS, PARTS
-from smallport.export.report import STAGES, StageReport
+from smallport.export.report import FILE_STAGES, STAGES, StageReport
 
 if TYPE_CHECKING:
     from smallport.commands.shell import Subparsers
+    from smallport.export.extent import Budget
 
 DESCRIPTION = """\
 Build a causal language model, export it, translate it to ONNX, and compare all results with those
-of the model, in float32 and on the CPU."""
+of the model."""
+
+DTYPES = ("float32", "bfloat16", "float16")
+"""The types in which a model can be checked."""
 
 NO_PART = "nothing"
 """The value of ``--require`` with which no part is required."""
@@ -39,7 +43,35 @@ def add_parser(subparsers: Subparsers) -> None:
         "hub://OWNER/NAME, which is downloaded from the Hugging Face hub",
     )
     parser.add_argument(
-        "--until", choices=STAGES, metavar="STAGE", help=f"stop after one of: {', '.join(STAGES)}"
+        "--until",
+        choices=dict.fromkeys([*STAGES, *FILE_STAGES]),
+        metavar="STAGE",
+        help=f"stop after one of: {', '.join(STAGES)}",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="FILE",
+        help="check a file that another exporter wrote, .onnx or .pt2, instead of exporting; the "
+        f"stages are {', '.join(FILE_STAGES)}",
+    )
+    parser.add_argument(
+        "--least-agreement",
+        type=float,
+        metavar="SHARE",
+        help="compare a quantized file by its predictions: the least share of places with the same "
+        "next token; 0.9 if only --most-divergence is given",
+    )
+    parser.add_argument(
+        "--most-divergence",
+        type=float,
+        metavar="NATS",
+        help="the largest mean divergence of its predictions from the model's, in nats; 0.05 if "
+        "only --least-agreement is given",
+    )
+    parser.add_argument(
+        "--save",
+        metavar="FOLDER",
+        help="keep the program, the ONNX file and the report in this folder",
     )
     parser.add_argument(
         "--require",
@@ -62,6 +94,19 @@ def add_parser(subparsers: Subparsers) -> None:
         help="compare beyond every window, chunk and the like that the configuration names, as far "
         "as the model has positions",
     )
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default=DTYPES[0],
+        help="the type of the weights; in half precision, errors are compared with the model's "
+        f"own, and small ones are not seen; {DTYPES[0]} if left out",
+    )
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        metavar="DEVICE",
+        help="where PyTorch runs the model, such as cuda; cpu if left out",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)
 
@@ -74,14 +119,37 @@ def _text_length(given: str) -> int:
     return length
 
 
+def _require_device(name: str) -> None:
+    """Try to use a device."""
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        cause = str(error).splitlines()[0]
+        raise BadCall(f"--device: {name} cannot be used: {cause}", "smallport check") from error
+
+
+def _budget(options: argparse.Namespace) -> Budget | None:
+    """Read a budget, if one was given."""
+    from smallport.export.extent import Budget
+
+    given = {"agreement": options.least_agreement, "divergence": options.most_divergence}
+    given = {name: value for name, value in given.items() if value is not None}
+    return Budget(**given) if given else None
+
+
 def run(options: argparse.Namespace) -> int:
     """Check the model that was named, print the report, and return the exit status."""
     with Clock("importing transformers") as clock:
+        import torch
+
         from smallport.architectures.by_name import ModelError, absolute_name, model_builder
         from smallport.export.check import check_export
 
         try:
             builder = model_builder(options.model)
+            _require_device(options.device)
         except ModelError as error:
             raise BadCall(str(error), "smallport check") from error
         given = ["--until", options.until] if options.until else []
@@ -89,26 +157,39 @@ def run(options: argparse.Namespace) -> int:
         if options.max_tokens != MAX_TOKENS:
             given += ["--max-tokens", str(options.max_tokens)]
         given += ["--thorough"] if options.thorough else []
+        for option, usual in (("dtype", DTYPES[0]), ("device", "cpu")):
+            if (chosen := getattr(options, option)) != usual:
+                given += [f"--{option}", chosen]
+        for option in ("against", "least-agreement", "most-divergence", "save"):
+            if (value := getattr(options, option.replace("-", "_"))) is not None:
+                given += [f"--{option}", str(value)]
         given += ["--json"] if options.json else []
+        stages = FILE_STAGES if options.against else STAGES
         width = line_width()
 
         def show(stage: StageReport) -> None:
             raise_if_interrupted()
-            following = STAGES[STAGES.index(stage.stage) + 1 :]
-            with clock.paused(following[0] if following else "reporting"):
+            following = [*stages, ""][stages.index(stage.stage) + 1 :]
+            with clock.paused(following[0] or "reporting"):
                 if not options.json:
                     print(stage.text(width), flush=True)
 
         clock.restart(STAGES[0])
-        report = check_export(
-            builder,
-            name=options.model,
-            command=shlex.join(["smallport", "check", absolute_name(options.model), *given]),
-            until=options.until,
-            require=None if options.require is None else {*options.require} - {NO_PART},
-            max_tokens=options.max_tokens,
-            thorough=options.thorough,
-            progress=show,
-        )
+        try:
+            report = check_export(
+                lambda: builder().to(options.device, getattr(torch, options.dtype)),
+                name=options.model,
+                command=shlex.join(["smallport", "check", absolute_name(options.model), *given]),
+                until=options.until,
+                require=None if options.require is None else {*options.require} - {NO_PART},
+                max_tokens=options.max_tokens,
+                thorough=options.thorough,
+                against=options.against,
+                budget=_budget(options),
+                save=options.save,
+                progress=show,
+            )
+        except (OSError, ValueError) as error:
+            raise BadCall(str(error).removeprefix("check_export: "), "smallport check") from error
     print(json.dumps(report.to_json(), indent=2) if options.json else report.verdict(width))
     return 1 if report.failure() else 0

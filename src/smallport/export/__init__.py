@@ -5,16 +5,19 @@ from typing import TYPE_CHECKING
 
 from smallport.export.coverage import Coverage
 from smallport.export.logs import caught_logs
-from smallport.export.report import STAGES, ExportReport, Stage, StageReport
+from smallport.export.report import FILE_STAGES, STAGES, ExportReport, Stage, StageReport
 
 if TYPE_CHECKING:
     from smallport.export.adapters import RecurrentAdapter
     from smallport.export.check import check_export
     from smallport.export.excerpt import code_excerpt, input_shapes
+    from smallport.export.extent import Budget
     from smallport.export.registry import pytree_owner, without_cache_pytrees
 
 __all__ = [
+    "FILE_STAGES",
     "STAGES",
+    "Budget",
     "Coverage",
     "ExportReport",
     "RecurrentAdapter",
@@ -29,6 +32,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Budget": "extent",
     "RecurrentAdapter": "adapters",
     "without_cache_pytrees": "registry",
     "check_export": "check",

@@ -14,13 +14,24 @@ from torch import nn
 from smallport.export.adapters import RecurrentAdapter
 from smallport.export.comparisons import Finding, StageFailure
 from smallport.export.coverage import MAX_TOKENS, PARTS
-from smallport.export.extent import Extent
+from smallport.export.extent import Budget, Extent
 from smallport.export.recipes import error_text, recipe_for
-from smallport.export.report import STAGES, ExportReport, Stage, StageReport, versions_used
+from smallport.export.report import (
+    FILE_STAGES,
+    STAGES,
+    ExportReport,
+    Stage,
+    StageReport,
+    versions_used,
+)
 from smallport.export.under_test import TOKEN_INPUTS
+from smallport.files import write_json
 from smallport.parity.closeness import TOLERANCE
 from smallport.parity.inputs import InputShape
 from smallport.parity.names import Inputs
+
+SUFFIXES = (".onnx", ".pt2")
+"""The endings of the files that can be checked."""
 
 
 def check_export(
@@ -35,6 +46,9 @@ def check_export(
     thorough: bool = False,
     shapes: Collection[InputShape] = (),
     tolerance: float = TOLERANCE,
+    against: str | Path | None = None,
+    budget: Budget | None = None,
+    save: str | Path | None = None,
     progress: Callable[[StageReport], object] | None = None,
 ) -> ExportReport:
     """Check that a causal language model can be exported, and that the exported program is right.
@@ -91,6 +105,17 @@ def check_export(
         The largest relative difference that counts as rounding: as a share of the element, or of
         typical elements of its tensor, if these are larger. Choose less than 1e-3: from there on,
         differences are mistakes and not rounding.
+    against
+        A file that another exporter wrote, ``.onnx`` or ``.pt2``, to check instead of exporting.
+        The stages are those of ``smallport.export.FILE_STAGES``. Its inputs and outputs are matched
+        with those of the model by name and shape. To open a ``.pt2`` file can run code that is in
+        it: check only files that you trust.
+    budget
+        How far predictions of the file may be from the model's, if it is quantized, instead of a
+        tolerance for every number.
+    save
+        A folder for the checked program (``model.pt2``), the ONNX file (``model.onnx``) and the
+        report (``report.json``), which is made if there is none. Files of these names are replaced.
     progress
         Called with the report of each stage that ran, as soon as it has.
 
@@ -137,6 +162,50 @@ def check_export(
     >>> report.passed()
     True
     """
+    stages = FILE_STAGES if against else STAGES
+    _require_model(model, inputs)
+    if until is not None and until not in stages:
+        raise ValueError(f"check_export: there is no stage {until!r}; until is one of {stages}")
+    _require_fitting(against, budget, inputs, save)
+    if unknown := {*(require or ())} - {*PARTS}:
+        raise ValueError(f"check_export: require names parts of {PARTS}, not {sorted(unknown)}")
+    extent = Extent(max_tokens, thorough, tuple(shapes), tolerance)
+    # transformers' exporters take seconds to import, and only a check needs them.
+    from smallport.export.exporters import quiet_exporters  # noqa: PLC0415
+    from smallport.export.file_check import FileCheck  # noqa: PLC0415
+    from smallport.export.stages import ExportCheck  # noqa: PLC0415
+
+    reports: list[StageReport] = []
+    output, errors = sys.stdout, sys.stderr
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary, quiet_exporters():
+        folder = Path(save or temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        if against:
+            check: ExportCheck = FileCheck(
+                model, Path(against), budget, folder, require, extent=extent
+            )
+        else:
+            check = ExportCheck(model, inputs, folder, require, extent=extent, keep=bool(save))
+        for stage in stages:
+            run = getattr(check, stage.lower().replace(" ", "_"))
+            if reports and (reason := _end(reports[-1], until)):
+                reports.append(StageReport(stage, "not reached", reason))
+            else:
+                reports.append(_report(stage, run))
+                if progress:
+                    with redirect_stdout(output), redirect_stderr(errors):
+                        progress(reports[-1])
+    named = model.model if isinstance(model, RecurrentAdapter) else model
+    name = name or (type(named).__name__ if isinstance(model, nn.Module) else "model")
+    asked = until or stages[-1]
+    report = ExportReport(name, tuple(reports), versions_used(), command, asked, check.coverage)
+    if save:
+        write_json(Path(save, "report.json"), report.to_json())
+    return report
+
+
+def _require_model(model: object, inputs: Inputs | None) -> None:
+    """Raise an error where there is no model, or inputs that it cannot be exported with."""
     if not callable(model):
         raise TypeError(
             f"check_export: model should be a torch.nn.Module or a function that builds one, not a "
@@ -151,41 +220,26 @@ def check_export(
         raise ValueError(
             f"check_export: sizes of inputs should not be 1, which exporters treat apart: {ones}"
         )
-    if until is not None and until not in STAGES:
-        raise ValueError(f"check_export: there is no stage {until!r}; until is one of {STAGES}")
-    if unknown := {*(require or ())} - {*PARTS}:
-        raise ValueError(f"check_export: require names parts of {PARTS}, not {sorted(unknown)}")
-    extent = Extent(max_tokens, thorough, tuple(shapes), tolerance)
-    # transformers' exporters take seconds to import, and only a check needs them.
-    from smallport.export.exporters import quiet_exporters  # noqa: PLC0415
-    from smallport.export.stages import ExportCheck  # noqa: PLC0415
 
-    reports: list[StageReport] = []
-    output, errors = sys.stdout, sys.stderr
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, quiet_exporters():
-        check = ExportCheck(model, inputs, Path(folder), require, extent=extent)
-        runs = (
-            check.built,
-            check.ran,
-            check.exported,
-            check.matches,
-            check.stays_dynamic,
-            check.decodes,
-            check.onnx,
-            check.onnx_runtime_matches,
+
+def _require_fitting(
+    against: str | Path | None, budget: Budget | None, inputs: Inputs | None, save: object
+) -> None:
+    """Raise an error where arguments do not go together, or there is no such file."""
+    if budget and not against:
+        raise ValueError("check_export: a budget is for a file; pass the file as against")
+    if against and (inputs is not None or save):
+        raise ValueError(
+            "check_export: a file is called with inputs that are made, and is kept where it is; "
+            "leave out inputs and save, or against"
         )
-        for stage, run in zip(STAGES, runs, strict=True):
-            if reports and (reason := _end(reports[-1], until)):
-                reports.append(StageReport(stage, "not reached", reason))
-            else:
-                reports.append(_report(stage, run))
-                if progress:
-                    with redirect_stdout(output), redirect_stderr(errors):
-                        progress(reports[-1])
-    named = model.model if isinstance(model, RecurrentAdapter) else model
-    name = name or (type(named).__name__ if isinstance(model, nn.Module) else "model")
-    asked = until or STAGES[-1]
-    return ExportReport(name, tuple(reports), versions_used(), command, asked, check.coverage)
+    if against and not Path(against).is_file():
+        raise ValueError(f"check_export: there is no file {against}")
+    if against and Path(against).suffix not in SUFFIXES:
+        raise ValueError(
+            f"check_export: {Path(against).name} is neither an ONNX file (.onnx) nor a program of "
+            "torch.export (.pt2); save it in one of these formats"
+        )
 
 
 def _sizes_of_one(inputs: Inputs) -> str:
@@ -228,4 +282,5 @@ def _report(stage: Stage, run: Callable[[], Finding]) -> StageReport:
         error=error,
         recipe=recipe_for(error or found) if status == "failed" else "",
         rejected=rejected,
+        error_ratio=largest.ratio if largest else None,
     )

@@ -17,6 +17,7 @@ from smallport.parity.compare import compare
 from smallport.parity.decoding import Decoding, compare_decodings, greedy_decode
 from smallport.parity.inputs import InputShape, text_inputs
 from smallport.parity.names import CACHE, Inputs, find_cache, name_outputs
+from smallport.parity.yardstick import MULTIPLE
 from smallport.quantities import counted
 
 PROMPT = InputShape(batch_size=2, cache_length=0, new_tokens=7, padding=3)
@@ -123,6 +124,7 @@ def compare_where_taken(
         shapes,
         make_inputs=lambda shape: under_test.make_inputs(shape, seed=1 + shapes.index(shape)),
         errors=errors,
+        exact=under_test.call_exactly if under_test.exact else None,
     )
     if missing := [str(shape) for shape in shapes if shape not in found and shape not in errors]:
         raise RuntimeError(f"the comparison left out {'; '.join(missing)}")
@@ -147,9 +149,12 @@ def compare_shapes(under_test: ModelUnderTest, run: Run, shapes: Sequence[InputS
         number += ", and agrees at the others"
     if told:
         raise StageFailure(number, None, next(iter(rejected.values())), told)
-    agree = "agrees" if len(worst.by_tensor) == 1 else "agree"
+    one = len(worst.by_tensor) == 1
+    agrees = f"{'agrees' if one else 'agree'} in every element"
+    if under_test.is_half:
+        agrees = f"{'has' if one else 'have'} no larger errors than the model"
     return Finding(
-        f"{counted(len(worst.by_tensor), 'tensor')} {agree} in every element at "
+        f"{counted(len(worst.by_tensor), 'tensor')} {agrees} at "
         f"{counted(len(shapes), 'shape')} that the export never saw",
         worst,
     )
@@ -164,28 +169,24 @@ def compare_decoding(under_test: ModelUnderTest, run: Run) -> Finding:
     and has to choose its tokens wherever they are ahead of the second best. The model does it with
     the cache that ``generate`` makes, whose windows drop tokens, and the program with a plain one.
     """
-    windowed, tolerance = bool(under_test.windows), under_test.extent.tolerance
-    expected = _decode(under_test, under_test.call_with, windowed=windowed)
-    try:
-        actual = _decode(under_test, rejecting(run), feed=expected)
-    except Rejection as error:
-        cause = error.__cause__ or error
-        told = [rejection("a step of decoding", cause)]
-        raise StageFailure("it rejects a step of decoding", None, cause, told) from error
-    differences = _compare_in_windows(under_test, expected, actual)
+    windowed = bool(under_test.windows)
+    expected, actual = decode_both(under_test, run)
+    exact = _decode_exactly(under_test, expected, windowed=windowed)
+    differences = _compare_in_windows(under_test, expected, actual, exact)
     note = WINDOWED if windowed else ""
-    if windowed and not all(one.within(tolerance) for one in differences):
+    if windowed and not all(map(under_test.accepts, differences)):
         plain = _decode(under_test, under_test.call_with, feed=expected)
         plain = replace(plain, modules=frozenset())  # it may well equal what the model returns
-        own = worst_of(_compare_in_windows(under_test, expected, plain))
-        if not own.within(tolerance):
+        own = worst_of(_compare_in_windows(under_test, expected, plain, exact))
+        if not under_test.accepts(own):
             note = f"; with the cache that generate makes, its results change by {own.relative:.2g}"
             note += ", which is the model's doing, so its cache was a plain one, too"
             windowed, expected = False, plain
-            differences = compare_decodings(plain, actual)
+            exact = _decode_exactly(under_test, expected)
+            differences = compare_decodings(plain, actual, exact=exact)
     worst = tolerable(differences, under_test, "steps of decoding")
     other_tokens = expected.tokens != actual.tokens
-    if bool((other_tokens & ~expected.ties).any()):
+    if bool((other_tokens & ~_ties(under_test, expected, exact)).any()):
         raise StageFailure("it chooses other tokens than the model does", worst)
     ties = int(other_tokens.sum())
     return Finding(
@@ -194,6 +195,20 @@ def compare_decoding(under_test: ModelUnderTest, run: Run) -> Finding:
         worst,
         windowed=windowed,
     )
+
+
+def decode_both(under_test: ModelUnderTest, run: Run) -> tuple[Decoding, Decoding]:
+    """Decode with the model, with the cache that ``generate`` makes, and with a program.
+
+    The program continues the text of the model, with a plain cache of its own.
+    """
+    expected = _decode(under_test, under_test.call_with, windowed=bool(under_test.windows))
+    try:
+        return expected, _decode(under_test, rejecting(run), feed=expected)
+    except Rejection as error:
+        cause = error.__cause__ or error
+        told = [rejection("a step of decoding", cause)]
+        raise StageFailure("it rejects a step of decoding", None, cause, told) from error
 
 
 def decoding_steps(under_test: ModelUnderTest) -> int:
@@ -211,19 +226,46 @@ def tolerable(
 ) -> Discrepancy:
     """Collect the largest differences, where rounding explains all of them."""
     worst = worst_of(differences)
-    tolerance = under_test.extent.tolerance
-    if wrong := [one for one in differences if not one.within(tolerance)]:
+    if wrong := [one for one in differences if not under_test.accepts(one)]:
+        dtype = str(under_test.weight.dtype).removeprefix("torch.")
+        more = f" in {dtype}, in which {_in_multiples(worst)}" if under_test.is_half else ""
         raise StageFailure(
             f"it differs from the model at {len(wrong)} of {len(differences)} {places}, by more "
-            f"than rounding explains{note}",
+            f"than rounding explains{more}{note}",
             worst,
             rejected=rejected,
         )
     return worst
 
 
+def _in_multiples(found: Discrepancy) -> str:
+    """Say by how many times a program's errors are larger than the model's."""
+    return f"its errors are {found.ratio:.3g} times the model's own, and may be {MULTIPLE:g} times"
+
+
+def _ties(under_test: ModelUnderTest, expected: Decoding, exact: Decoding | None) -> Tensor:
+    """Mark the steps in which rounding may decide the token."""
+    if not (under_test.is_half and exact):
+        return expected.ties
+    errors = (expected.logits.double() - exact.logits).abs().amax(dim=-1)
+    return expected.margins <= (1 + MULTIPLE) * errors
+
+
+def _decode_exactly(
+    under_test: ModelUnderTest, expected: Decoding, *, windowed: bool = False
+) -> Decoding | None:
+    """Decode in double precision what the model decoded."""
+    if not under_test.exact:
+        return None
+    exactly = replace(under_test, model=under_test.exact, exact=None)
+    return _decode(exactly, exactly.call_with, windowed=windowed, feed=expected)
+
+
 def _compare_in_windows(
-    under_test: ModelUnderTest, expected: Decoding, actual: Decoding
+    under_test: ModelUnderTest,
+    expected: Decoding,
+    actual: Decoding,
+    exact: Decoding | None,
 ) -> Sequence[Discrepancy]:
     """Compare two decodings; of layers with a window, what both still have to hold."""
 
@@ -243,7 +285,8 @@ def _compare_in_windows(
         ]
         return replace(one, steps=tuple(held))
 
-    return compare_decodings(decoding(expected), decoding(actual))
+    true = decoding(exact) if exact else None
+    return compare_decodings(decoding(expected), decoding(actual), exact=true)
 
 
 def _prompt(under_test: ModelUnderTest) -> InputShape:

@@ -34,7 +34,9 @@ def quiet_exporters() -> Iterator[None]:
     releases, and whether what was exported is right is found out by running it.
     """
     with ExitStack() as stack:
-        stack.enter_context(errors_only("transformers", "torch.onnx", "torch.export", "torch.fx"))
+        stack.enter_context(
+            errors_only("transformers", "torch.onnx", "torch.export", "torch._export", "torch.fx")
+        )
         stack.enter_context(redirect_stdout(StringIO()))
         stack.enter_context(redirect_stderr(StringIO()))
         stack.enter_context(catch_warnings())

@@ -1,4 +1,4 @@
-"""The extent of a check: the length and the shapes of its texts, and the tolerance."""
+"""The extent of a check: the length and the shapes of its texts, the tolerance or the budget."""
 
 from __future__ import annotations
 
@@ -62,3 +62,36 @@ class Extent:
         """The longest text, those of the shapes included."""
         lengths = (one.cache_length + one.new_tokens for one in self.shapes)
         return max([self.max_tokens, *lengths])
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The largest distance of a quantized file's predictions from the model's.
+
+    Parameters
+    ----------
+    agreement
+        The least share of places at which the file predicts the same next token as the model.
+    divergence
+        The largest mean Kullback-Leibler divergence of its predictions from the model's, in nats.
+
+    Raises
+    ------
+    ValueError
+        When a number is out of range.
+
+    Examples
+    --------
+    >>> Budget(agreement=0.95)
+    Budget(agreement=0.95, divergence=0.05)
+    """
+
+    agreement: float = 0.9
+    divergence: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not (0 < self.agreement <= 1 and self.divergence > 0):
+            raise ValueError(
+                f"Budget: agreement is above 0 and at most 1, and divergence above 0, not "
+                f"{self.agreement} and {self.divergence}"
+            )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from smallport import __version__
 from smallport.export.coverage import NOTHING, Coverage
@@ -14,6 +15,7 @@ from smallport.export.coverage import NOTHING, Coverage
 Stage = Literal[
     "built",
     "ran",
+    "read",
     "exported",
     "matches",
     "stays dynamic",
@@ -23,8 +25,20 @@ Stage = Literal[
 ]
 """The names of stages as a type, with which type checkers find misspelt ones."""
 
-STAGES: tuple[Stage, ...] = get_args(Stage)
+STAGES: tuple[Stage, ...] = (
+    "built",
+    "ran",
+    "exported",
+    "matches",
+    "stays dynamic",
+    "decodes",
+    "ONNX",
+    "ONNX Runtime matches",
+)
 """The stages of a check, in order; the first one that fails is the last to run."""
+
+FILE_STAGES: tuple[Stage, ...] = ("built", "ran", "read", "matches", "decodes")
+"""The stages of a check of a file that another exporter wrote."""
 
 SCHEMA = 1
 """The version of the JSON of a report; it changes when a key goes or means something else."""
@@ -34,6 +48,9 @@ WIDTH = 100
 
 MARKS = {"passed": "passed", "failed": "FAILED", "not reached": "-"}
 INDENT = " " * 21
+
+NUMBERS = ("largest_difference", "error_ratio")
+"""The keys of a stage whose numbers may be NaN or infinite, which JSON has not."""
 
 PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "smallport")
 """The packages that a check needs, and whose versions its report names."""
@@ -65,6 +82,10 @@ class StageReport:
         The anchor of the recipe that explains the error, without its ``recipe-``; or empty.
     rejected
         The inputs that the program rejects although the model takes them, each with what it says.
+    error_ratio
+        By how many times the errors of the program are larger than those that the model itself
+        makes, both against float64: the root mean square or the largest error of a tensor at a
+        shape, whichever is worse. None where nothing was compared in float64.
 
     Raises
     ------
@@ -82,9 +103,10 @@ class StageReport:
     error: str = ""
     recipe: str = ""
     rejected: tuple[str, ...] = ()
+    error_ratio: float | None = None
 
     def __post_init__(self) -> None:
-        if self.stage not in STAGES:
+        if self.stage not in (*STAGES, *FILE_STAGES):
             raise ValueError(f"StageReport: there is no stage {self.stage!r}, only {STAGES}")
         if self.status not in ("passed", "failed", "not reached"):
             raise ValueError(
@@ -124,6 +146,10 @@ class StageReport:
             lines.append(
                 wrap.fill(f"largest relative difference {self.largest_difference:.2g}{place}")
             )
+        if self.error_ratio is not None:
+            lines.append(
+                wrap.fill(f"errors against float64 {self.error_ratio:.3g} times the model's own")
+            )
         lines += [wrap.fill(f"rejects {one}") for one in self.rejected]
         if self.error:
             lines.append(textwrap.indent(self.error, INDENT))
@@ -144,7 +170,7 @@ class ExportReport:
     name
         The model: a ``model_type``, a folder, a name on the hub or a class.
     stages
-        A report for each of ``STAGES``, in their order.
+        A report for each of ``STAGES``, in their order; of a file, of ``FILE_STAGES``.
     versions
         The version of each package that was used.
     command
@@ -177,11 +203,10 @@ class ExportReport:
     coverage: Coverage = NOTHING
 
     def __post_init__(self) -> None:
-        stages = tuple(one.stage for one in self.stages)
-        if stages != STAGES:
-            raise ValueError(f"ExportReport: wanted the stages {STAGES}, found {stages}")
-        if self.until not in STAGES:
-            raise ValueError(f"ExportReport: there is no stage {self.until!r}, only {STAGES}")
+        if self._order not in (STAGES, FILE_STAGES):
+            raise ValueError(f"ExportReport: wanted the stages {STAGES}, found {self._order}")
+        if self.until not in self._order:
+            raise ValueError(f"ExportReport: there is no stage {self.until!r}, only {self._order}")
         statuses = [one.status for one in self.stages]
         last = next((place for place, status in enumerate(statuses) if status != "passed"), None)
         if last is not None and set(statuses[last + 1 :]) - {"not reached"}:
@@ -190,10 +215,14 @@ class ExportReport:
                 f"are not reached, not {', '.join(statuses[last + 1 :])}"
             )
 
+    @property
+    def _order(self) -> tuple[str, ...]:
+        return tuple(one.stage for one in self.stages)
+
     def __getitem__(self, stage: str) -> StageReport:
-        if stage not in STAGES:
-            raise KeyError(f"there is no stage {stage!r}, only {', '.join(STAGES)}")
-        return self.stages[STAGES.index(stage)]
+        if stage not in self._order:
+            raise KeyError(f"there is no stage {stage!r}, only {', '.join(self._order)}")
+        return self.stages[self._order.index(stage)]
 
     def __bool__(self) -> bool:
         return self.passed()
@@ -203,7 +232,7 @@ class ExportReport:
 
         A stage that was not reached did not.
         """
-        asked_for = self.stages[: STAGES.index(self.until) + 1]
+        asked_for = self.stages[: self._order.index(self.until) + 1]
         return all(one.status == "passed" for one in asked_for)
 
     def __str__(self) -> str:
@@ -235,7 +264,7 @@ class ExportReport:
         """Name the stage that failed, or the limits within which the model passed."""
         if failure := self.failure():
             return f"{self.name} fails: {failure.stage}"
-        asked_for = "every stage" if self.until == STAGES[-1] else f"until {self.until}"
+        asked_for = "every stage" if self.until == self._order[-1] else f"until {self.until}"
         within = self.coverage.within()
         limits = f" within {within}" if within else "; nothing was compared"
         left_out = ", ".join(self.coverage.not_compared)
@@ -253,9 +282,9 @@ class ExportReport:
         """
         stages = [asdict(one) for one in self.stages]
         for stage in stages:
-            difference = stage["largest_difference"]
-            if difference is not None and not -float("inf") < difference < float("inf"):
-                stage["largest_difference"] = str(difference)
+            for name in NUMBERS:
+                if stage[name] is not None and not math.isfinite(stage[name]):
+                    stage[name] = str(stage[name])
         return {
             "schema": SCHEMA,
             "name": self.name,
@@ -287,13 +316,12 @@ class ExportReport:
             )
         stages = []
         for entry in data["stages"]:
-            difference = entry.get("largest_difference")
-            number = None if difference is None else float(difference)
+            given = (entry.get(name) for name in NUMBERS)
+            numbers = (None if number is None else float(number) for number in given)
             rejected = tuple(entry.get("rejected", ()))  # reports of before have none
-            stages.append(
-                StageReport(**{**entry, "largest_difference": number, "rejected": rejected})
-            )
-        until = data.get("until", STAGES[-1])  # reports of earlier releases have none
+            read = {**entry, **dict(zip(NUMBERS, numbers, strict=True)), "rejected": rejected}
+            stages.append(StageReport(**read))
+        until = data.get("until", stages[-1].stage)  # reports of earlier releases have none
         coverage = Coverage.from_json(data.get("coverage", {}))
         versions = dict(data["versions"])
         return cls(data["name"], tuple(stages), versions, data["command"], until, coverage)

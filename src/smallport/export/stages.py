@@ -54,6 +54,7 @@ from smallport.parity.inputs import InputShape, copy_inputs, text_inputs
 from smallport.parity.names import Inputs, first_of, name_inputs, name_outputs, name_tensors
 from smallport.parity.planted import require_planted_errors_found
 from smallport.parity.session import Session, run_session
+from smallport.parity.yardstick import HALF, UNSEEN
 from smallport.quantities import counted
 from smallport.soundness import (
     ALONE,
@@ -76,6 +77,9 @@ USES_MASK = "it uses its mask"
 CONTINUES = "it computes what it computes without"
 """The sentences on a model whose results with padding and with a cache are right."""
 
+MOST_IN_DOUBLE = 100_000_000
+"""The most parameters of a model in float32 whose errors are compared with a copy in float64."""
+
 LARGEST_BATCH = 64
 """The largest batch that is tried beyond a bound of the program."""
 
@@ -91,6 +95,7 @@ class ExportCheck:
     under_test: ModelUnderTest
     example: Inputs
     program: ExportedProgram
+    _in_float32: ModelUnderTest
 
     def __init__(
         self,
@@ -100,7 +105,9 @@ class ExportCheck:
         require: Collection[str] | None = None,
         *,
         extent: Extent | None = None,
+        keep: bool = False,
     ) -> None:
+        self._keep = keep
         self._model = model
         self._inputs = inputs
         self._require = require
@@ -120,12 +127,18 @@ class ExportCheck:
                 "PyTorch; check the float model, and quantize the ONNX file that is made of it"
             )
         number = number_of_parameters(self.model)
-        types = {one.dtype for one in self.model.parameters() if one.is_floating_point()}
-        if types != {torch.float32}:
+        weights = [one for one in self.model.parameters() if one.is_floating_point()]
+        types = {one.dtype for one in weights}
+        if len(types) != 1 or not types <= {torch.float32, *HALF}:
             held = ", ".join(sorted(map(str, types))) or "none"
             raise StageFailure(
-                f"its weights should all be torch.float32, in which it is exported and compared, "
-                f"and are {held}; check model.float()"
+                "its weights should all be torch.float32, torch.bfloat16 or torch.float16, in "
+                f"which it is exported and compared, and are {held}; check model.float()"
+            )
+        if len(devices := {str(one.device) for one in weights}) > 1:
+            raise StageFailure(
+                f"its weights are on several devices ({', '.join(sorted(devices))}); move it to "
+                "one of them"
             )
         if self.model.training:
             raise StageFailure("the model is in training mode; call model.eval() first")
@@ -134,18 +147,14 @@ class ExportCheck:
 
     def ran(self) -> Finding:
         """Run a copy of the model that shares no weight with it, and see which inputs it uses."""
-        self.under_test = under_test = examine_model(
-            copy.deepcopy(self.model),
-            self._inputs,
-            extent=self._extent,
-        )
+        self.under_test = under_test = self._examined()
         self.coverage = Coverage({}, {**under_test.not_compared, **custom_code(self.model)})
         self.example = under_test.make_inputs(under_test.export_shape)
         if self._inputs is not None:
             self.example = {name: self._inputs[name] for name in self.example}
         result = name_outputs(own_result(under_test, copy_inputs(self.example)))
-        reference: Any = under_test.model
-        if half := half_precision(reference, lambda: under_test.run(self.example)):
+        half = {} if under_test.is_half else _parts_in_half(under_test, self.example)
+        if half:
             told = "; ".join(
                 f"in {dtype} in {first_of(names, more='more parts')}"
                 for dtype, names in half.items()
@@ -170,13 +179,35 @@ class ExportCheck:
         )
         self._require_coverage()
         cache, mask, order, batch = (
-            about(under_test) for about in (_about_cache, _about_mask, _about_order, _about_batch)
+            about(self._in_float32)
+            for about in (_about_cache, _about_mask, _about_order, _about_batch)
         )
         held = {STEPS: CONTINUES in cache, MASK: mask == USES_MASK}
         held |= {EARLIER: not order, ALONE: not batch}
         self._sound = [name for name, holds in held.items() if holds]
         said = [under_test.state, cache, mask, _about_length(under_test), order, batch]
         return Finding("; ".join(filter(None, said)))
+
+    def _examined(self) -> ModelUnderTest:
+        """Look at a copy of the model; of one in half precision, at a copy in float32.
+
+        Whether the model itself continues from its cache, say, shows in float32 only.
+        """
+        model, inputs = copy.deepcopy(self.model), self._inputs
+        weight = next(one for one in model.parameters() if one.is_floating_point())
+        if weight.dtype not in HALF:
+            found = self._in_float32 = examine_model(model, inputs, extent=self._extent)
+            small = number_of_parameters(model) <= MOST_IN_DOUBLE
+            return replace(found, exact=in_double_precision(found) if small else None)
+        found = examine_model(copy.deepcopy(model).float(), inputs, extent=self._extent)
+        self._in_float32 = found
+        dtype = str(weight.dtype).removeprefix("torch.")
+        return replace(
+            found,
+            model=model,
+            exact=in_double_precision(found) or found.model,
+            not_compared={**found.not_compared, "small errors": UNSEEN.format(dtype=dtype)},
+        )
 
     def _require_coverage(self) -> None:
         """Fail where something is left out that has to be compared."""
@@ -198,6 +229,8 @@ class ExportCheck:
             if advice := _about_loop(self.model, error):
                 raise StageFailure(advice, error=error) from error
             raise
+        if self._keep:
+            torch.export.save(self.program, self._file.with_name("model.pt2"))
         operations = sum(node.op == "call_function" for node in self.program.graph.nodes)
         return Finding(f"a program of {counted(operations, 'operation')}")
 
@@ -206,8 +239,7 @@ class ExportCheck:
         shapes = self._unseen()
         finding = compare_shapes(self.under_test, self._run_program, shapes)
         tensors = sorted(finding.difference.by_tensor) if finding.difference else []
-        weight = next(one for one in self.model.parameters() if one.is_floating_point())
-        compared = compared_at(self.under_test, shapes, tensors, weight)
+        compared = compared_at(self.under_test, shapes, tensors, self.under_test.weight)
         compared["model itself"] = self._sound
         self.coverage = replace(self.coverage, compared=compared)
         if uncrossed := ", ".join(map(str, self.under_test.uncrossed)):
@@ -378,7 +410,17 @@ class ExportCheck:
         )
 
     def _open(self) -> Session:
-        return programs.open_session(self._file)
+        try:
+            return programs.open_session(self._file)
+        except Exception as error:
+            if not self.under_test.is_half or type(error).__name__ != "NotImplemented":
+                raise
+            dtype = str(self.under_test.weight.dtype).removeprefix("torch.")
+            raise StageFailure(
+                f"ONNX Runtime has no {dtype} kernels for this processor; check until ONNX, or "
+                "export the model in float32",
+                error=error,
+            ) from error
 
     @functools.cached_property
     def _module(self) -> nn.Module:
@@ -417,6 +459,22 @@ def _input_sizes(program: ExportedProgram, names: list[str]) -> dict[str, torch.
     return {
         name: nodes[found].meta["val"].shape for name, found in zip(names, tensors, strict=True)
     }
+
+
+def _parts_in_half(under_test: ModelUnderTest, example: Inputs) -> dict[torch.dtype, list[str]]:
+    """List by dtype which parts of a model in float32 compute in half precision, or less."""
+    return half_precision(cast("nn.Module", under_test.model), lambda: under_test.run(example))
+
+
+def in_double_precision(under_test: ModelUnderTest) -> nn.Module | None:
+    """Copy a model to double precision; None where it cannot compute in it."""
+    model = copy.deepcopy(cast("nn.Module", under_test.model)).double()
+    try:
+        text = under_test.make_text(under_test.export_shape)
+        replace(under_test, model=model).inputs_of(text, past=under_test.export_shape.cache_length)
+    except Exception:  # noqa: BLE001 - some code asks for one type
+        return None
+    return model
 
 
 def _about_loop(model: nn.Module, error: Exception) -> str:

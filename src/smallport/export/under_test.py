@@ -9,7 +9,7 @@ import inspect
 import itertools
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,6 +37,7 @@ from smallport.parity.inputs import (
     random_text,
 )
 from smallport.parity.names import CACHE, Inputs, NamedTensors, find_cache, listed, name_outputs
+from smallport.parity.yardstick import HALF, MULTIPLE
 
 TOKEN_INPUTS = ("input_ids", "attention_mask", "position_ids")
 """Inputs with an entry for each token; a model gets those that its forward method names."""
@@ -139,6 +140,8 @@ class ModelUnderTest:
         of the program.
     extent
         How far the check goes.
+    exact
+        A copy of the model in double precision; None where there is none.
     """
 
     model: Callable[..., Any]
@@ -156,6 +159,28 @@ class ModelUnderTest:
     thresholds: tuple[Threshold, ...] = ()
     windows: Mapping[int, int] = field(default_factory=dict)
     extent: Extent = field(default_factory=Extent)
+    exact: Callable[..., Any] | None = None
+
+    @functools.cached_property
+    def weight(self) -> Tensor:
+        """The first weight with numbers, whose type and device are those of the model."""
+        weights: Iterable[Tensor] = self.model.parameters()  # type: ignore[attr-defined]
+        return next(one for one in weights if one.is_floating_point())
+
+    @property
+    def is_half(self) -> bool:
+        """Whether errors are compared with those of the model, and not with a tolerance."""
+        return self.weight.dtype in HALF
+
+    def accepts(self, found: Discrepancy) -> bool:
+        """Say whether rounding explains a difference."""
+        if not self.is_half:
+            return found.within(self.extent.tolerance)
+        return found.ratio is not None and found.ratio <= MULTIPLE
+
+    def call_exactly(self, **inputs: Any) -> Any:
+        """Call the copy in double precision."""
+        return replace(self, model=self.exact or self.model).call(**inputs)
 
     @property
     def export_shape(self) -> InputShape:
@@ -229,7 +254,8 @@ class ModelUnderTest:
 
     def make_text(self, shape: InputShape, *, seed: int = 0) -> Inputs:
         """Draw random texts of a shape, special tokens among them."""
-        return random_text(self.vocabulary, shape, seed=seed)
+        text = random_text(self.vocabulary, shape, seed=seed)
+        return {name: value.to(self.weight.device) for name, value in text.items()}
 
     def make_inputs(self, shape: InputShape, *, seed: int = 0) -> Inputs:
         """Make random inputs of a shape; the model computes what is in their cache."""

@@ -53,6 +53,9 @@ class Discrepancy:
         Where the largest relative differences are: the element, the two numbers, and the inputs.
     ran
         The inputs that it was computed from, by their shape and sizes or by their step.
+    ratios
+        The errors of each tensor in multiples of the model's own, see
+        ``smallport.parity.yardstick.error_ratios``; none where nothing more exact is known.
 
     Examples
     --------
@@ -67,6 +70,7 @@ class Discrepancy:
     shares: Mapping[str, float] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
     ran: str = ""
+    ratios: Mapping[str, float] = field(default_factory=dict)
 
     def largest(self, group: str = "") -> float:
         """Look up the largest difference, of all tensors or of those of one group.
@@ -114,6 +118,11 @@ class Discrepancy:
     def within(self, tolerance: float) -> bool:
         """Say whether no relative difference is larger; NaN is larger than everything."""
         return self.relative <= tolerance
+
+    @property
+    def ratio(self) -> float | None:
+        """The largest of the ratios; None where there is none."""
+        return max(self.ratios.values(), default=None)
 
     def __str__(self) -> str:
         largest = self.largest()
@@ -346,6 +355,7 @@ def worst_of(discrepancies: Iterable[Discrepancy]) -> Discrepancy:
     shares: dict[str, float] = {}
     places: dict[str, str] = {}
     ran: set[str] = set()
+    ratios: dict[str, float] = {}
     for one in discrepancies:
         if one.ran and one.ran in ran:
             raise ValueError(
@@ -355,9 +365,11 @@ def worst_of(discrepancies: Iterable[Discrepancy]) -> Discrepancy:
         ran.add(one.ran)
         for name, difference in one.by_tensor.items():
             by_tensor[name] = max(by_tensor.get(name, 0.0), difference, key=_nan_last)
+        for name, ratio in one.ratios.items():
+            ratios[name] = max(ratios.get(name, 0.0), ratio)
         for name, share in one.shares.items():
             if name not in shares or _nan_last(share) > _nan_last(shares[name]):
                 shares[name], places[name] = share, one.places[name]
     if not by_tensor:
         raise ValueError("worst_of: no differences, so nothing was compared; pass at least one")
-    return Discrepancy(by_tensor, shares, places)
+    return Discrepancy(by_tensor, shares, places, ratios=ratios)

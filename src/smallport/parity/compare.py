@@ -22,6 +22,7 @@ from smallport.parity.names import (
     name_outputs,
 )
 from smallport.parity.planted import require_planted_errors_found
+from smallport.parity.yardstick import error_ratios, require_errors_found, widened
 
 Shape = TypeVar("Shape", bound=Hashable)
 """The sizes of a call's inputs, such as an :class:`smallport.parity.InputShape`."""
@@ -35,6 +36,7 @@ def compare(
     make_inputs: Callable[[Shape], Inputs],
     errors: dict[Shape, Exception] | None = None,
     eager: bool = False,
+    exact: Callable[..., Any] | None = None,
 ) -> dict[Shape, Discrepancy]:
     """Run a model and what was exported from it at several shapes, and compare every tensor.
 
@@ -60,6 +62,9 @@ def compare(
     eager
         Whether ``run`` calls modules of the reference, too. If not, and nothing differs at all,
         these modules are a sign that the model is compared with itself.
+    exact
+        A copy of the model in double precision. With it, the differences say by how many times the
+        program's errors are larger than the model's own.
 
     Returns
     -------
@@ -93,6 +98,9 @@ def compare(
                 with modules_called() as theirs:
                     actual = name_outputs(run(copy_inputs(inputs)))
                 one = difference(expected, actual, mask, str(shape))
+                if exact:
+                    true = name_outputs(exact(**widened(inputs)))
+                    one = with_ratios(one, true, expected, actual, mask)
             except Exception as error:
                 if errors is None:
                     raise
@@ -112,6 +120,19 @@ def difference(
 ) -> Discrepancy:
     """Compare the results of one call, except at the places of padding."""
     return discrepancy(without_padding(expected, mask), without_padding(actual, mask), inputs)
+
+
+def with_ratios(
+    found: Discrepancy,
+    exact: NamedTensors,
+    expected: NamedTensors,
+    actual: NamedTensors,
+    mask: Tensor | None,
+) -> Discrepancy:
+    """Add the errors of a program in multiples of its model's, except at the places of padding."""
+    results = [without_padding(one, mask) for one in (exact, expected, actual)]
+    require_errors_found(*results[:2])
+    return replace(found, ratios=error_ratios(*results))
 
 
 def without_padding(outputs: NamedTensors, mask: Tensor | None) -> NamedTensors:

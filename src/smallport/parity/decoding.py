@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import Cache
 
 from smallport.parity.closeness import TOLERANCE, Discrepancy, typical
-from smallport.parity.compare import difference
+from smallport.parity.compare import difference, with_ratios
 from smallport.parity.engines import modules_called, require_two_engines
 from smallport.parity.names import (
     CACHE,
@@ -200,7 +200,9 @@ def _returned_cache(outputs: Any, named: NamedTensors) -> Any:
     return outputs[cache] if cache else present
 
 
-def compare_decodings(expected: Decoding, actual: Decoding) -> tuple[Discrepancy, ...]:
+def compare_decodings(
+    expected: Decoding, actual: Decoding, *, exact: Decoding | None = None
+) -> tuple[Discrepancy, ...]:
     """Compare what two decodings returned, step by step and tensor by tensor.
 
     Logits and caches at the places of padding are left out. There a query may attend to nothing,
@@ -213,6 +215,9 @@ def compare_decodings(expected: Decoding, actual: Decoding) -> tuple[Discrepancy
     expected, actual
         Two decodings of the same prompt. From the first step after they chose different tokens they
         read different texts, unless both were fed the same tokens.
+    exact
+        A decoding by a copy of the model in double precision that was fed the same tokens. With it,
+        the differences say by how many times the program's errors are larger than the model's own.
 
     Returns
     -------
@@ -249,6 +254,8 @@ def compare_decodings(expected: Decoding, actual: Decoding) -> tuple[Discrepancy
     for number, (one, other) in enumerate(zip(expected.steps, actual.steps, strict=True)):
         seen = mask[:, : prompt + number]
         apart = difference(one, other, seen, f"step {number}")
+        if exact:
+            apart = with_ratios(apart, exact.steps[number], one, other, seen)
         found.append(replace(apart, ran=f"step {number}, {prompt + number} tokens"))
         require_planted_errors_found(partial(difference, mask=seen), one, seen)
     require_two_engines("compare_decodings", found, expected.modules, actual.modules)

@@ -1,0 +1,112 @@
+"""Errors are measured in multiples of the model's own, and what is above the limit is found."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smallport import check_export
+from smallport.architectures.broken import broken_model
+from smallport.architectures.tiny import tiny_model
+from smallport.parity import cache_argument
+from smallport.parity.yardstick import MULTIPLE, error_ratios, require_errors_found, widened
+
+DTYPES = [torch.bfloat16, torch.float16, torch.float32]
+
+
+def results(dtype, seed=0):
+    exact = torch.randn(
+        3, 4, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
+    return {"logits": exact}, {"logits": exact.to(dtype)}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_model_has_its_own_errors(dtype):
+    exact, expected = results(dtype)
+    assert error_ratios(exact, expected, expected)["logits"] <= 1
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.sampled_from(DTYPES), st.integers(0, 1000), st.floats(1.6, 1e6), st.integers(0, 599))
+def test_an_error_above_the_limit_is_found_wherever_it_is(dtype, seed, multiple, place):
+    exact, expected = results(dtype, seed)
+    largest = (expected["logits"].double() - exact["logits"]).abs().max()
+    step = torch.finfo(dtype).eps / 2 * exact["logits"].abs().max()
+    actual = expected["logits"].double()
+    actual.view(-1)[place] = exact["logits"].view(-1)[place] + multiple * max(largest, step)
+    assert error_ratios(exact, expected, {"logits": actual})["logits"] > MULTIPLE
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.sampled_from(DTYPES), st.integers(0, 1000), st.floats(0, 1))
+def test_no_error_below_the_model_s_is_claimed(dtype, seed, share):
+    exact, expected = results(dtype, seed)
+    between = exact["logits"] + share * (expected["logits"].double() - exact["logits"])
+    assert error_ratios(exact, expected, {"logits": between})["logits"] <= 1
+
+
+def test_integers_have_to_be_equal_and_nan_is_an_error():
+    numbers = {"tokens": torch.tensor([1, 2])}
+    assert error_ratios(numbers, numbers, numbers) == {"tokens": 0}
+    assert error_ratios(numbers, numbers, {"tokens": torch.tensor([1, 3])})["tokens"] == math.inf
+    exact, expected = results(torch.bfloat16)
+    broken = {"logits": expected["logits"].clone()}
+    broken["logits"][0, 0, 0] = math.nan
+    assert error_ratios(exact, expected, broken)["logits"] == math.inf
+
+
+def test_an_infinity_of_both_is_no_error():
+    exact = {"logits": torch.tensor([0.1, -math.inf], dtype=torch.float64)}
+    expected = {"logits": exact["logits"].bfloat16()}
+    assert error_ratios(exact, expected, expected)["logits"] <= 1
+    require_errors_found(exact, expected)
+
+
+def test_other_tensors_are_no_result():
+    exact, expected = results(torch.bfloat16)
+    with pytest.raises(ValueError, match="compare the same tensors"):
+        error_ratios(exact, expected, {"scores": expected["logits"]})
+
+
+def test_inputs_are_widened_with_their_cache_and_left_alone():
+    model = tiny_model("llama").bfloat16()
+    ids = torch.ones(2, 3, dtype=torch.int64)
+    with torch.no_grad():
+        cache = model(ids, use_cache=True)[cache_argument()]
+    inputs = {"input_ids": ids, "cache": cache}
+    wide = widened(inputs)
+    assert wide["cache"].layers[0].keys.dtype == torch.float64
+    assert wide["input_ids"].dtype == torch.int64
+    assert cache.layers[0].keys.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_right_model_in_half_precision_passes_and_says_what_it_leaves_out(dtype):
+    report = check_export(tiny_model("llama").to(dtype), until="decodes")
+    assert report, str(report)
+    assert report["matches"].error_ratio <= MULTIPLE
+    assert report.coverage.compared["dtype"] == [str(dtype).removeprefix("torch.")]
+    assert "such as one wrong weight" in report.coverage.not_compared["small errors"]
+    required = check_export(tiny_model("llama").to(dtype), until="ran", require={"small errors"})
+    assert "not compared: errors below the rounding of" in required["ran"].found
+
+
+def test_a_program_in_half_precision_that_ignores_the_mask_fails():
+    report = check_export(broken_model().bfloat16(), until="decodes")
+    assert report.failure().stage == "matches"
+    assert "times the model's own, and may be 1.5 times" in report["matches"].found
+
+
+def test_errors_in_float32_have_a_yardstick():
+    report = check_export(tiny_model("llama"), until="matches")
+    assert 0 < report["matches"].error_ratio <= MULTIPLE
+
+
+def test_weights_of_two_types_are_refused():
+    model = tiny_model("llama")
+    model.lm_head.bfloat16()
+    report = check_export(model, until="built")
+    assert "all be torch.float32, torch.bfloat16 or torch.float16" in report["built"].found
