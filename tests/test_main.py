@@ -62,6 +62,43 @@ def test_the_command_that_repeats_a_check_works_in_every_folder(checkpoint, caps
     assert loading.absolute_name("hub://a/b") == "hub://a/b"
 
 
+def test_a_model_is_checked_in_half_precision(capsys):
+    assert cli.main(["check", "llama", "--dtype", "bfloat16", "--until", "ran"]) == 0
+    printed = capsys.readouterr().out
+    assert "not compared: errors below the rounding of bfloat16" in printed
+    assert "again: smallport check llama --until ran --dtype bfloat16" in printed
+
+
+def test_a_file_is_kept_and_checked(checkpoint, capsys, monkeypatch):
+    monkeypatch.chdir(checkpoint.parent)
+    assert cli.main(["check", "checkpoint", "--until", "exported", "--save", "kept"]) == 0
+    kept = checkpoint.parent / "kept"
+    report = ExportReport.from_json(json.loads((kept / "report.json").read_text()))
+    assert report["exported"].status == "passed"
+    capsys.readouterr()
+    options = ["--against", "kept/model.pt2", "--least-agreement", "0.95"]
+    assert cli.main(["check", "checkpoint", *options]) == 0
+    printed = capsys.readouterr().out
+    (again,) = re.findall("^again: (.*)$", printed, re.MULTILINE)
+    assert shlex.split(again)[3:] == ["--against", str(kept / "model.pt2"), *options[2:]]
+    assert "next tokens agree at 100.0% of" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--against", "nowhere.onnx"], "there is no file nowhere.onnx"),
+        (["--against", __file__], "is neither an ONNX file"),
+        (["--most-divergence", "0.1"], "a budget is for a file"),
+        (["--against", __file__, "--least-agreement", "2"], "agreement is above 0"),
+        (["--against", __file__, "--until", "ONNX"], "there is no stage 'ONNX'"),
+        (["--dtype", "float8"], "invalid choice: 'float8'"),
+    ],
+)
+def test_options_that_cannot_be_met_are_bad_calls(options, problem, capsys):
+    assert problem in bad_call(capsys, "llama", *options)
+
+
 def rewrite_weights(checkpoint, folder, change):
     """Copy a checkpoint, with its weights changed."""
     shutil.copytree(checkpoint, folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smallport.commands.shell import BadCall, Clock, line_width, raise_if_interrupted
@@ -101,12 +102,6 @@ def add_parser(subparsers: Subparsers) -> None:
         help="the type of the weights; in half precision, errors are compared with the model's "
         f"own, and small ones are not seen; {DTYPES[0]} if left out",
     )
-    parser.add_argument(
-        "--device",
-        default="cpu",
-        metavar="DEVICE",
-        help="where PyTorch runs the model, such as cuda; cpu if left out",
-    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)
 
@@ -117,17 +112,6 @@ def _text_length(given: str) -> int:
     if length < FEWEST_TOKENS:
         raise argparse.ArgumentTypeError(f"should be {FEWEST_TOKENS} or more, not {length}")
     return length
-
-
-def _require_device(name: str) -> None:
-    """Try to use a device."""
-    import torch
-
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        cause = str(error).splitlines()[0]
-        raise BadCall(f"--device: {name} cannot be used: {cause}", "smallport check") from error
 
 
 def _budget(options: argparse.Namespace) -> Budget | None:
@@ -149,7 +133,6 @@ def run(options: argparse.Namespace) -> int:
 
         try:
             builder = model_builder(options.model)
-            _require_device(options.device)
         except ModelError as error:
             raise BadCall(str(error), "smallport check") from error
         given = ["--until", options.until] if options.until else []
@@ -157,12 +140,13 @@ def run(options: argparse.Namespace) -> int:
         if options.max_tokens != MAX_TOKENS:
             given += ["--max-tokens", str(options.max_tokens)]
         given += ["--thorough"] if options.thorough else []
-        for option, usual in (("dtype", DTYPES[0]), ("device", "cpu")):
-            if (chosen := getattr(options, option)) != usual:
-                given += [f"--{option}", chosen]
-        for option in ("against", "least-agreement", "most-divergence", "save"):
+        given += ["--dtype", options.dtype] if options.dtype != DTYPES[0] else []
+        for option in ("against", "save"):
+            if path := getattr(options, option):
+                given += [f"--{option}", str(Path(path).absolute())]
+        for option in ("least-agreement", "most-divergence"):
             if (value := getattr(options, option.replace("-", "_"))) is not None:
-                given += [f"--{option}", str(value)]
+                given += [f"--{option}", f"{value:g}"]
         given += ["--json"] if options.json else []
         stages = FILE_STAGES if options.against else STAGES
         width = line_width()
@@ -177,7 +161,7 @@ def run(options: argparse.Namespace) -> int:
         clock.restart(STAGES[0])
         try:
             report = check_export(
-                lambda: builder().to(options.device, getattr(torch, options.dtype)),
+                lambda: builder().to(getattr(torch, options.dtype)),
                 name=options.model,
                 command=shlex.join(["smallport", "check", absolute_name(options.model), *given]),
                 until=options.until,
