@@ -1,7 +1,6 @@
 """A page ran at a commit of this project, and on a date that has come."""
 
 import dataclasses
-import datetime as dt
 import subprocess
 
 import pytest
@@ -49,10 +48,7 @@ def test_a_tree_is_no_commit(environment):
         ("yesterday", "which is no date"),
         ("2024-01-02", "a date without its time zone"),
         ("2023-12-31T00:00:00+00:00", "before its commit "),
-        (
-            (dt.datetime.now(dt.UTC) + dt.timedelta(days=1)).isoformat(timespec="seconds"),
-            "which is still to come",
-        ),
+        ("2999-12-31T00:00:00+00:00", "which is still to come"),
     ],
 )
 def test_an_impossible_date_is_named(date, why, environment):
