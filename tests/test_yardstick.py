@@ -110,3 +110,24 @@ def test_weights_of_two_types_are_refused():
     model.lm_head.bfloat16()
     report = check_export(model, until="built")
     assert "all be torch.float32, torch.bfloat16 or torch.float16" in report["built"].found
+
+
+class Float32Only(torch.nn.Module):
+    """A Llama that reads long texts in float32 only."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside = tiny_model("llama")
+        self.config = self.inside.config
+        self.eval()
+
+    def forward(self, input_ids, attention_mask=None, position_ids=None):
+        """Return the logits."""
+        if self.inside.lm_head.weight.dtype == torch.float64 and input_ids.shape[1] > 10:
+            raise TypeError("expected float32")
+        return self.inside(input_ids, attention_mask, position_ids, use_cache=False)
+
+
+def test_a_model_that_needs_float32_has_fewer_ratios_and_no_failure():
+    report = check_export(Float32Only(), until="decodes", require=())
+    assert report, str(report)

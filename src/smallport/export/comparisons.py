@@ -258,7 +258,12 @@ def _decode_exactly(
     if not under_test.exact:
         return None
     exactly = replace(under_test, model=under_test.exact, exact=None)
-    return _decode(exactly, exactly.call_with, windowed=windowed, feed=expected)
+    try:
+        return _decode(exactly, exactly.call_with, windowed=windowed, feed=expected)
+    except Exception:
+        if under_test.is_half:
+            raise
+        return None
 
 
 def _compare_in_windows(

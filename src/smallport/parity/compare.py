@@ -63,8 +63,8 @@ def compare(
         Whether ``run`` calls modules of the reference, too. If not, and nothing differs at all,
         these modules are a sign that the model is compared with itself.
     exact
-        A copy of the model in double precision. With it, the differences say by how many times the
-        program's errors are larger than the model's own.
+        A copy of the model in double precision, or None of a call that it cannot compute. With it,
+        the differences say by how many times the program's errors are larger than the model's own.
 
     Returns
     -------
@@ -98,9 +98,8 @@ def compare(
                 with modules_called() as theirs:
                     actual = name_outputs(run(copy_inputs(inputs)))
                 one = difference(expected, actual, mask, str(shape))
-                if exact:
-                    true = name_outputs(exact(**widened(inputs)))
-                    one = with_ratios(one, true, expected, actual, mask)
+                if exact and (true := exact(**widened(inputs))) is not None:
+                    one = with_ratios(one, name_outputs(true), expected, actual, mask)
             except Exception as error:
                 if errors is None:
                     raise
