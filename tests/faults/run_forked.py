@@ -203,11 +203,11 @@ def apply(stub: str, names: dict[str, Any], earlier: list[ast.stmt]) -> None:
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     exec(code, before)
-    sys.path.insert(0, str(HERE / "stubs"))
+    sys.path[:0] = [str(HERE / "stubs"), str(HERE.parents[1])]
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         importlib.import_module(stub).apply()
-    del sys.path[0]
+    del sys.path[:2]
     exec(code, after)
     same = [name for name, value in before.items() if names.get(name) is value]
     names.update({name: after[name] for name in same if name != "__builtins__"})
