@@ -16,6 +16,7 @@ drawn: olmo2, Olmo2ForCausalLM, 127,488 parameters
 0.0512 s (0.0508 to 0.0527)
 times as fast as float32: 0.48 at 32, 3.99 at 512
 eager float32  float32 3.46  0.0000   1.00  0.44   1.00   0.36
+float16 on disk  float16 5.39 0.0000   1.09  1.26
   contradicted by 3 of 24 shapes measured here
 memory kept: float32 154 ms, int8 95 ms
 eager int8, 25 words: writing, to reading: 4.4 ×
@@ -36,6 +37,7 @@ finished 2026-11-21T18:40:17+00:00 after 194 s of training
         "…",
         "times as fast as float32: …",
         "eager float32  float32 3.46  0.0000…",
+        "float16 on disk  float16 5.39 0.0000…",
         "  contradicted by … of 24 shapes measured here",
         "memory kept: …",
         "eager int8, 25 words: writing, to reading: …",
