@@ -95,8 +95,6 @@ def compared_at(
     under_test: ModelUnderTest, shapes: Sequence[InputShape], tensors: Sequence[str], weight: Tensor
 ) -> dict[str, list[Any]]:
     """List the values at which some tensors of a model with such a weight were compared."""
-    from smallport.parity.yardstick import MULTIPLE  # noqa: PLC0415 - which imports PyTorch
-
     texts = [under_test.make_text(shape, seed=1 + number) for number, shape in enumerate(shapes)]
     ids = {token for text in texts for token in text["input_ids"].unique().tolist()}
     vocabulary, has_mask = under_test.vocabulary, "attention_mask" in under_test.token_inputs
@@ -110,8 +108,7 @@ def compared_at(
         "padding": sorted({one.padding for one in shapes}) if has_mask else [],
         "first tokens": ["any"] if vocabulary.first is None else [vocabulary.first, "others"],
         "special tokens": sorted(ids & {*vocabulary.special}),
-        "errors, to the model's": [MULTIPLE] if under_test.is_half else [],
-        "tolerance": [] if under_test.is_half else [under_test.extent.tolerance],
+        **under_test.limits,
         "dtype": [str(weight.dtype).removeprefix("torch.")],
         "device": [str(weight.device)],
     }

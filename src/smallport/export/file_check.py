@@ -114,7 +114,7 @@ class FileCheck(ExportCheck):
             places.append(_predictions(expected, actual, mask, shape))
         compared = compared_at(self.under_test, shapes, ["logits"], self.under_test.weight)
         budget = [f"{self._budget.agreement:.0%} of next tokens, {self._budget.divergence:g} nats"]
-        compared = {**compared, "tolerance": [], "budget": budget}
+        compared |= {**{limit: [] for limit in self.under_test.limits}, "budget": budget}
         left_out = {"numbers": "single numbers, since the file is compared within a budget"}
         self.coverage = replace(
             self.coverage,

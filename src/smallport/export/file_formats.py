@@ -111,7 +111,7 @@ class ONNXProgram:
 
     def run(self, tensors: Mapping[str, Tensor]) -> list[Tensor]:
         """Run it in ONNX Runtime, on the processor."""
-        feed = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+        feed = {name: tensor.numpy() for name, tensor in tensors.items()}
         return [torch.from_numpy(np.asarray(one)) for one in self._session.run(None, feed)]
 
 

@@ -7,7 +7,7 @@ import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from smallport import __version__
 from smallport.export.coverage import NOTHING, Coverage
@@ -25,16 +25,7 @@ Stage = Literal[
 ]
 """The names of stages as a type, with which type checkers find misspelt ones."""
 
-STAGES: tuple[Stage, ...] = (
-    "built",
-    "ran",
-    "exported",
-    "matches",
-    "stays dynamic",
-    "decodes",
-    "ONNX",
-    "ONNX Runtime matches",
-)
+STAGES: tuple[Stage, ...] = tuple(stage for stage in get_args(Stage) if stage != "read")
 """The stages of a check, in order; the first one that fails is the last to run."""
 
 FILE_STAGES: tuple[Stage, ...] = ("built", "ran", "read", "matches", "decodes")

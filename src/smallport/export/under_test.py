@@ -172,6 +172,13 @@ class ModelUnderTest:
         """Whether errors are compared with those of the model, and not with a tolerance."""
         return self.weight.dtype in HALF
 
+    @property
+    def limits(self) -> dict[str, list[float]]:
+        """The limits of what rounding explains, as a report lists them."""
+        if self.is_half:
+            return {"errors, to the model's": [MULTIPLE]}
+        return {"tolerance": [self.extent.tolerance]}
+
     def accepts(self, found: Discrepancy) -> bool:
         """Say whether rounding explains a difference."""
         if not self.is_half:
