@@ -11,6 +11,7 @@ from smallport import check_export
 from smallport.architectures.broken import broken_model
 from smallport.architectures.tiny import tiny_model
 from smallport.parity import cache_argument
+from smallport.parity import yardstick
 from smallport.parity.yardstick import MULTIPLE, error_ratios, require_errors_found, widened
 
 DTYPES = [torch.bfloat16, torch.float16, torch.float32]
@@ -63,6 +64,18 @@ def test_an_infinity_of_both_is_no_error():
     expected = {"logits": exact["logits"].bfloat16()}
     assert error_ratios(exact, expected, expected)["logits"] <= 1
     require_errors_found(exact, expected)
+
+
+@pytest.mark.parametrize("blind", ["logits", "present.0.key"])
+def test_ratios_that_leave_a_tensor_out_are_noticed(blind, monkeypatch):
+    exact, expected = results(torch.bfloat16)
+    exact, expected = (one | {"present.0.key": one["logits"] / 3} for one in (exact, expected))
+    require_errors_found(exact, expected)
+    monkeypatch.setattr(
+        yardstick, "error_ratios", lambda *three: {**error_ratios(*three), blind: 0.0}
+    )
+    with pytest.raises(RuntimeError, match="nothing that is compared counts"):
+        require_errors_found(exact, expected)
 
 
 def test_other_tensors_are_no_result():

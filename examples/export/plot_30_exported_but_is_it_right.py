@@ -402,6 +402,49 @@ growth = onnx_differences["logits"][-8:].mean() / onnx_differences["logits"][1:9
 check("ONNX Runtime, late errors to early ones", growth, at_most=3)
 
 # %%
+# Check a file with one call
+# --------------------------
+#
+# Often the file is all there is: another tool wrote it. All tensors of the cache have
+# the same shape, so only their names tell them apart. The second file below names the
+# keys of both layers first, and then the values. ONNX Runtime opens and runs it all the
+# same.
+
+from smallport import check_export
+
+keys_first = [f"present.{layer}.{kind}" for kind in ("key", "value") for layer in (0, 1)]
+with tempfile.TemporaryDirectory() as folder:
+    right_file, wrong_file = (
+        Path(folder) / name for name in ("right.onnx", "keys_first.onnx")
+    )
+    onnx_program.save(right_file)
+    outputs = onnx_program.model.graph.outputs
+    for value, name in zip(outputs, ["logits", *keys_first], strict=True):
+        value.name = name
+    onnx_program.save(wrong_file)
+    right, wrong = (
+        check_export(model, against=file, name=file.name)
+        for file in (right_file, wrong_file)
+    )
+print(wrong)
+
+# %%
+# :func:`~smallport.check_export` does what this page does, at more shapes: texts of four
+# to 600 tokens, and batches of one to four. It compares the file with the model in
+# memory, and the report names the tensor and the element that are furthest apart. The
+# right file passes. The command is ``smallport check FOLDER --against FILE``, with a
+# checkpoint in the folder.
+
+assert right.passed(), str(right)
+failure = wrong.failure()
+assert failure is not None, "the file with the wrong names passes"
+assert failure.stage == "matches"
+assert failure.where.startswith(("present.0.value", "present.1.key"))
+assert "8 of 8 shapes" in failure.found
+lengths, batches = (right.coverage.compared[part] for part in ("lengths", "batch sizes"))
+assert (min(lengths), max(lengths), batches) == (4, 600, [1, 2, 3, 4])
+
+# %%
 # Exercises
 # ---------
 #
@@ -450,9 +493,10 @@ assert torch.equal(changed_tokens, tokens)
 # - Use two texts of different lengths, and leave the padding out of the comparison.
 # - Test the reference first: without a cache, without padding, and with ``generate``.
 #
-# For a model of your own, use :func:`smallport.parity.greedy_decode` and
-# :func:`~smallport.parity.compare_decodings`, which also check their arguments, or the
-# command ``smallport check``. A text near ``max_position_embeddings`` needs a
+# For a model of your own, use :func:`~smallport.check_export` or the command ``smallport
+# check``; :func:`smallport.parity.greedy_decode` and
+# :func:`~smallport.parity.compare_decodings` are the parts that they are made of. A text
+# near ``max_position_embeddings`` needs a
 # separate test, and random weights say nothing about the quality of a text.
 #
 # What to read next
