@@ -412,7 +412,9 @@ check("ONNX Runtime, late errors to early ones", growth, at_most=3)
 
 from smallport import check_export
 
-keys_first = [f"present.{layer}.{kind}" for kind in ("key", "value") for layer in (0, 1)]
+keys_first = [
+    f"present.{layer}.{kind}" for kind in ("key", "value") for layer in (0, 1)
+]
 with tempfile.TemporaryDirectory() as folder:
     right_file, wrong_file = (
         Path(folder) / name for name in ("right.onnx", "keys_first.onnx")
@@ -423,17 +425,17 @@ with tempfile.TemporaryDirectory() as folder:
         value.name = name
     onnx_program.save(wrong_file)
     right, wrong = (
-        check_export(model, against=file, name=file.name)
+        check_export(model, against=file, name=file.name, max_tokens=140)
         for file in (right_file, wrong_file)
     )
 print(wrong)
 
 # %%
 # :func:`~smallport.check_export` does what this page does, at more shapes: texts of four
-# to 600 tokens, and batches of one to four. It compares the file with the model in
+# to 140 tokens here, in batches of one to four. It compares the file with the model in
 # memory, and the report names the tensor and the element that are furthest apart. The
-# right file passes. The command is ``smallport check FOLDER --against FILE``, with a
-# checkpoint in the folder.
+# right file passes. As a command, ``smallport check FOLDER --against FILE`` does the
+# same with a checkpoint in a folder.
 
 assert right.passed(), str(right)
 failure = wrong.failure()
@@ -441,8 +443,10 @@ assert failure is not None, "the file with the wrong names passes"
 assert failure.stage == "matches"
 assert failure.where.startswith(("present.0.value", "present.1.key"))
 assert "8 of 8 shapes" in failure.found
-lengths, batches = (right.coverage.compared[part] for part in ("lengths", "batch sizes"))
-assert (min(lengths), max(lengths), batches) == (4, 600, [1, 2, 3, 4])
+lengths, batches = (
+    right.coverage.compared[part] for part in ("lengths", "batch sizes")
+)
+assert (min(lengths), max(lengths), batches) == (4, 140, [1, 2, 3, 4])
 
 # %%
 # Exercises

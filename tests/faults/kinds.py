@@ -56,6 +56,8 @@ KINDS = (
             "comparison_rounds",
             "program_is_the_model",
             "onnx_is_eager",
+            "file_is_the_model",
+            "file_names_ignored",
             "sweep_repeats_stored",
             "broken_model_passes",
         ),

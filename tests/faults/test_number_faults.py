@@ -1079,6 +1079,30 @@ FAULTS += [
         UNFOUND,
     ),
     Fault(
+        "failed_stage_passes",
+        DECODING,
+        "assert failure is not None, ",
+        "AssertionError: the file with the wrong names passes",
+    ),
+    Fault(
+        "file_names_ignored",
+        DECODING,
+        "assert failure is not None, ",
+        "AssertionError: the file with the wrong names passes",
+    ),
+    Fault(
+        "output_names_lost",
+        DECODING,
+        "assert failure is not None, ",
+        "AssertionError: the file with the wrong names passes",
+    ),
+    Fault(
+        "file_is_the_model",
+        DECODING,
+        "assert right.passed(), str(right)",
+        "AssertionError: built",
+    ),
+    Fault(
         "comparison_says_zero",
         WRONG_EXPORTS,
         '"right": differences(',
