@@ -68,7 +68,7 @@ def arguments(session: nox.Session) -> list[str]:
 
 def run(session: nox.Session, *command: str, **variables: str) -> None:
     """Run Python in the shared environment."""
-    session.run(SHARED["python"], "-m", *command, env=VARIABLES | variables)
+    session.run(SHARED["python"], "-m", *command, env=VARIABLES | variables, external=True)
 
 
 @nox.session
@@ -174,6 +174,15 @@ def history(session: nox.Session) -> None:
 def compat(session: nox.Session) -> None:
     """Test every export route with releases of transformers and torch; --help lists the options."""
     run(session, "tools.compat.grid", *session.posargs)
+
+
+@nox.session(requires=["environment"], default=False)
+def optimum(session: nox.Session) -> None:
+    """Export with optimum-onnx, which needs an older transformers, and check the files."""
+    session.install(*in_groups("optimum"))
+    command = os.path.join(session.bin, "optimum-cli")  # noqa: PTH118 - nox speaks strings
+    pytest = "pytest", "-m", "optimum", "tests/test_optimum.py", *arguments(session)
+    run(session, *pytest, SMALLPORT_OPTIMUM_CLI=command)
 
 
 @nox.session(requires=["environment"], venv_backend="none", default=False)

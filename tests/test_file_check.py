@@ -12,8 +12,9 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from smallport import check_export
 from smallport.architectures.tiny import tiny_model
 from smallport.export import Budget
-from smallport.export.file_formats import Slot, matched
 from smallport.parity import cache_argument
+from smallport.quantize.onnx.blocks import blocks_4bit
+from tests.onnx_faults import first_for_all
 
 LOGITS = "logits"
 
@@ -119,29 +120,7 @@ def test_a_file_without_one_of_the_layers_is_named(saved):
 
 
 def test_a_cache_of_the_first_text_for_all_is_found(saved, tmp_path):
-    model = onnx.load(saved / "model.onnx")
-    name = "present.0.key"
-    for node in model.graph.node:
-        for place, output in enumerate(node.output):
-            if output == name:
-                node.output[place] = "of_each"
-        for place, taken in enumerate(node.input):
-            if taken == name:
-                node.input[place] = "of_each"
-    constants = {"begin": [0], "end": [1], "axis": [0]}
-    model.graph.initializer.extend(
-        onnx.helper.make_tensor(key, onnx.TensorProto.INT64, [1], value)
-        for key, value in constants.items()
-    )
-    model.graph.node.extend(
-        [
-            onnx.helper.make_node("Shape", ["of_each"], ["sizes"]),
-            onnx.helper.make_node("Slice", ["of_each", *constants], ["first"]),
-            onnx.helper.make_node("Expand", ["first", "sizes"], [name]),
-        ]
-    )
-    file = tmp_path / "first.onnx"
-    onnx.save(model, file)
+    file = first_for_all(saved / "model.onnx", tmp_path / "first.onnx", "present.0.key")
     report = check_export(tiny_model("llama"), against=file)
     assert report.failure().stage == "matches"
     assert "present.0.key[1" in report["matches"].where
@@ -153,16 +132,30 @@ def test_names_of_one_s_own_are_matched_and_other_weights_found(by_hand):
     assert check_export(one_layer(), against=by_hand["other"]).failure().stage == "matches"
 
 
-def test_a_quantized_file_is_judged_within_a_budget(saved, tmp_path):
-    file = tmp_path / "int8.onnx"
-    quantize_dynamic(saved / "model.onnx", file, weight_type=QuantType.QInt8, per_channel=True)
+def bits8(file, target):
+    quantize_dynamic(file, target, weight_type=QuantType.QInt8, per_channel=True)
+
+
+def bits4(file, target):
+    blocks_4bit(file, target, "MatMul", block_size=16)
+
+
+@pytest.mark.parametrize(
+    ("quantize", "budget"), [(bits8, Budget(0.8, 0.01)), (bits4, Budget(0.4, 0.15))]
+)
+def test_a_quantized_file_is_judged_within_a_budget(saved, tmp_path, quantize, budget):
+    file = tmp_path / "quantized.onnx"
+    quantize(saved / "model.onnx", file)
     strict = check_export(tiny_model("llama"), against=file)
     assert strict.failure().stage == "matches"
-    report = check_export(tiny_model("llama"), against=file, budget=Budget(0.8, 0.01))
+    report = check_export(tiny_model("llama"), against=file, budget=budget)
     assert report, str(report)
     assert "next tokens agree at" in report["decodes"].found
     assert "single numbers" in report.coverage.not_compared["numbers"]
-    other = check_export(tiny_model("llama", seed=1), against=file, budget=Budget(0.8, 0.01))
+    shared = first_for_all(file, tmp_path / "shared.onnx", "present.0.value")
+    other = check_export(tiny_model("llama"), against=shared, budget=budget)
+    assert other.failure().stage == "decodes"
+    other = check_export(tiny_model("llama", seed=1), against=file, budget=budget)
     assert other.failure().stage == "matches"
     assert "beyond the budget" in other["matches"].found
 
@@ -204,18 +197,3 @@ def test_arguments_that_do_not_go_together_are_refused(arguments, problem):
 def test_a_budget_has_a_range(share):
     with pytest.raises(ValueError, match="agreement is above 0"):
         Budget(agreement=share)
-
-
-def test_slots_are_matched_by_words_and_by_what_is_left():
-    pair = torch.zeros(2, 3, 4, 5)
-    tensors = {
-        "input_ids": torch.zeros(2, 3, dtype=torch.int64),
-        "past_key_values.0.key": pair,
-        "past_key_values.0.value": pair,
-    }
-    slots = [
-        Slot("x", torch.int64, None),
-        Slot("b_value", None, None),
-        Slot("a", torch.float32, None),
-    ]
-    assert matched(slots, tensors)["x"] == "input_ids"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +12,12 @@ from torch import Tensor, nn
 from smallport.export.comparisons import Finding, StageFailure, decode_both, own_result
 from smallport.export.coverage import compared_at
 from smallport.export.extent import Budget, Extent
-from smallport.export.file_formats import Matched, match, open_program
+from smallport.export.file_formats import Program, open_program
+from smallport.export.matching import Matched, match_any
 from smallport.export.stages import ExportCheck
 from smallport.parity.compare import without_padding
 from smallport.parity.inputs import InputShape, copy_inputs
-from smallport.parity.names import CACHE, Inputs, NamedTensors, first_of, name_inputs, name_outputs
+from smallport.parity.names import Inputs, NamedTensors, first_of, name_inputs, name_outputs
 from smallport.quantities import counted
 
 
@@ -46,9 +46,7 @@ class FileCheck(ExportCheck):
         taken = [slot.name for slot in program.inputs]
         try:
             self._matched = self._match(program)
-            without_cache = not any(
-                name.startswith(CACHE) for name in self._matched.inputs.values()
-            )
+            without_cache = not self._matched.has_cache
         except ValueError as error:
             if not under_test.cache or len(taken) > len(under_test.token_inputs):
                 raise StageFailure(f"{self._given_file.name} cannot be called: {error}") from error
@@ -59,8 +57,7 @@ class FileCheck(ExportCheck):
                 self._matched = self._match(program)
             except ValueError as error:
                 raise StageFailure(f"{self._given_file.name} cannot be called: {error}") from error
-        given = set(self._matched.inputs.values())
-        unused = [name for name in name_inputs(self.example) if name not in given]
+        unused = [name for name in name_inputs(self.example) if not self._matched.takes(name)]
         if "attention_mask" in unused:
             self.under_test = replace(
                 self.under_test,
@@ -75,10 +72,13 @@ class FileCheck(ExportCheck):
             f"those of the model{said}"
         )
 
-    def _match(self, program: Any) -> Matched:
-        results = name_outputs(own_result(self.under_test, copy_inputs(self.example)))
+    def _match(self, program: Program) -> Matched:
+        under_test = self.under_test
+        results = name_outputs(own_result(under_test, copy_inputs(self.example)))
         self._like = results
-        return match(program, name_inputs(self.example), results)
+        other = under_test.make_inputs(under_test.grown(under_test.export_shape))
+        calls = [name_inputs(inputs) for inputs in (self.example, other)]
+        return match_any(program, calls, results, self.model)
 
     def _leave_out_cache(self) -> None:
         """Have the whole text read in each call, as a file without a cache does."""
@@ -111,7 +111,7 @@ class FileCheck(ExportCheck):
             except Exception as error:
                 raise StageFailure(f"it rejects {shape}", error=error) from error
             mask = inputs.get("attention_mask")
-            places.append(_predictions(expected, actual, mask, shape))
+            places.append(_predictions(expected, actual, mask, str(shape)))
         compared = compared_at(self.under_test, shapes, ["logits"], self.under_test.weight)
         budget = [f"{self._budget.agreement:.0%} of next tokens, {self._budget.divergence:g} nats"]
         compared |= {**{limit: [] for limit in self.under_test.limits}, "budget": budget}
@@ -132,10 +132,14 @@ class FileCheck(ExportCheck):
             return super().decodes()
         expected, actual = decode_both(self.under_test, self._run_program)
         places = [
-            _predictions({"logits": one["logits"][:, -1:]}, {"logits": other["logits"][:, -1:]})
-            for one, other in zip(expected.steps, actual.steps, strict=True)
+            _predictions(
+                *({"logits": step["logits"][:, -1:]} for step in both), at=f"step {number}"
+            )
+            for number, both in enumerate(zip(expected.steps, actual.steps, strict=True))
         ]
         number = sum(len(one.agree) for one in places)
+        compared = {**self.coverage.compared, "decoding steps": [len(places)]}
+        self.coverage = replace(self.coverage, compared=compared)
         return _within(
             self._budget, places, f"{number} places in {counted(len(places), 'step')} of decoding"
         )
@@ -153,13 +157,14 @@ class _Places:
 
     agree: Tensor
     divergence: Tensor
+    at: str
 
 
 def _predictions(
     expected: NamedTensors,
     actual: NamedTensors,
     mask: Tensor | None = None,
-    shape: InputShape | None = None,
+    at: str = "",
 ) -> _Places:
     """Compare the predictions of the next token at each place that is no padding."""
     one, other = (
@@ -169,14 +174,14 @@ def _predictions(
     if one.shape != other.shape:
         raise StageFailure(
             f"its logits have the shape {tuple(other.shape)}, and the model's {tuple(one.shape)}"
-            + (f" at {shape}" if shape else "")
+            f" at {at}"
         )
     divergence = (one.exp() * (one - other)).sum(-1)
     agree = one.argmax(-1) == other.argmax(-1)
     if mask is None:
-        return _Places(agree.flatten(), divergence.flatten())
+        return _Places(agree.flatten(), divergence.flatten(), at)
     is_text = mask[:, -one.shape[1] :] == 1
-    return _Places(agree[is_text], divergence[is_text])
+    return _Places(agree[is_text], divergence[is_text], at)
 
 
 def _within(budget: Budget, places: list[_Places], where: str) -> Finding:
@@ -186,10 +191,10 @@ def _within(budget: Budget, places: list[_Places], where: str) -> Finding:
     among the others; the tokens of one are too few to count how many agree.
     """
     agreement = float(torch.cat([one.agree for one in places]).double().mean())
-    divergence = max(float(one.divergence.mean()) for one in places)
+    divergence, at = max((float(one.divergence.mean()), one.at) for one in places)
     said = (
         f"next tokens agree at {agreement:.1%} of {where} (at least {budget.agreement:.0%}), with "
-        f"a divergence of at most {divergence:.2g} nats (at most {budget.divergence:g})"
+        f"a divergence of up to {divergence:.2g} nats at {at} (at most {budget.divergence:g})"
     )
     if not (agreement >= budget.agreement and divergence <= budget.divergence):
         raise StageFailure(f"it is beyond the budget: {said}")
