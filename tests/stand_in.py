@@ -22,7 +22,7 @@ def main(template, name, file, until):  # noqa: C901, PLR0912, PLR0915 - a case 
     with ran.open("a", encoding="utf-8") as stream:
         stream.write(f"{name}\n")
     report = functools.partial(write_report, template, name, file)
-    match name.partition("-")[0]:
+    match name.partition(":")[0].partition("-")[0]:
         case "good":
             report(until)
         case "slow":

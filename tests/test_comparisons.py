@@ -8,7 +8,7 @@ import torch
 
 from smallport.architectures.tiny import tiny_model
 from smallport.export.comparisons import StageFailure, compare_decoding, compare_shapes
-from smallport.export.under_test import examine_model
+from smallport.export.examine import examine_model
 from smallport.parity.names import name_outputs
 
 

@@ -39,14 +39,17 @@ def test_a_stage_that_nobody_reached_passed_nowhere():
 @given(
     st.lists(st.tuples(st.integers(0, len(STAGES)), st.booleans()), max_size=20),
     st.integers(0, 5),
+    st.integers(0, 5),
 )
-def test_nothing_is_lost_from_the_denominator(endings, unknown):
+def test_nothing_is_lost_from_the_denominator(endings, unknown, out_of_scope):
     reports = []
     for number, (passed, failed) in enumerate(endings):
         more = ["failed"] if failed and passed < len(STAGES) else []
         reports.append(report_with(*["passed"] * passed, *more, name=str(number)))
-    counts = count_stages(reports, len(endings) + unknown)
-    assert {one.total for one in counts} == {len(endings) + unknown}
+    registered = len(endings) + unknown + out_of_scope
+    counts = count_stages(reports, registered, out_of_scope)
+    assert {one.total for one in counts} == {registered}
+    assert {one.out_of_scope for one in counts} == {out_of_scope}
     assert {one.unknown for one in counts} == {unknown}
     passed = [one.passed for one in counts]
     assert passed == sorted(passed, reverse=True)
@@ -66,7 +69,7 @@ def test_there_cannot_be_more_reports_than_architectures():
 def test_a_table_has_a_row_for_each_stage():
     table = counts_table(count_stages([report_with("passed", "failed")], 2))
     assert list(table["stage"]) == list(STAGES)
-    assert list(table.iloc[1]) == ["ran", 0, 0, 0, 1, 0, 1, 2]
+    assert list(table.iloc[1]) == ["ran", 0, 0, 0, 1, 0, 1, 0, 2]
 
 
 def test_rejections_and_differences_are_counted_apart():
@@ -84,7 +87,7 @@ def test_rejections_and_differences_are_counted_apart():
     ]
     matches = count_stages(reports, 5)[3]
     assert (matches.failed, matches.rejecting, matches.differing) == (4, 2, 1)
-    assert list(counts_table([matches]).iloc[0]) == ["matches", 0, 1, 2, 1, 0, 1, 5]
+    assert list(counts_table([matches]).iloc[0]) == ["matches", 0, 1, 2, 1, 0, 1, 0, 5]
 
 
 def failing(name, error, place=2):

@@ -172,6 +172,14 @@ def test_a_name_that_does_not_exist_gets_a_hint(capsys):
     assert "did you mean llama" in said
 
 
+def test_a_name_of_other_tasks_only_gets_a_hint(capsys):
+    assert "did you mean t5:seq2seq-lm?" in bad_call(capsys, "t5")
+
+
+def test_what_is_out_of_scope_is_not_checked(capsys):
+    assert "is not checked: its input is sound" in bad_call(capsys, "voxtral:seq2seq-lm")
+
+
 def test_a_folder_without_configuration(capsys, tmp_path):
     assert "has no config.json" in bad_call(capsys, tmp_path)
     file = tmp_path / "model.safetensors"

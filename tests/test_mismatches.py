@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from smallport.architectures.tiny import tiny_model
+from smallport.export.examine import examine_model
 from smallport.export.exporters import (
     export_onnx,
     export_program,
@@ -15,7 +16,6 @@ from smallport.export.exporters import (
     save_onnx,
 )
 from smallport.export.report import STAGES
-from smallport.export.under_test import examine_model
 from smallport.parity import copy_inputs, discrepancy, name_outputs, run_session
 from smallport.parity.inputs import text_inputs
 from smallport.sweep.mismatches import EXPLANATIONS, mismatches, unexplained

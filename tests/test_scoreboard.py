@@ -66,6 +66,23 @@ def test_an_architecture_that_is_not_registered_is_refused(file):
     assert not file.exists()
 
 
+def test_what_is_out_of_scope_counts_and_says_why(file):
+    names = ["a:masked-lm", "b:masked-lm", "c:masked-lm"]
+    reason = {"b:masked-lm": "its input is sound"}
+    save(file, names, [report_with(*ALL, name=names[0])], command="", out_of_scope=reason)
+    scoreboard = read_scoreboard(file)
+    assert scoreboard.out_of_scope == reason
+    assert scoreboard.task == "masked-lm"
+    found = [(one.passed, one.unknown, one.out_of_scope, one.total) for one in scoreboard.counts()]
+    assert found == [(1, 1, 1, 3)] * 8
+
+
+def test_a_file_is_for_one_task(file):
+    with pytest.raises(ValueError, match="of causal-lm, masked-lm: store each task in a file"):
+        save(file, ["a", "a:masked-lm"], [], command="")
+    assert not file.exists()
+
+
 def test_results_of_something_else_are_refused(file):
     measured.write(file, [1, 2], command="")
     with pytest.raises(ValueError, match="does not hold the results of a sweep"):

@@ -19,10 +19,19 @@ from tests.sweep_helpers import stand_in, started
 NAMES = ("bad", "good", "good-2")
 
 
+def register(monkeypatch, *names, **others):
+    """Have nothing else registered than these, and those of other tasks."""
+    tasks = {"causal_lm": names, **others}
+    monkeypatch.setattr(
+        "smallport.architectures.tiny.architectures",
+        lambda task: tasks.get(task.replace("-", "_"), ()),
+    )
+
+
 @pytest.fixture
 def smallport(tmp_path, monkeypatch):
     """Give a function that runs the command on three architectures of which none is real."""
-    monkeypatch.setattr("smallport.architectures.tiny.architectures", lambda: NAMES)
+    register(monkeypatch, *NAMES)
     sweep = functools.partial(runner.sweep, child=stand_in(tmp_path))
     monkeypatch.setattr(runner, "sweep", sweep)
 
@@ -39,10 +48,10 @@ def test_a_sweep_prints_verdicts_counts_and_causes(smallport, capsys):
     assert lines[1].startswith("bad: failed in exported: found (")
     assert lines[2].startswith("good: passed until ONNX Runtime matches (")
     assert "3 of 3 registered architectures were chosen." in lines
-    counts = {" ".join(line.split()[:-7]): line.split()[-7:] for line in lines[7:15]}
-    assert counts["ran"] == ["3", "0", "0", "0", "0", "0", "3"]
-    assert counts["exported"] == ["2", "0", "0", "1", "0", "0", "3"]
-    assert counts["ONNX Runtime matches"] == ["2", "0", "0", "0", "1", "0", "3"]
+    counts = {" ".join(line.split()[:-8]): line.split()[-8:] for line in lines[7:15]}
+    assert counts["ran"] == ["3", "0", "0", "0", "0", "0", "0", "3"]
+    assert counts["exported"] == ["2", "0", "0", "1", "0", "0", "0", "3"]
+    assert counts["ONNX Runtime matches"] == ["2", "0", "0", "0", "1", "0", "0", "3"]
     assert "  1 in exported: ValueError: bad cannot do that" in lines
 
 
@@ -65,14 +74,14 @@ def test_some_architectures_and_stages_can_be_chosen(smallport, tmp_path, capsys
     assert sorted(started(tmp_path)) == ["good", "good-2"]
     assert "2 of 3 registered architectures were chosen." in printed
     exported = next(line for line in printed.splitlines() if "exported" in line)
-    assert exported.split()[-5:] == ["0", "0", "2", "0", "2"]
+    assert exported.split()[-6:] == ["0", "0", "2", "0", "0", "2"]
 
 
 def test_results_can_be_kept(smallport, tmp_path):
     file = tmp_path / "sweep.json"
-    assert smallport("--keep", str(file)) == 0
+    assert smallport("--task", "causal-lm", "--keep", str(file)) == 0
     data = json.loads(file.read_text(encoding="utf-8"))
-    assert data["provenance"]["command"] == "smallport sweep"
+    assert data["provenance"]["command"] == "smallport sweep --task causal-lm"
     assert data["results"]["registered"] == list(NAMES)
     assert len(data["results"]["reports"]) == len(NAMES)
 
@@ -80,24 +89,66 @@ def test_results_can_be_kept(smallport, tmp_path):
 def test_results_of_other_versions_stay_in_the_history(smallport, tmp_path, capsys):
     file, history = tmp_path / "sweep.json", tmp_path / "sweep-history.json"
     for _ in range(2):
-        assert smallport("--keep", str(file)) == 0
+        assert smallport("--task", "causal-lm", "--keep", str(file)) == 0
     assert not history.exists()
     data = json.loads(file.read_text(encoding="utf-8"))
     data["provenance"]["versions"]["transformers"] = "5.0"
     data["results"]["reports"] = data["results"]["reports"][1:]
     file.write_text(json.dumps(data), encoding="utf-8")
     capsys.readouterr()
-    assert smallport("--keep", str(file)) == 0
+    assert smallport("--task", "causal-lm", "--keep", str(file)) == 0
     (before,) = read_history(file)
     assert before.provenance.versions["transformers"] == "5.0"
     assert len(before.outcomes) == len(NAMES) - 1
     assert "since transformers 5.0: +0, \N{MINUS SIGN}0\n" in capsys.readouterr().out
 
 
+@pytest.fixture
+def with_encoders(smallport, monkeypatch):
+    """Register encoders, too, one of them out of scope."""
+    reason = "its input is sound"
+    names = ("bad:masked-lm", "good:masked-lm", "loud:masked-lm")
+    register(monkeypatch, *NAMES, masked_lm=names)
+    monkeypatch.setattr(
+        "smallport.architectures.tiny.out_of_scope", lambda name: reason if "loud" in name else ""
+    )
+    return smallport
+
+
+def test_all_tasks_are_swept_or_the_chosen_ones(with_encoders, tmp_path, capsys):
+    smallport = with_encoders
+    assert smallport("--task", "masked-lm") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("2 architectures, 0 known, 1 out of scope; in ")
+    assert "3 of 3 registered architectures were chosen." in printed
+    ran = next(line for line in printed.splitlines() if line.split()[:1] == ["ran"])
+    assert ran.split() == ["ran", "2", "0", "0", "0", "0", "0", "1", "3"]
+    assert "  loud:masked-lm: its input is sound" in printed
+    assert sorted(started(tmp_path)) == ["bad:masked-lm", "good:masked-lm"]
+    assert smallport() == 0
+    assert "5 architectures, 2 known, 1 out of scope" in capsys.readouterr().out
+    assert sorted(started(tmp_path)) == sorted([*NAMES, "bad:masked-lm", "good:masked-lm"])
+    assert smallport("--only", "good*") == 0
+    assert "3 of 6 registered architectures were chosen." in capsys.readouterr().out
+
+
+def test_each_task_is_kept_in_its_file(with_encoders, tmp_path, capsys):
+    smallport = with_encoders
+    file = tmp_path / "sweep-masked-lm.json"
+    assert smallport("--task", "masked-lm", "--keep", str(file)) == 0
+    kept = read_scoreboard(file)
+    assert kept.task == "masked-lm"
+    assert kept.out_of_scope == {"loud:masked-lm": "its input is sound"}
+    assert {(one.out_of_scope, one.unknown, one.total) for one in kept.counts()} == {(1, 0, 3)}
+    assert smallport("--task", "causal-lm", "--keep", str(file)) == 2
+    assert "holds results of masked-lm; name a different" in capsys.readouterr().err
+    assert read_scoreboard(file) == kept
+
+
 def test_a_file_of_something_else_is_not_replaced(smallport, tmp_path, capsys):
     file = tmp_path / "notes.json"
     file.write_text("[]", encoding="utf-8")
-    assert smallport("--keep", str(file)) == 2
+    assert smallport("--task", "causal-lm", "--keep", str(file)) == 2
     assert "name a different file" in capsys.readouterr().err
     assert file.read_text(encoding="utf-8") == "[]"
     assert started(tmp_path) == []
@@ -111,6 +162,7 @@ def test_a_file_of_something_else_is_not_replaced(smallport, tmp_path, capsys):
         (["--results", "/proc/x"], "--results: cannot write to /proc/x: No such file"),
         (["--only", "good", "--keep", "x.json"], "--keep is for whole sweeps"),
         (["--stage", "ran", "--keep", "x.json"], "--keep is for whole sweeps"),
+        (["--keep", "x.json"], "--keep is for the sweep of one task: add --task"),
     ],
 )
 def test_a_bad_call_says_so(arguments, message, smallport, tmp_path, capsys):
@@ -127,6 +179,7 @@ def test_a_bad_call_says_so(arguments, message, smallport, tmp_path, capsys):
         ["--results", ""],
         ["--keep", " "],
         ["--seconds", "-1"],
+        ["--task", "fill-mask"],
         ["--seconds", "nan"],
         ["--stage", "ONNX runtime"],
         ["--retry", "passed"],
@@ -139,7 +192,7 @@ def test_a_bad_option_says_so(arguments, smallport, capsys):
 
 
 def test_an_accident_leaves_no_verdict(smallport, monkeypatch, capsys):
-    monkeypatch.setattr("smallport.architectures.tiny.architectures", lambda: ("full", "good"))
+    register(monkeypatch, "full", "good")
     for known in (0, 1):
         assert smallport() == 1
         printed = capsys.readouterr()
@@ -152,10 +205,10 @@ def test_an_accident_leaves_no_verdict(smallport, monkeypatch, capsys):
 
 
 def test_a_limit_is_tried_again_when_it_is_higher(smallport, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("smallport.architectures.tiny.architectures", lambda: ("hangs", "good"))
+    register(monkeypatch, "hangs", "good")
     file = tmp_path / "kept.json"
     for seconds, runs in (("1", 1), ("1", 1), ("1.5", 2)):
-        assert smallport("--seconds", seconds, "--keep", str(file)) == 1
+        assert smallport("--seconds", seconds, "--task", "causal-lm", "--keep", str(file)) == 1
         why = f"ran out of {seconds} s (in ran)"
         printed = capsys.readouterr()
         assert f"no verdict on hangs: {why}\n" in printed.err
@@ -181,12 +234,12 @@ def test_a_read_only_folder_with_all_verdicts_is_read(smallport, monkeypatch, ca
 def test_results_that_cannot_be_kept_are_an_error(smallport, tmp_path, capsys):
     file = tmp_path / "file"
     file.touch()
-    assert smallport("--keep", str(file / "x.json")) == 2
+    assert smallport("--task", "causal-lm", "--keep", str(file / "x.json")) == 2
     assert "--keep: " in capsys.readouterr().err
 
 
 def test_a_folder_is_not_replaced_by_what_is_kept(smallport, tmp_path, capsys):
-    assert smallport("--keep", str(tmp_path)) == 2
+    assert smallport("--task", "causal-lm", "--keep", str(tmp_path)) == 2
     assert f"--keep: {tmp_path} is a folder" in capsys.readouterr().err
     assert started(tmp_path) == []
 
@@ -228,7 +281,7 @@ def test_a_stage_that_nothing_asked_for_is_no_pass(smallport, capsys):
     for line in capsys.readouterr().out.splitlines():
         for stage in STAGES[1:]:
             if line.strip().startswith(f"{stage} "):
-                assert line.split()[-5] == "0"
+                assert line.split()[-6] == "0"
 
 
 def test_progress_shows_counts(smallport, terminal):

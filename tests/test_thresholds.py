@@ -20,8 +20,8 @@ from smallport.export.comparisons import (
     compare_shapes,
 )
 from smallport.export.coverage import MAX_TOKENS
+from smallport.export.examine import examine_model
 from smallport.export.thresholds import LEAST, Threshold, thresholds
-from smallport.export.under_test import examine_model
 from smallport.parity import cache_argument, copy_inputs, name_outputs
 from tests.test_check import TinyModel, failing_at, statuses
 

@@ -15,12 +15,16 @@ from smallport.architectures.rules import (
     LAYER_LISTS,
     LAYERS,
     SETTINGS,
+    TASK_SETTINGS,
     VOCABULARY,
 )
+from smallport.architectures.tasks import split_name
 from smallport.architectures.tiny import (
     MOST_PARAMETERS,
+    REGISTERED,
     Unbuildable,
     architectures,
+    out_of_scope,
     stale_entries,
     tiny_config,
     tiny_model,
@@ -28,6 +32,15 @@ from smallport.architectures.tiny import (
 from smallport.parity import copy_inputs
 
 BUILDABLE = [name for name in architectures() if name not in UNBUILDABLE]
+OTHERS = [
+    name
+    for name in architectures(None)
+    if split_name(name)[1] != "causal-lm" and not out_of_scope(name) and name not in UNBUILDABLE
+]
+"""Encoders and sequence-to-sequence models of which there is a tiny one."""
+
+LEAKING = {"convbert", "fnet", "nystromformer", "yoso"}
+"""Encoders that look at padding: by convolutions, without a mask, or in means over the text."""
 
 
 @functools.cache
@@ -52,7 +65,7 @@ def test_the_architectures_are_those_that_transformers_registers():
     assert len(BUILDABLE) >= 0.95 * len(names)
 
 
-@pytest.mark.parametrize("model_type", BUILDABLE)
+@pytest.mark.parametrize("model_type", [*BUILDABLE, *OTHERS])
 def test_each_configuration_is_tiny_and_consistent(model_type):
     text = configuration(model_type).get_text_config(decoder=True)
     assert text.vocab_size <= VOCABULARY
@@ -103,6 +116,90 @@ def test_a_model_runs_and_continues_from_its_cache(model_type):
     assert whole.std() > 0.1
     torch.testing.assert_close(beginning.logits, whole[:, :7], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(rest, whole[:, 7:], rtol=1e-4, atol=1e-5)
+
+
+def test_all_names_have_their_task_and_one_place():
+    names = architectures(None)
+    assert len(set(names)) == len(names) == sum(map(len, REGISTERED.values()))
+    assert {"bert", "bert:masked-lm", "t5:seq2seq-lm"} <= set(names)
+    assert architectures("masked-lm")[0] == "albert:masked-lm"
+    assert {split_name(name)[1] for name in architectures("seq2seq-lm")} == {"seq2seq-lm"}
+
+
+def test_what_is_out_of_scope_says_why_and_counts_in_its_task():
+    names = [name for name in architectures(None) if out_of_scope(name)]
+    assert {"bart:masked-lm", "voxtral:seq2seq-lm"} <= set(names)
+    assert not out_of_scope("bart:seq2seq-lm")
+    assert not out_of_scope("moss_transcribe_diarize")  # its decoder is a language model
+    for name in names:
+        with pytest.raises(Unbuildable, match=r"which is checked as such|its input is sound"):
+            tiny_model(name)
+    for task in ("masked-lm", "seq2seq-lm"):
+        everything = set(architectures(task)) - set(names)
+        assert len(everything & set(OTHERS)) >= 0.95 * len(everything)
+    assert len(OTHERS) >= 0.8 * (len(names) + len(OTHERS) + 1)
+
+
+def inputs_of(name, model):
+    """Make a text of 8 tokens and one of 5, padded; for a decoder, a beginning of 3 tokens."""
+    ids = torch.arange(3, 19).reshape(2, 8)
+    mask = torch.ones_like(ids)
+    mask[1, 5:] = 0
+    first = next(iter(inspect.signature(model.forward).parameters))  # Perceiver reads bytes
+    inputs = {first: ids, "attention_mask": mask}
+    if name.endswith("seq2seq-lm"):
+        inputs["decoder_input_ids"] = torch.arange(20, 26).reshape(2, 3)
+    return inputs
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_an_encoder_reads_its_whole_text(name):
+    """Each logit depends on tokens elsewhere, and on none that are padding."""
+    model = tiny_model(name)
+    inputs = inputs_of(name, model)
+    text = next(iter(inputs))
+
+    def logits(row, column):
+        changed = inputs[text].clone()
+        changed[row, column] += 20
+        with torch.no_grad():
+            return model(**{**inputs, text: changed}).logits
+
+    with torch.no_grad():
+        before = model(**inputs).logits
+    assert model.num_parameters() < 700_000
+    assert before.isfinite().all()
+    assert before.std() > 0.1
+    places = 3 if name.endswith("seq2seq-lm") else 5
+    after = logits(0, 6)
+    assert (after - before)[0, :places].abs().max() > 1e-2
+    padded = (logits(1, 6) - before)[1, :places].abs().max()
+    if split_name(name)[0] not in LEAKING:
+        assert padded < 1e-4
+    if name == "fnet:masked-lm":
+        assert padded > 1e-2  # the test sees it
+
+
+@pytest.mark.parametrize("name", ["encoder-decoder:seq2seq-lm", "t5:seq2seq-lm", "led:seq2seq-lm"])
+def test_a_decoder_continues_from_both_caches(name):
+    model = tiny_model(name)
+    inputs = inputs_of(name, model)
+    beginning = inputs.pop("decoder_input_ids")
+    with torch.no_grad():
+        whole = model(decoder_input_ids=beginning, **inputs).logits
+        outputs = model(decoder_input_ids=beginning[:, :2], use_cache=True, **inputs)
+        name = next(name for name in ("cache", "past_key_values") if name in outputs)
+        cache = {name: outputs[name]}
+        rest = model(decoder_input_ids=beginning[:, 2:], **cache, **inputs).logits
+    torch.testing.assert_close(rest, whole[:, 2:], rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_type_is_built_for_each_of_its_tasks():
+    names = [type(tiny_model(one)).__name__ for one in ("bert", "bert:masked-lm")]
+    assert names == ["BertLMHeadModel", "BertForMaskedLM"]
+    assert not configuration("bert:masked-lm").is_decoder
+    assert configuration("xlm").causal
+    assert not configuration("xlm:masked-lm").causal
 
 
 def test_the_features_of_an_architecture_are_on():
@@ -156,7 +253,9 @@ def test_the_model_is_seeded_and_leaves_the_global_generator_alone():
 
 
 def test_an_unknown_architecture_is_refused():
-    with pytest.raises(ValueError, match=r"registers no 'lama' for .*architectures\(\) lists"):
+    with pytest.raises(
+        ValueError, match=r"registers no 'lama' for .*architectures\('causal-lm'\) lists"
+    ):
         tiny_model("lama")
 
 
@@ -191,7 +290,7 @@ def without(entry, path):
 
 def fields(model_type):
     """List the paths of all fields of an entry, nested configurations included."""
-    nested = CONFIG_MAPPING[model_type].sub_configs
+    nested = CONFIG_MAPPING[split_name(model_type)[0]].sub_configs
     for name, value in ENTRIES[model_type].items():
         yield from ((name, inner) for inner in value) if name in nested else ((name,),)
 
@@ -206,9 +305,11 @@ def fields(model_type):
 )
 def test_each_field_of_an_entry_makes_a_difference(model_type, path, monkeypatch):
     """A misspelt one would not: transformers keeps names that it does not know."""
-    whole = configuration(model_type).to_dict()
-    monkeypatch.setattr(tiny, "ENTRIES", {model_type: without(ENTRIES[model_type], path)})
-    assert tiny_config_or_error(model_type) != whole
+    name = next(one for one in (*BUILDABLE, *OTHERS) if model_type in (one, split_name(one)[0]))
+    whole = configuration(name).to_dict()
+    entry = without(ENTRIES[model_type], path)
+    monkeypatch.setattr(tiny, "ENTRIES", {**ENTRIES, model_type: entry})
+    assert tiny_config_or_error(name) != whole
 
 
 def tiny_config_or_error(model_type):
@@ -221,8 +322,9 @@ def tiny_config_or_error(model_type):
 def test_each_general_rule_applies_to_some_architecture():
     known = {
         name
-        for one in BUILDABLE
-        for part in [CONFIG_MAPPING[one](), *parts(one)]
+        for one in (*BUILDABLE, *OTHERS)
+        for part in [CONFIG_MAPPING[split_name(one)[0]](), *parts(one)]
         for name in type(part).__dataclass_fields__
     }
-    assert AT_MOST.keys() | SETTINGS.keys() | IMPLIED.keys() | set(LAYER_LISTS) <= known
+    settings = {name for one in (SETTINGS, *TASK_SETTINGS.values()) for name in one}
+    assert AT_MOST.keys() | settings | IMPLIED.keys() | set(LAYER_LISTS) <= known

@@ -37,6 +37,15 @@ def test_a_verdict_is_read_back(verdicts):
     assert [file.name for file in verdicts.folder.iterdir()] == ["llama.json"]
 
 
+def test_a_verdict_on_an_architecture_of_two_tasks_is_in_two_files(verdicts):
+    for name in ("bert", "bert:masked-lm"):
+        verdicts.write(verdict_with(*ALL, name=name))
+        assert verdicts.read(name) == verdict_with(*ALL, name=name)
+    files = sorted(file.name for file in verdicts.folder.iterdir())
+    assert files == ["bert.json", "bert.masked-lm.json"]
+    assert conditions("bert").rules != conditions("bert:masked-lm").rules
+
+
 def test_a_later_verdict_takes_the_place_of_an_earlier_one(verdicts):
     verdicts.write(verdict_with(*ALL))
     verdicts.write(verdict_with("passed", "failed"))

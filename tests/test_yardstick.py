@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from smallport import check_export
 from smallport.architectures.broken import broken_model
 from smallport.architectures.tiny import tiny_model
-from smallport.parity import cache_argument
-from smallport.parity import yardstick
+from smallport.parity import cache_argument, yardstick
 from smallport.parity.yardstick import MULTIPLE, error_ratios, require_errors_found, widened
 
 DTYPES = [torch.bfloat16, torch.float16, torch.float32]

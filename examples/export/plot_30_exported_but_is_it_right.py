@@ -431,11 +431,11 @@ with tempfile.TemporaryDirectory() as folder:
 print(wrong)
 
 # %%
-# :func:`~smallport.check_export` does what this page does, at more shapes: texts of four
-# to 140 tokens here, in batches of one to four. It compares the file with the model in
-# memory, and the report names the tensor and the element that are furthest apart. The
-# right file passes. As a command, ``smallport check FOLDER --against FILE`` does the
-# same with a checkpoint in a folder.
+# :func:`~smallport.check_export` does what this page does, at more shapes: here texts
+# of four to 140 tokens, in batches of one to four. It compares the file with the model
+# in memory, and the report names the tensor and the element that are furthest apart.
+# The right file passes. As a command, ``smallport check FOLDER --against FILE`` does
+# the same with a checkpoint in a folder.
 
 assert right.passed(), str(right)
 failure = wrong.failure()
@@ -497,11 +497,10 @@ assert torch.equal(changed_tokens, tokens)
 # - Use two texts of different lengths, and leave the padding out of the comparison.
 # - Test the reference first: without a cache, without padding, and with ``generate``.
 #
-# For a model of your own, use :func:`~smallport.check_export` or the command ``smallport
-# check``; :func:`smallport.parity.greedy_decode` and
-# :func:`~smallport.parity.compare_decodings` are the parts that they are made of. A text
-# near ``max_position_embeddings`` needs a
-# separate test, and random weights say nothing about the quality of a text.
+# For a model of your own, use :func:`~smallport.check_export` or the command
+# ``smallport check``, which are made of :func:`smallport.parity.greedy_decode` and
+# :func:`~smallport.parity.compare_decodings`. A text near ``max_position_embeddings``
+# needs a separate test, and random weights say nothing about the quality of a text.
 #
 # What to read next
 # -----------------

@@ -17,7 +17,8 @@ from torch import nn
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from smallport.architectures.tiny import architectures, tiny_model
+from smallport.architectures.tasks import split_name
+from smallport.architectures.tiny import architectures, out_of_scope, tiny_model
 from smallport.parity.names import first_of
 
 KINDS = {
@@ -63,11 +64,13 @@ class ModelError(ValueError):
 def model_builder(name: str) -> Callable[[], nn.Module]:
     """Find a model by its name, and return a function that builds it in float32, for evaluation.
 
-    The name is a ``model_type`` that transformers registers for causal language modelling, of which
-    a tiny untrained model is built; a folder with a checkpoint; or, after ``hub://``, a repository
+    The name is that of an architecture, as in :mod:`smallport.architectures.tasks`, of which a tiny
+    untrained model is built; a folder with a checkpoint; or, after ``hub://``, a repository
     on the Hugging Face hub. A ModelError says why none of these can be checked.
     """
-    if name in architectures():
+    if name in architectures(None):
+        if reason := out_of_scope(name):
+            raise ModelError(f"{name} is not checked: {reason}")
         return functools.partial(tiny_model, name)
     if name.startswith(HUB):
         place = name.removeprefix(HUB)
@@ -83,7 +86,7 @@ def model_builder(name: str) -> Callable[[], nn.Module]:
 
 def absolute_name(name: str) -> str:
     """Write the name of a model so that it means the same in every folder."""
-    folder = name not in architectures() and not name.startswith(HUB)
+    folder = name not in architectures(None) and not name.startswith(HUB)
     return str(Path(name).resolve()) if folder else name
 
 
@@ -99,7 +102,9 @@ def _require_folder(name: str) -> None:
     if folder.exists():
         raise ModelError(f"{name} is a file; name the folder that save_pretrained wrote a model to")
     if "/" not in name:
-        close = difflib.get_close_matches(name, architectures())
+        known = architectures(None)
+        close = [one for one in known if split_name(one)[0] == name]
+        close = close or difflib.get_close_matches(name, known)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         raise ModelError(
             f"{name!r} is neither a folder nor a model_type that transformers "

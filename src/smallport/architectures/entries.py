@@ -10,16 +10,21 @@ from smallport.architectures.rules import (
     EXPERT,
     EXPERTS,
     EXPERTS_PER_TOKEN,
+    FEED_FORWARD,
     HEAD_SIZE,
     HEADS,
     KEY_VALUE_HEADS,
     LAYERS,
+    POSITIONS,
     RANK,
     ROTARY_SIZE,
+    SELECTED,
     STATE_HEADS,
+    VOCABULARY,
     WIDTH,
     WINDOW,
 )
+from smallport.architectures.tasks import SEQ2SEQ
 
 _SLIDING_AND_FULL = {"layer_types": ["sliding_attention", "full_attention"]}
 _PLAIN_ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
@@ -66,6 +71,15 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             },
             "ffn_config": {"moe_top_k": EXPERTS_PER_TOKEN},
         },
+        "deberta": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]},  # as published
+        "deberta-v2": {
+            "relative_attention": True,
+            "pos_att_type": ["c2p", "p2c"],
+            "position_buckets": WINDOW,
+            "position_biased_input": False,
+            "share_att_key": True,
+            "norm_rel_ebd": "layer_norm",
+        },
         "deepseek_v2": {"first_k_dense_replace": 1, "num_experts_per_tok": EXPERTS_PER_TOKEN},
         "deepseek_v4": {
             "compress_rates": {
@@ -75,6 +89,7 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "index_topk": 2,  # of what is left after compression
             "partial_rotary_factor": 0.5,
         },
+        "distilbert": {"dim": WIDTH, "hidden_dim": FEED_FORWARD},
         "doge": {"keep_window_size": 2},  # below it, nothing is left out
         "dots1": {
             "n_routed_experts": EXPERTS,
@@ -89,8 +104,20 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "audio_config": {"adapter_input_size": WIDTH, "adapter_out_dim": WIDTH},
         },
         "dots3_note_text": _DOTS_3_NOTE,
+        "encoder-decoder": {"decoder": {"is_decoder": True, "add_cross_attention": True}},
+        "esm": {  # its defaults have no vocabulary; the others are those of ESM-2
+            "vocab_size": VOCABULARY,
+            "pad_token_id": 0,
+            "mask_token_id": 3,
+            "position_embedding_type": "rotary",
+            "token_dropout": True,
+        },
+        "esmc": {"num_key_value_heads": HEADS},
         "falcon_h1": {"mamba_d_head": HEAD_SIZE},
+        "flaubert": {"embed_init_std": 0.1},
         "flint": {"mlp_only_layers": [0]},
+        "fsmt": {"src_vocab_size": VOCABULARY, "tgt_vocab_size": VOCABULARY},
+        "funnel": {"block_sizes": [1, 2]},
         "gemma3n_text": _GEMMA_3N,
         "gemma4": {"text_config": _GEMMA_4},
         "gemma4_text": _GEMMA_4,
@@ -111,10 +138,18 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "inkling_text": {"logits_mup_width_multiplier": 1.0},
         "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
         "laguna": _SLIDING_AND_FULL,
+        "led": {
+            "attention_window": WINDOW,
+            "max_encoder_position_embeddings": POSITIONS,
+            "max_decoder_position_embeddings": POSITIONS,
+        },
         "lfm2": {"layer_types": ["conv", "full_attention"]},
         "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
         "llama4": {"text_config": {"no_rope_layers": [1, 0]}},
         "llama4_text": {"no_rope_layers": [1, 0]},
+        "longformer": {"attention_window": WINDOW},
+        "longt5": {"local_radius": WINDOW},
+        "luke": {"entity_vocab_size": VOCABULARY, "entity_emb_size": RANK},
         "longcat_flash": {"head_dim": ROTARY_SIZE},
         "mamba2": {"num_heads": STATE_HEADS},
         "mellum": _SLIDING_AND_FULL,
@@ -135,11 +170,22 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "index_topk_blocks": 2,
         },
         "ministral": {"head_dim": HEAD_SIZE} | _SLIDING_AND_FULL,
+        "mobilebert": {"embedding_size": RANK},  # narrower than its layers, as in the original
+        "modernbert": {"local_attention": 2 * WINDOW},
         "modernbert-decoder": {"local_attention": 2 * WINDOW},  # half of it to either side
         # Several codebooks stand in the batch axis, where no text has anything to do with them.
         "musicgen": {"decoder": {"num_codebooks": 1}},
         "musicgen_melody": {"decoder": {"num_codebooks": 1}},
+        "nllb-moe": {"encoder_sparse_step": LAYERS, "decoder_sparse_step": LAYERS},
         "nemotron": {"num_key_value_heads": KEY_VALUE_HEADS},
+        "pegasus_x": {"block_size": WINDOW, "num_global_tokens": SELECTED},
+        "perceiver": {
+            "d_latents": 2 * WIDTH,
+            "num_latents": WINDOW,
+            "num_self_attends_per_block": LAYERS,
+            "num_self_attention_heads": HEADS,
+            "num_cross_attention_heads": HEADS,
+        },
         "qwen4_exp": {"text_config": _QWEN_4},
         "qwen4_exp_text": _QWEN_4,
         "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
@@ -150,7 +196,9 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "num_buckets": 2,
         },
         "smollm3": {"no_rope_layers": [1, 0]},
+        "switch_transformers": {"num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1},
         "xlm": {"causal": True},
+        "xlm:masked-lm": {"causal": False, "embed_init_std": 0.1},
         "xlstm": {"hidden_size": 128, "embedding_dim": 128},  # heads are rounded up below that
         "xmod": {"default_language": "en_XX"},
         "zamba": {  # the block that its attention layers share needs two of them
@@ -162,7 +210,10 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "zaya": {"layer_types": ["hybrid", "hybrid_sliding"], "sliding_window": WINDOW},
     }
 )
-"""Fields of a configuration, nested ones by name, by the ``model_type`` they belong to."""
+"""Fields of a configuration, nested ones by name, by the ``model_type`` they belong to.
+
+What follows a name with a task is added in that task.
+"""
 
 UNBUILDABLE: Mapping[str, str] = MappingProxyType(
     {
@@ -172,6 +223,34 @@ UNBUILDABLE: Mapping[str, str] = MappingProxyType(
         "takes that model's embeddings, hidden states, keys and values",
         "gemma4_unified_assistant": "it drafts tokens for a Gemma 4: its forward method ignores "
         "tokens and takes that model's embeddings, hidden states, keys and values",
+        "mra:masked-lm": "its attention is a CUDA kernel that is downloaded from the hub; without "
+        "the kernel, transformers computes zeros instead",
     }
 )
 """Architectures of which no tiny model can be built, with the reason."""
+
+SOUND = "its input is sound, and audio models are not checked"
+OUT_OF_SCOPE: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(
+        (
+            f"{model_type}:{SEQ2SEQ}"
+            for model_type in (
+                "audioflamingo3",
+                "glmasr",
+                "granite_speech",
+                "granite_speech_plus",
+                "moss_transcribe_diarize",
+                "musicflamingo",
+                "nemo_speechlm",
+                "omniasr",
+                "qwen2_audio",
+                "qwen3_asr",
+                "vibevoice_asr",
+                "voxtral",
+                "voxtral_realtime",
+            )
+        ),
+        SOUND,
+    )
+)
+"""Architectures that are registered for a task and not checked in it, each with the reason."""

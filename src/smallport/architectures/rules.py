@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from smallport.architectures.tasks import CAUSAL, MASKED, SEQ2SEQ
+
 WIDTH, FEED_FORWARD, EXPERT, RANK = 64, 96, 32, 32
 LAYERS, HEADS, KEY_VALUE_HEADS, HEAD_SIZE, ROTARY_SIZE = 2, 4, 2, 16, 8
 VOCABULARY, POSITIONS, WINDOW, SELECTED = 512, 640, 16, 4
@@ -36,7 +38,7 @@ _SIZES: tuple[tuple[int, str], ...] = (
     (
         FEED_FORWARD,
         """
-        d_inner decoder_ffn_dim dense_intermediate_size dff dim_ff encoder_ffn_dim
+        d_ff d_inner decoder_ffn_dim dense_intermediate_size dff dim_ff encoder_ffn_dim
         feed_forward_size ffn_dim ffn_hidden_size intermediate_size intermediate_size_mlp
         """,
     ),
@@ -49,6 +51,7 @@ _SIZES: tuple[tuple[int, str], ...] = (
         shared_intermediate_size
         """,
     ),
+    (24, "d_kv"),  # the heads of T5 together are not as wide as the model
     (RANK, "adapter_rank hc_lowrank kv_lora_rank laurel_rank o_lora_rank q_lora_rank"),
     (
         LAYERS,
@@ -133,10 +136,17 @@ AT_MOST: Mapping[str, int] = MappingProxyType(
 )
 """Sizes by the name of the field: where the default is larger, it is lowered to the value."""
 
-SETTINGS: Mapping[str, Any] = MappingProxyType(
-    {"init_std": 0.1, "initializer_range": 0.1, "is_decoder": True, "use_cache": True}
-)
+SETTINGS: Mapping[str, Any] = MappingProxyType({"init_std": 0.1, "initializer_range": 0.1})
 """The value of a field of this name, whatever its default."""
+
+TASK_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        CAUSAL: {"is_decoder": True, "use_cache": True},
+        MASKED: {},
+        SEQ2SEQ: {"use_cache": True},
+    }
+)
+"""By task, further settings of this kind."""
 
 IMPLIED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {"kv_lora_rank": {"num_key_value_heads": HEADS}}  # latent attention has no groups of heads

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smallport.architectures.tasks import TASKS
 from smallport.commands.shell import INTERRUPTED, BadCall
 from smallport.export.report import STAGES
 from smallport.files import cache_folder
@@ -26,8 +27,8 @@ CAUSES_SHOWN = 5
 
 DESCRIPTION = """\
 Check the export of a tiny untrained model of every architecture that transformers registers for
-causal language modelling, each in a separate process. Results are stored at once, and a sweep that
-was interrupted or killed continues from there."""
+language modelling (causal, masked, sequence-to-sequence), each in a separate process. Results are
+stored at once, and a sweep that was interrupted or killed continues from there."""
 
 EPILOG = """\
 exit status: 0 when there is a verdict on each architecture that was chosen, whatever it says;
@@ -42,6 +43,12 @@ def add_parser(subparsers: Subparsers) -> None:
         help="check the export of every architecture",
         description=DESCRIPTION,
         epilog=EPILOG,
+    )
+    parser.add_argument(
+        "--task",
+        choices=TASKS,
+        action="append",
+        help="architectures of this task; can be repeated (default: all tasks)",
     )
     parser.add_argument("--only", metavar="NAMES", help="names or patterns, such as 'llama,qwen*'")
     parser.add_argument(
@@ -86,7 +93,8 @@ def add_parser(subparsers: Subparsers) -> None:
         "--keep",
         type=_given(Path),
         metavar="FILE",
-        help="write the results that the scoreboard shows to this file, and a summary of its "
+        help="write the results of one --task, as the scoreboard shows them, to this file, and a "
+        "summary of its "
         "results of other versions to a file next to it that ends in -history.json",
     )
     parser.set_defaults(run=run)
@@ -128,18 +136,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
-    from smallport.architectures.tiny import architectures
+    from smallport.architectures.tiny import architectures, out_of_scope
     from smallport.sweep.executors import SweepError
     from smallport.sweep.runner import choose, describe_missing, locked, to_run
     from smallport.sweep.verdicts import NoVerdict, Verdicts
 
-    registered = architectures()
+    tasks = [task for task in TASKS if task in (arguments.task or TASKS)]
+    registered = [name for task in tasks for name in architectures(task)]
     if arguments.keep and (arguments.only is not None or arguments.stage != STAGES[-1]):
         raise SweepError("--keep is for whole sweeps: leave out --only and --stage")
+    if arguments.keep and len(tasks) > 1:
+        raise SweepError("--keep is for the sweep of one task: add --task TASK")
     if arguments.keep and arguments.keep.is_dir():
         raise SweepError(f"--keep: {arguments.keep} is a folder; name a file")
-    replaced = _read_replaced(arguments.keep)
+    replaced = _read_replaced(arguments.keep, registered)
     chosen = choose(registered, arguments.only)
+    skipped = {name: reason for name in chosen if (reason := out_of_scope(name))}
+    chosen = tuple(name for name in chosen if name not in skipped)
     verdicts = Verdicts(arguments.results or cache_folder() / "sweep")
     limits = Limits(arguments.seconds, arguments.megabytes)
     retry = arguments.retry == "failed"
@@ -148,7 +161,10 @@ def _sweep(arguments: argparse.Namespace) -> int:
     # Where everything is known, nothing is written, and the folder may be read-only.
     with locked(verdicts) if names else nullcontext():
         known = len(chosen) - len(names)
-        print(f"{counted(len(chosen), 'architecture')}, {known} known; in {verdicts.folder}")
+        beyond = f", {len(skipped)} out of scope" if skipped else ""
+        print(
+            f"{counted(len(chosen), 'architecture')}, {known} known{beyond}; in {verdicts.folder}"
+        )
         if names:
             missing = _find_out(arguments, chosen, names, verdicts)
     found = verdicts.read_all(chosen, arguments.stage)
@@ -159,26 +175,29 @@ def _sweep(arguments: argparse.Namespace) -> int:
         reports = [one.report for one in found]
         reasons = {name: one.cause for name, one in missing.items()}
         _keep(arguments.keep, registered, reports, reasons, replaced)
-    _summarize(found, len(chosen), len(registered))
+    _summarize(found, skipped, len(chosen), len(registered))
     if missing:
         sys.stdout.flush()
         print(f"smallport sweep: {describe_missing(list(missing.values()))}", file=sys.stderr)
     return INCOMPLETE if missing else 0
 
 
-def _read_replaced(file: Path | None) -> Scoreboard | None:
+def _read_replaced(file: Path | None, registered: Sequence[str]) -> Scoreboard | None:
     """Read the results that a file holds before it is replaced; None where there are none."""
     from smallport.sweep.executors import SweepError
     from smallport.sweep.history import read_history
-    from smallport.sweep.scoreboard import read_scoreboard
+    from smallport.sweep.scoreboard import read_scoreboard, task_of
 
     if file is None or not file.exists():
         return None
     try:
         read_history(file)
-        return read_scoreboard(file)
+        replaced = read_scoreboard(file)
     except (OSError, ValueError) as error:
         raise SweepError(f"--keep: {error}; name a different file") from error
+    if replaced.task != task_of(registered):
+        raise SweepError(f"--keep: {file} holds results of {replaced.task}; name a different file")
+    return replaced
 
 
 def _keep(
@@ -189,17 +208,20 @@ def _keep(
     replaced: Scoreboard | None,
 ) -> None:
     """Write the results to a file, and add those of other versions that it held to its history."""
+    from smallport.architectures.tiny import out_of_scope
     from smallport.measured import installed_versions
     from smallport.sweep.changes import compare_sweeps
     from smallport.sweep.executors import SweepError
     from smallport.sweep.history import Summary, remember
-    from smallport.sweep.scoreboard import read_scoreboard, save
+    from smallport.sweep.scoreboard import read_scoreboard, save, task_of
 
+    command = f"smallport sweep --task {task_of(registered)}"
+    skipped = {name: reason for name in registered if (reason := out_of_scope(name))}
     differs = replaced and dict(replaced.provenance.versions) != installed_versions()
     try:
         if replaced and differs:
             remember(file, replaced)
-        save(file, registered, reports, command="smallport sweep", no_verdict=reasons)
+        save(file, registered, reports, command=command, no_verdict=reasons, out_of_scope=skipped)
     except OSError as error:
         raise SweepError(f"--keep: {error}; name a file that can be written") from error
     if replaced and differs:
@@ -251,13 +273,20 @@ def _find_out(
     return {}
 
 
-def _summarize(found: Sequence[Verdict], chosen: int, registered: int) -> None:
-    """Print the counts by stage, and what stopped most."""
+def _summarize(
+    found: Sequence[Verdict], skipped: Mapping[str, str], chosen: int, registered: int
+) -> None:
+    """Print the counts by stage, what is out of scope, and what stopped most."""
     from smallport.sweep.counts import count_stages, counts_table, frequent_causes
 
     reports = [verdict.report for verdict in found]
-    print(f"\n{chosen} of {registered} registered architectures were chosen.")
-    print(counts_table(count_stages(reports, chosen)).to_string(index=False))
+    total = chosen + len(skipped)
+    print(f"\n{total} of {registered} registered architectures were chosen.")
+    print(counts_table(count_stages(reports, total, len(skipped))).to_string(index=False))
+    if skipped:
+        print("\nOut of scope:")
+    for reason in dict.fromkeys(skipped.values()):
+        print(f"  {', '.join(one for one in skipped if skipped[one] == reason)}: {reason}")
     if causes := frequent_causes(reports)[:CAUSES_SHOWN]:
         print("\nThe most frequent causes:")
     for cause in causes:

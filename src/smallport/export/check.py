@@ -17,6 +17,7 @@ from smallport.export.coverage import MAX_TOKENS, PARTS
 from smallport.export.extent import Budget, Extent
 from smallport.export.recipes import error_text, recipe_for
 from smallport.export.report import (
+    ENCODER_STAGES,
     FILE_STAGES,
     STAGES,
     ExportReport,
@@ -187,6 +188,9 @@ def check_export(
         else:
             check = ExportCheck(model, inputs, folder, require, extent=extent, keep=bool(save))
         for stage in stages:
+            if stage == "decodes" and not (against or check.generates):
+                until = ENCODER_STAGES[len(reports) - 1] if until == stage else until
+                continue  # a stage that runs nothing has not passed
             run = getattr(check, stage.lower().replace(" ", "_"))
             if reports and (reason := _end(reports[-1], until)):
                 reports.append(StageReport(stage, "not reached", reason))

@@ -125,6 +125,7 @@ def compare_where_taken(
         make_inputs=lambda shape: under_test.make_inputs(shape, seed=1 + shapes.index(shape)),
         errors=errors,
         exact=under_test.call_exactly if under_test.exact else None,
+        token_axes=under_test.token_axes,
     )
     if missing := [str(shape) for shape in shapes if shape not in found and shape not in errors]:
         raise RuntimeError(f"the comparison left out {'; '.join(missing)}")

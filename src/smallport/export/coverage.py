@@ -59,6 +59,7 @@ class Coverage:
         '5 tensors, texts of 4 to 9 tokens, batches of 2'
         """
         words = {
+            "task": "{}",
             "number of tensors": "{} tensor{s}",
             "lengths": "texts of {} token{s}",
             "batch sizes": "batches of {}",
@@ -98,7 +99,9 @@ def compared_at(
     texts = [under_test.make_text(shape, seed=1 + number) for number, shape in enumerate(shapes)]
     ids = {token for text in texts for token in text["input_ids"].unique().tolist()}
     vocabulary, has_mask = under_test.vocabulary, "attention_mask" in under_test.token_inputs
+    after = sorted({getattr(one, "padding_after", 0) for one in shapes})
     return {
+        "task": [under_test.task],
         "outputs": sorted({name.partition(".")[0] for name in tensors}),
         "number of tensors": [len(tensors)],
         "caches": ["plain"] if under_test.cache else [],
@@ -106,6 +109,7 @@ def compared_at(
         "thresholds": [str(one) for one in under_test.crossed],
         "batch sizes": sorted({one.batch_size for one in shapes}),
         "padding": sorted({one.padding for one in shapes}) if has_mask else [],
+        **({"padding on the right": after} if has_mask and any(after) else {}),
         "first tokens": ["any"] if vocabulary.first is None else [vocabulary.first, "others"],
         "special tokens": sorted(ids & {*vocabulary.special}),
         **under_test.limits,

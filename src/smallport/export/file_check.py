@@ -41,8 +41,13 @@ class FileCheck(ExportCheck):
 
     def read(self) -> Finding:
         """Open the file, and match its inputs and outputs with those of the model."""
-        program = open_program(self._given_file)
         under_test = self.under_test
+        if under_test.task != "causal-lm":
+            raise StageFailure(
+                f"files are compared with decoders (causal-lm), and {type(self.model).__name__} is "
+                f"for {under_test.task}; leave the file out, and what exporters make is checked"
+            )
+        program = open_program(self._given_file)
         taken = [slot.name for slot in program.inputs]
         try:
             self._matched = self._match(program)

@@ -31,6 +31,9 @@ STAGES: tuple[Stage, ...] = tuple(stage for stage in get_args(Stage) if stage !=
 FILE_STAGES: tuple[Stage, ...] = ("built", "ran", "read", "matches", "decodes")
 """The stages of a check of a file that another exporter wrote."""
 
+ENCODER_STAGES: tuple[Stage, ...] = tuple(stage for stage in STAGES if stage != "decodes")
+"""The stages of a check of a model that writes no text, so that there is nothing to decode."""
+
 SCHEMA = 1
 """The version of the JSON of a report; it changes when a key goes or means something else."""
 
@@ -161,7 +164,8 @@ class ExportReport:
     name
         The model: a ``model_type``, a folder, a name on the hub or a class.
     stages
-        A report for each of ``STAGES``, in their order; of a file, of ``FILE_STAGES``.
+        A report for each of ``STAGES``, in their order; of a file, of ``FILE_STAGES``; of a model
+        that writes no text, of ``ENCODER_STAGES``.
     versions
         The version of each package that was used.
     command
@@ -194,7 +198,7 @@ class ExportReport:
     coverage: Coverage = NOTHING
 
     def __post_init__(self) -> None:
-        if self._order not in (STAGES, FILE_STAGES):
+        if self._order not in (STAGES, FILE_STAGES, ENCODER_STAGES):
             raise ValueError(f"ExportReport: wanted the stages {STAGES}, found {self._order}")
         if self.until not in self._order:
             raise ValueError(f"ExportReport: there is no stage {self.until!r}, only {self._order}")

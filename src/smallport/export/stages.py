@@ -13,7 +13,7 @@ from typing import Any, cast
 import onnx
 import torch
 import transformers
-from torch import Tensor, nn
+from torch import nn
 from torch.export import ExportedProgram
 
 from smallport.export import exporters as programs
@@ -30,27 +30,32 @@ from smallport.export.comparisons import (
     tolerable,
 )
 from smallport.export.coverage import NOTHING, Coverage, compared_at
+from smallport.export.examine import examine_model
 from smallport.export.extent import Extent
 from smallport.export.guards import Sizes, read_guards, upper_bounds
 from smallport.export.model_kinds import (
     custom_code,
-    half_precision,
     number_of_parameters,
     quantized_parts,
     unwrapped,
 )
-from smallport.export.recipes import recipe_for
-from smallport.export.under_test import (
-    EXPORT_SHAPE_WITHOUT_CACHE,
-    MINIMAL_SHAPES,
-    PADDED,
-    ModelUnderTest,
-    continuation,
-    examine_model,
+from smallport.export.own_results import (
+    CONTINUES,
+    USES_MASK,
+    about_batch,
+    about_cache,
+    about_chance,
+    about_length,
+    about_mask,
+    about_order,
+    in_double_precision,
+    parts_in_half,
 )
+from smallport.export.recipes import recipe_for
+from smallport.export.under_test import MINIMAL_SHAPES, ModelUnderTest
 from smallport.parity.closeness import discrepancy, worst_of
 from smallport.parity.compare import difference
-from smallport.parity.inputs import InputShape, copy_inputs, text_inputs
+from smallport.parity.inputs import InputShape, copy_inputs
 from smallport.parity.names import Inputs, first_of, name_inputs, name_outputs, name_tensors
 from smallport.parity.planted import require_planted_errors_found
 from smallport.parity.session import Session, run_session
@@ -61,10 +66,6 @@ from smallport.soundness import (
     EARLIER,
     MASK,
     STEPS,
-    Pair,
-    Read,
-    alone_and_in_batch,
-    before_a_change,
 )
 
 LOOPS = {
@@ -72,10 +73,6 @@ LOOPS = {
     nn.GRU: "register_gru_while_loop_decomposition()",
 }
 """The context manager of ``torch.export._patches`` with which a layer keeps its loop."""
-
-USES_MASK = "it uses its mask"
-CONTINUES = "it computes what it computes without"
-"""The sentences on a model whose results with padding and with a cache are right."""
 
 MOST_IN_DOUBLE = 100_000_000
 """The most parameters of a model in float32 whose errors are compared with a copy in float64."""
@@ -116,6 +113,11 @@ class ExportCheck:
         self._sound: list[str] = []
         self._file = folder / "model.onnx"
 
+    @property
+    def generates(self) -> bool:
+        """Whether there is something to decode, as far as is known."""
+        return not hasattr(self, "under_test") or self.under_test.generates
+
     def built(self) -> Finding:
         """Build the model, in evaluation mode."""
         model = self._model
@@ -153,7 +155,7 @@ class ExportCheck:
         if self._inputs is not None:
             self.example = {name: self._inputs[name] for name in self.example}
         result = name_outputs(own_result(under_test, copy_inputs(self.example)))
-        half = {} if under_test.is_half else _parts_in_half(under_test, self.example)
+        half = {} if under_test.is_half else parts_in_half(under_test, self.example)
         if half:
             told = "; ".join(
                 f"in {dtype} in {first_of(names, more='more parts')}"
@@ -167,25 +169,25 @@ class ExportCheck:
         if not again.tolerable:
             raise StageFailure(
                 "two calls of the model itself with the same inputs return different results: "
-                f"{_about_chance(under_test, self.example)}",
+                f"{about_chance(under_test, self.example)}",
                 again,
             )
         mask = self.example.get("attention_mask")
         require_planted_errors_found(
-            functools.partial(difference, mask=mask),
+            functools.partial(difference, mask=mask, token_axes=under_test.token_axes),
             result,
             mask,
             tolerance=under_test.extent.tolerance,
+            token_axes=under_test.token_axes,
         )
         self._require_coverage()
         cache, mask, order, batch = (
-            about(self._in_float32)
-            for about in (_about_cache, _about_mask, _about_order, _about_batch)
+            about(self._in_float32) for about in (about_cache, about_mask, about_order, about_batch)
         )
         held = {STEPS: CONTINUES in cache, MASK: mask == USES_MASK}
-        held |= {EARLIER: not order, ALONE: not batch}
+        held |= {EARLIER: not order and under_test.generates, ALONE: not batch}
         self._sound = [name for name, holds in held.items() if holds]
-        said = [under_test.state, cache, mask, _about_length(under_test), order, batch]
+        said = [under_test.state, cache, mask, about_length(under_test), order, batch]
         return Finding("; ".join(filter(None, said)))
 
     def _examined(self) -> ModelUnderTest:
@@ -401,13 +403,13 @@ class ExportCheck:
     def onnx_runtime_matches(self) -> Finding:
         """Compare what ONNX Runtime makes of the file: at all shapes, and decoding."""
         run = functools.partial(run_session, self._open())
-        compared = compare_shapes(self.under_test, run, self._unseen())
+        findings = [compare_shapes(self.under_test, run, self._unseen())]
         _, rejected = self._compare_beginnings(run)
-        decoded = compare_decoding(self.under_test, run)
-        differences = [one.difference for one in (compared, decoded) if one.difference]
-        return Finding(
-            f"{compared.found}; {decoded.found}", worst_of(differences), rejected=rejected
-        )
+        if self.under_test.generates:
+            findings.append(compare_decoding(self.under_test, run))
+        differences = [one.difference for one in findings if one.difference]
+        found = "; ".join(one.found for one in findings)
+        return Finding(found, worst_of(differences), rejected=rejected)
 
     def _open(self) -> Session:
         try:
@@ -461,22 +463,6 @@ def _input_sizes(program: ExportedProgram, names: list[str]) -> dict[str, torch.
     }
 
 
-def _parts_in_half(under_test: ModelUnderTest, example: Inputs) -> dict[torch.dtype, list[str]]:
-    """List by dtype which parts of a model in float32 compute in half precision, or less."""
-    return half_precision(cast("nn.Module", under_test.model), lambda: under_test.run(example))
-
-
-def in_double_precision(under_test: ModelUnderTest) -> nn.Module | None:
-    """Copy a model to double precision; None where it cannot compute in it."""
-    model = copy.deepcopy(cast("nn.Module", under_test.model)).double()
-    try:
-        text = under_test.make_text(under_test.export_shape)
-        replace(under_test, model=model).inputs_of(text, past=under_test.export_shape.cache_length)
-    except Exception:  # noqa: BLE001 - some code asks for one type
-        return None
-    return model
-
-
 def _about_loop(model: nn.Module, error: Exception) -> str:
     """Say which context manager keeps the loop of a recurrent layer whose length was fixed."""
     layers = [one for one in LOOPS if any(isinstance(part, one) for part in model.modules())]
@@ -487,79 +473,3 @@ def _about_loop(model: nn.Module, error: Exception) -> str:
         f"PyTorch unrolls the loop of {names}, which fixes the length; in a new process, call the "
         f"check inside torch.export._patches.{' and '.join(LOOPS[one] for one in layers)}"
     )
-
-
-def _about_cache(under_test: ModelUnderTest) -> str:
-    """Say whether the model itself continues a text from its cache as it reads it in one go."""
-    if not under_test.cache:
-        return "it is exported without, so each call reads the whole text"
-    apart = continuation(under_test)
-    if apart.tolerable:
-        step = ", token by token" if under_test.one_by_one else ""
-        return f"with its cache {CONTINUES}{step}"
-    return f"with its cache its logits change by {apart.relative:.2g}, which is the model's doing"
-
-
-def _about_mask(under_test: ModelUnderTest) -> str:
-    """Say whether the mask changes anything: two that ignore it agree with each other."""
-    if "attention_mask" not in under_test.token_inputs:
-        return "it takes no attention mask, so no text is padded"
-    shape = under_test.clamp(PADDED)
-    padded = under_test.make_text(shape)
-    full = padded | {"attention_mask": torch.ones_like(padded["attention_mask"])}
-    masked, unmasked = (
-        {"logits": under_test.run(inputs)["logits"][:, -1]}
-        for text in (padded, full)
-        for inputs in [under_test.inputs_of(text, past=shape.cache_length)]
-    )
-    return "it ignores its mask" if discrepancy(masked, unmasked).tolerable else USES_MASK
-
-
-def _about_length(under_test: ModelUnderTest) -> str:
-    """Say how long texts may be, where that is shorter than the texts of a check are."""
-    most = under_test.max_length
-    short = most is not None and most < under_test.extent.longest
-    return f"it takes texts of at most {most} tokens" if short else ""
-
-
-def _about_order(under_test: ModelUnderTest) -> str:
-    """Say where a token changes what comes before it, as in models that read in both directions."""
-    if _agree(before_a_change(*_reading(under_test))):
-        return ""
-    return "a token changes the logits before it, which is the model's doing"
-
-
-def _about_batch(under_test: ModelUnderTest) -> str:
-    """Say where a text changes the logits of the others in its batch, as by sums over the batch."""
-    if _agree(alone_and_in_batch(*_reading(under_test))):
-        return ""
-    return "a text changes the logits of others in its batch, which is the model's doing"
-
-
-def _agree(logits: Pair) -> bool:
-    """Say whether two results differ by no more than rounding."""
-    one, other = ({"logits": part} for part in logits)
-    return discrepancy(one, other).tolerable
-
-
-def _reading(under_test: ModelUnderTest) -> tuple[Read, Tensor, Tensor]:
-    """Make what reads whole texts, and two of them without padding."""
-    whole = replace(under_test, cache="")
-    text = under_test.make_text(under_test.clamp(EXPORT_SHAPE_WITHOUT_CACHE))
-
-    def read(ids: Tensor, mask: Tensor) -> Tensor:
-        return under_test.run(whole.inputs_of(text_inputs(ids, mask)))["logits"]
-
-    return read, text["input_ids"], text["attention_mask"]
-
-
-def _about_chance(under_test: ModelUnderTest, inputs: Inputs) -> str:
-    """Say why two equal calls differ: by random numbers, or by what the first one left behind."""
-    with torch.random.fork_rng(devices=[]):
-        results = []
-        for _ in range(2):
-            torch.manual_seed(0)
-            results.append(under_test.run(inputs))
-    if discrepancy(results[0], results[1]).tolerable:
-        return "it draws random numbers, as dropout does in training; switch that off"
-    return "a call changes what the next one computes with; keep such a state in the cache"

@@ -18,8 +18,10 @@ from smallport.parity.names import (
     TOKEN_AXES,
     Inputs,
     NamedTensors,
+    TokenAxes,
     name_inputs,
     name_outputs,
+    token_axis,
 )
 from smallport.parity.planted import require_planted_errors_found
 from smallport.parity.yardstick import error_ratios, require_errors_found, widened
@@ -37,6 +39,7 @@ def compare(
     errors: dict[Shape, Exception] | None = None,
     eager: bool = False,
     exact: Callable[..., Any] | None = None,
+    token_axes: TokenAxes = TOKEN_AXES,
 ) -> dict[Shape, Discrepancy]:
     """Run a model and what was exported from it at several shapes, and compare every tensor.
 
@@ -65,6 +68,9 @@ def compare(
     exact
         A copy of the model in double precision, or None of a call that it cannot compute. With it,
         the differences say by how many times the program's errors are larger than the model's own.
+    token_axes
+        Along which axis each result has a place for each token, by its name or the last part of it.
+        Results that are not in it have none, and are compared in full.
 
     Returns
     -------
@@ -97,15 +103,17 @@ def compare(
             try:
                 with modules_called() as theirs:
                     actual = name_outputs(run(copy_inputs(inputs)))
-                one = difference(expected, actual, mask, str(shape))
+                one = difference(expected, actual, mask, str(shape), token_axes)
                 if exact and (true := exact(**widened(inputs))) is not None:
-                    one = with_ratios(one, name_outputs(true), expected, actual, mask)
+                    named = name_outputs(true)
+                    one = with_ratios(one, named, expected, actual, mask, token_axes=token_axes)
             except Exception as error:
                 if errors is None:
                     raise
                 errors[shape] = error
                 continue
-        require_planted_errors_found(partial(difference, mask=mask), expected, mask)
+        measure = partial(difference, mask=mask, token_axes=token_axes)
+        require_planted_errors_found(measure, expected, mask, token_axes=token_axes)
         sizes = [tuple(tensor.shape) for tensor in name_inputs(inputs).values()]
         found[shape] = replace(one, ran=f"{shape}: {sizes}")
         modules = (ours, theirs)
@@ -115,10 +123,15 @@ def compare(
 
 
 def difference(
-    expected: NamedTensors, actual: NamedTensors, mask: Tensor | None, inputs: str = ""
+    expected: NamedTensors,
+    actual: NamedTensors,
+    mask: Tensor | None,
+    inputs: str = "",
+    token_axes: TokenAxes = TOKEN_AXES,
 ) -> Discrepancy:
     """Compare the results of one call, except at the places of padding."""
-    return discrepancy(without_padding(expected, mask), without_padding(actual, mask), inputs)
+    wanted, found = (without_padding(one, mask, token_axes) for one in (expected, actual))
+    return discrepancy(wanted, found, inputs)
 
 
 def with_ratios(
@@ -127,24 +140,30 @@ def with_ratios(
     expected: NamedTensors,
     actual: NamedTensors,
     mask: Tensor | None,
+    *,
+    token_axes: TokenAxes = TOKEN_AXES,
 ) -> Discrepancy:
     """Add the errors of a program in multiples of its model's, except at the places of padding."""
-    results = [without_padding(one, mask) for one in (exact, expected, actual)]
+    results = [without_padding(one, mask, token_axes) for one in (exact, expected, actual)]
     require_errors_found(*results[:2])
     return replace(found, ratios=error_ratios(*results))
 
 
-def without_padding(outputs: NamedTensors, mask: Tensor | None) -> NamedTensors:
-    """Put zeros where logits and caches belong to padding, which the mask of the call tells."""
+def without_padding(
+    outputs: NamedTensors, mask: Tensor | None, token_axes: TokenAxes = TOKEN_AXES
+) -> NamedTensors:
+    """Put zeros where results of tokens belong to padding, which the mask of the call tells."""
     if mask is None:
         return outputs
-    return {name: _zeroed(name, tensor, mask == 0) for name, tensor in outputs.items()}
+    return {
+        name: _zeroed(tensor, mask == 0, token_axis(name, token_axes))
+        for name, tensor in outputs.items()
+    }
 
 
-def _zeroed(name: str, tensor: Tensor, padding: Tensor) -> Tensor:
+def _zeroed(tensor: Tensor, padding: Tensor, axis: int | None) -> Tensor:
     """Put zeros at the places of padding, if the tensor has an axis of tokens."""
-    axis = TOKEN_AXES.get(name.rpartition(".")[2], tensor.dim())
-    if tensor.dim() <= axis or len(tensor) != len(padding):
+    if axis is None or tensor.dim() <= axis or len(tensor) != len(padding):
         return tensor
     older = padding.shape[1] - tensor.shape[axis]  # a sliding window has dropped these
     if older < 0:

@@ -24,8 +24,22 @@ CACHE = "past_key_values"
 TOKEN_AXES = {"logits": 1, "key": 2, "value": 2}
 """Along which axis a tensor has a place for each token, by the last part of its name."""
 
+TokenAxes = Mapping[str, int]
+"""Such axes by the name of the tensor, or by the last part of it."""
+
 CACHE_PARTS = {"keys": "key", "values": "value"}
 """The names of a cache layer's parts in ONNX files of language models."""
+
+
+def token_axis(name: str, axes: TokenAxes) -> int | None:
+    """Look up along which axis a tensor has a place for each token; None where it has none.
+
+    Examples
+    --------
+    >>> token_axis("present.0.key", TOKEN_AXES), token_axis("pooler_output", TOKEN_AXES)
+    (2, None)
+    """
+    return axes.get(name, axes.get(name.rpartition(".")[2]))
 
 
 def name_tensors(value: Any, name: str = "") -> NamedTensors:

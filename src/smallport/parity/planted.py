@@ -17,7 +17,7 @@ from smallport.parity.closeness import (
     usual_of_rows,
     with_row,
 )
-from smallport.parity.names import TOKEN_AXES, NamedTensors
+from smallport.parity.names import TOKEN_AXES, NamedTensors, TokenAxes, token_axis
 
 DRAWS = 100
 """The most elements that are drawn until one is of typical size."""
@@ -33,6 +33,7 @@ def require_planted_errors_found(
     *,
     tolerance: float = TOLERANCE,
     seed: int | None = None,
+    token_axes: TokenAxes = TOKEN_AXES,
 ) -> None:
     """Change one element of each tensor in each text, and require that exactly these are found.
 
@@ -52,6 +53,8 @@ def require_planted_errors_found(
         The largest relative difference that counts as rounding.
     seed
         Of the places; drawn if left out.
+    token_axes
+        Along which axis each tensor has a place for each token, by its name or the last part of it.
 
     Raises
     ------
@@ -77,7 +80,8 @@ logits[0, 0, 0] (seed 0): it finds 0 at no place. So nothing that it compares co
         changed, planted = dict(expected), {}
         for name, tensor in expected.items():
             for _ in range(DRAWS if tensor.numel() else 0):
-                place = _draw(name, with_row(tensor), mask, text, generator)
+                axis = token_axis(name, token_axes)
+                place = _draw(with_row(tensor), mask, text, axis, generator)
                 if error := _error(with_row(tensor), place, usual[name]):
                     copied = with_row(tensor.clone(memory_format=torch.contiguous_format))
                     old = copied[place].item()
@@ -121,14 +125,13 @@ def _require_found(
 
 
 def _draw(
-    name: str, tensor: Tensor, mask: Tensor | None, text: int, generator: torch.Generator
+    tensor: Tensor, mask: Tensor | None, text: int, axis: int | None, generator: torch.Generator
 ) -> tuple[int, ...]:
     """Draw an element of a text that is not at its padding, if the tensor tells texts apart."""
     place = [int(torch.randint(size, (), generator=generator)) for size in tensor.shape]
     if mask is not None and len(tensor) == len(mask):
         place[0] = text
-        axis = TOKEN_AXES.get(name.rpartition(".")[2], tensor.dim())
-        if axis < tensor.dim() and tensor.shape[axis] <= mask.shape[1]:
+        if axis is not None and axis < tensor.dim() and tensor.shape[axis] <= mask.shape[1]:
             tokens = mask[text, -tensor.shape[axis] :].nonzero().flatten()
             place[axis] = int(tokens[int(torch.randint(len(tokens), (), generator=generator))])
     return tuple(place)

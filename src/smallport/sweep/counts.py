@@ -42,6 +42,8 @@ class StageCount:
         rejected inputs that the model takes.
     unknown
         How many have no verdict.
+    out_of_scope
+        How many are not checked.
     """
 
     stage: str
@@ -51,11 +53,13 @@ class StageCount:
     unknown: int
     differing: int = 0
     rejecting: int = 0
+    out_of_scope: int = 0
 
     @property
     def total(self) -> int:
         """All architectures, to which ``passed`` relates."""
-        return self.passed + self.failed + self.not_reached + self.unknown
+        parts = (self.passed, self.failed, self.not_reached, self.unknown, self.out_of_scope)
+        return sum(parts)
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,9 @@ class Cause:
     architectures: tuple[str, ...]
 
 
-def count_stages(reports: Iterable[ExportReport], registered: int) -> list[StageCount]:
+def count_stages(
+    reports: Iterable[ExportReport], registered: int, out_of_scope: int = 0
+) -> list[StageCount]:
     """Count each stage by itself.
 
     Parameters
@@ -87,6 +93,8 @@ def count_stages(reports: Iterable[ExportReport], registered: int) -> list[Stage
         One for each architecture that was checked.
     registered
         How many architectures there are, those included on which there is no report.
+    out_of_scope
+        How many of these are not checked.
 
     Returns
     -------
@@ -100,9 +108,10 @@ def count_stages(reports: Iterable[ExportReport], registered: int) -> list[Stage
     """
     reports = list(reports)
     names = {report.name for report in reports}
-    if len(names) < len(reports) or len(reports) > registered:
+    checked = registered - out_of_scope
+    if len(names) < len(reports) or len(reports) > checked:
         raise ValueError(
-            f"count_stages: {len(reports)} reports on {len(names)} of {registered} architectures; "
+            f"count_stages: {len(reports)} reports on {len(names)} of {checked} architectures; "
             "each should have one report at most"
         )
     counts = []
@@ -112,8 +121,18 @@ def count_stages(reports: Iterable[ExportReport], registered: int) -> list[Stage
         failures = [report[stage] for report in reports if report[stage].status == "failed"]
         differing = sum(differs(one) for one in failures)
         rejecting = sum(bool(one.rejected) and not differs(one) for one in failures)
-        unknown = registered - len(reports)
-        counts.append(StageCount(stage, passed, failed, not_reached, unknown, differing, rejecting))
+        counts.append(
+            StageCount(
+                stage,
+                passed,
+                failed,
+                not_reached,
+                checked - len(reports),
+                differing,
+                rejecting,
+                out_of_scope,
+            )
+        )
     return counts
 
 
@@ -124,7 +143,10 @@ def differs(failure: StageReport) -> bool:
 
 def counts_table(counts: Iterable[StageCount]) -> pd.DataFrame:
     """Put counts into a table, a row for each stage."""
-    columns = ["stage", "passed", "differ", "reject", "fail", "not reached", "no verdict", "of"]
+    columns = [
+        *("stage", "passed", "differ", "reject", "fail", "not reached"),
+        *("no verdict", "out of scope", "of"),
+    ]
     rows = [
         (
             one.stage,
@@ -134,6 +156,7 @@ def counts_table(counts: Iterable[StageCount]) -> pd.DataFrame:
             one.failed - one.differing - one.rejecting,
             one.not_reached,
             one.unknown,
+            one.out_of_scope,
             one.total,
         )
         for one in counts

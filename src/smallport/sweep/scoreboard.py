@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from smallport import measured
+from smallport.architectures.tasks import CAUSAL, split_name
 from smallport.export.report import STAGES, ExportReport
 from smallport.keys import code_key
 from smallport.soundness import ALONE, EARLIER, MASK, STEPS
@@ -17,7 +18,7 @@ SOUND = (ALONE, EARLIER, STEPS, MASK)
 """The checks that a model has to pass that a program of it is compared with."""
 
 NAME = "sweep"
-"""The name of the stored results that the scoreboard shows."""
+"""The name of the stored results of causal language modelling."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Scoreboard:
         Why there is no report, such as ``ran out of 300 s (in exported)``, where that is known.
     check
         A digest of the code of the check; empty in results that were stored without.
+    out_of_scope
+        Why an architecture is not checked, for those that are not.
     """
 
     registered: tuple[str, ...]
@@ -43,10 +46,16 @@ class Scoreboard:
     provenance: measured.Provenance
     no_verdict: Mapping[str, str] = field(default_factory=dict)
     check: str = ""
+    out_of_scope: Mapping[str, str] = field(default_factory=dict)
 
     def counts(self) -> list[StageCount]:
         """Count each stage, in relation to all registered architectures."""
-        return count_stages(self.reports.values(), len(self.registered))
+        return count_stages(self.reports.values(), len(self.registered), len(self.out_of_scope))
+
+    @property
+    def task(self) -> str:
+        """The task of the architectures."""
+        return task_of(self.registered)
 
 
 def save(
@@ -56,6 +65,7 @@ def save(
     *,
     command: str,
     no_verdict: Mapping[str, str] | None = None,
+    out_of_scope: Mapping[str, str] | None = None,
 ) -> None:
     """Write the results of a sweep to a file.
 
@@ -71,22 +81,46 @@ def save(
         The command that repeats the sweep.
     no_verdict
         By architecture, why there is no report.
+    out_of_scope
+        By architecture, why it is not checked.
 
     Raises
     ------
     ValueError
-        When there are two reports on one architecture, or one on none of those that there are.
+        When there are two reports on one architecture, or one on none of those that there are; or
+        when the architectures are of several tasks.
     """
     found = {report.name: report for report in reports}
+    task_of(registered)
     if stray := sorted(set(found) - set(registered)):
         raise ValueError(f"save: {', '.join(stray)}: registered by nothing; pass all names")
     results = {
         "registered": list(registered),
         "reports": [found[name].to_json() for name in registered if name in found],
         "no_verdict": dict(no_verdict or {}),
+        "out_of_scope": dict(out_of_scope or {}),
         "check": code_key("smallport.sweep.worker"),
     }
     measured.write(file, results, command=command)
+
+
+def task_of(names: Iterable[str]) -> str:
+    """Name the one task of some architectures; ValueError if there are several."""
+    tasks = {split_name(name)[1] for name in names}
+    if len(tasks) > 1:
+        raise ValueError(f"architectures of {', '.join(sorted(tasks))}: store each task in a file")
+    return tasks.pop() if tasks else CAUSAL
+
+
+def results_name(task: str) -> str:
+    """Name the results of a task that come with the package.
+
+    Examples
+    --------
+    >>> results_name("causal-lm"), results_name("masked-lm")
+    ('sweep', 'sweep-masked-lm')
+    """
+    return NAME if task == CAUSAL else f"{NAME}-{task}"
 
 
 def read_scoreboard(name: Path | str = NAME) -> Scoreboard:
@@ -110,10 +144,12 @@ def read_scoreboard(name: Path | str = NAME) -> Scoreboard:
         registered = tuple(kept.results["registered"])
         no_verdict = dict(kept.results.get("no_verdict", {}))
         check = str(kept.results.get("check", ""))
+        out_of_scope = dict(kept.results.get("out_of_scope", {}))
+        task_of(registered)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{name} does not hold the results of a sweep: {error!r}") from error
     found = {report.name: report for report in reports}
-    return Scoreboard(registered, found, kept.provenance, no_verdict, check)
+    return Scoreboard(registered, found, kept.provenance, no_verdict, check, out_of_scope)
 
 
 def comparable(live: Iterable[Verdict], kept: Scoreboard) -> list[Verdict]:

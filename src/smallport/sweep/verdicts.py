@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from smallport.architectures.tasks import file_name
 from smallport.export.report import STAGES, ExportReport
 from smallport.files import write_json
 from smallport.keys import code_key, key_of
@@ -269,7 +270,7 @@ class Verdicts:
             shutil.rmtree(partial, ignore_errors=True)
 
     def _file(self, model_type: str) -> Path:
-        return self.folder / f"{model_type}.json"
+        return self.folder / f"{file_name(model_type)}.json"
 
     def _limit_file(self, model_type: str) -> Path:
-        return self.folder / f"{model_type}.limit.json"
+        return self.folder / f"{file_name(model_type)}.limit.json"
