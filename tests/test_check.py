@@ -448,12 +448,6 @@ def test_a_model_that_returns_no_logits_of_tokens_is_told_so_in_a_line(make, sai
     assert len(report["ran"].error) < 250
 
 
-def test_an_encoder_with_a_decoder_is_named():
-    sizes = {"d_model": 16, "num_layers": 1, "num_heads": 2, "d_kv": 8, "d_ff": 16}
-    model = transformers.T5ForConditionalGeneration(transformers.T5Config(**sizes)).eval()
-    assert "with an encoder" in check_export(model, until="ran")["ran"].error
-
-
 def test_a_cache_of_another_kind_is_named():
     model = tiny_model("llama")
     ids = torch.zeros(2, 3, dtype=torch.int64)

@@ -17,6 +17,7 @@ from torch import nn
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from smallport.architectures.checkpoint_tasks import Loader, loader_of
 from smallport.architectures.tasks import split_name
 from smallport.architectures.tiny import architectures, out_of_scope, tiny_model
 from smallport.parity.names import first_of
@@ -81,7 +82,7 @@ def model_builder(name: str) -> Callable[[], nn.Module]:
         _require_folder(name)
     entries = _entries(name, place)
     _require_memory(name, entries)
-    return functools.partial(_load, name, place)
+    return functools.partial(_load, name, place, loader_of(entries))
 
 
 def absolute_name(name: str) -> str:
@@ -130,13 +131,15 @@ def _entries(name: str, place: str) -> dict[str, Any]:
             f"{name} has its own code (trust_remote_code=True), and this command never runs code "
             "of a checkpoint; load it in a script, and call smallport.check_export"
         )
-    if model_type not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    loader = loader_of(entries)
+    if model_type not in loader.classes:
         kinds = (kind for task, kind in KINDS.items() if model_type in _registered(task))
         raise ModelError(
             f"{name} is of the model_type {model_type!r}, {next(kinds, 'a kind of model')} that "
-            f"transformers {transformers.__version__} does not register for causal language "
-            "modelling. This command checks models that continue a text; for others, "
-            "smallport.parity.compare compares a model with what was exported from it"
+            f"transformers {transformers.__version__} does not register for {loader.words}. This "
+            "command checks models of texts, by the first of architectures in config.json; for "
+            "images and sound, smallport.parity.compare compares a model with what was exported "
+            "from it"
         )
     return entries
 
@@ -228,9 +231,7 @@ def _parameters_on_meta(entries: dict[str, Any]) -> int:
     """Count the parameters of a model that is built without memory for them."""
     configuration = CONFIG_MAPPING[entries["model_type"]].from_dict(dict(entries))
     with torch.device("meta"):
-        model = transformers.AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-            configuration, trust_remote_code=False
-        )
+        model = loader_of(entries).loads.from_config(configuration, trust_remote_code=False)
     return sum(one.numel() for one in model.parameters())
 
 
@@ -249,9 +250,9 @@ def available_memory() -> int | None:
     return None
 
 
-def _load(name: str, place: str) -> nn.Module:
+def _load(name: str, place: str, loader: Loader) -> nn.Module:
     """Load a checkpoint; a ModelError names weights that would be random or do not fit."""
-    loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
+    loaded: Any = loader.loads.from_pretrained(
         place,
         dtype=torch.float32,
         trust_remote_code=False,

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from smallport.export.extent import Budget
 
 DESCRIPTION = """\
-Build a causal language model, export it, translate it to ONNX, and compare all results with those
-of the model."""
+Build a model of texts, export it, translate it to ONNX, and compare all results with those of the
+model: a decoder, an encoder with any head, or a sequence-to-sequence model. Models of images and
+sound are not checked."""
 
 DTYPES = ("float32", "bfloat16", "float16")
 """The types in which a model can be checked."""
@@ -72,7 +73,8 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--save",
         metavar="FOLDER",
-        help="keep the program, the ONNX file and the report in this folder",
+        help="keep the program, the ONNX file and the report in this folder; of a "
+        "sequence-to-sequence model, both programs and files",
     )
     parser.add_argument(
         "--require",

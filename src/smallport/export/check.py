@@ -1,4 +1,4 @@
-"""Take a causal language model through every stage from building it to ONNX Runtime."""
+"""Take a model through every stage from building it to ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -31,6 +32,9 @@ from smallport.parity.closeness import TOLERANCE
 from smallport.parity.inputs import InputShape
 from smallport.parity.names import Inputs
 
+if TYPE_CHECKING:
+    from smallport.export.stages import ExportCheck
+
 SUFFIXES = (".onnx", ".pt2")
 """The endings of the files that can be checked."""
 
@@ -52,7 +56,7 @@ def check_export(
     save: str | Path | None = None,
     progress: Callable[[StageReport], object] | None = None,
 ) -> ExportReport:
-    """Check that a causal language model can be exported, and that the exported program is right.
+    """Check that a model of texts can be exported, and that the exported program is right.
 
     The model is run, exported, translated to ONNX and decoded with, and all results are compared
     with those of a copy of the model that shares no weight with it: logits and every tensor of the
@@ -68,14 +72,27 @@ def check_export(
     the cache of these models contains one token or more. A model that continues from its cache only
     by single tokens is exported for one new token.
 
-    Models that return one result for a text, such as classifiers, and encoders are not checked.
-    :func:`smallport.parity.compare` compares any module with its exported program.
+    What a model is made for is found out, and reported as its *task*:
+
+    - ``causal-lm``: a decoder, as above.
+    - ``masked-lm``, ``sequence-classification``, ``token-classification``, ``embedding``: models of
+      transformers that read a text and write none, and modules that return ``last_hidden_state``,
+      ``pooler_output``, ``sentence_embedding`` or ``embeddings``. Texts are padded on the left and
+      on the right, results of tokens are compared except at padding, and there is no stage
+      *decodes*.
+    - ``seq2seq-lm``: models of transformers with an encoder and a decoder. Two programs are
+      exported: *prefill* reads a text and the beginning of another, and returns logits and the
+      caches of self-attention and cross-attention; *decode* continues from these. Texts are decoded
+      from the start token, with the programs' own caches.
+
+    Models of images and sound are not checked. :func:`smallport.parity.compare` compares any module
+    with its exported program.
 
     Parameters
     ----------
     model
-        A causal language model in ``float32`` and in evaluation mode, or a function that builds it.
-        It takes ``input_ids`` and perhaps ``attention_mask``, ``position_ids`` and a
+        A model in evaluation mode, or a function that builds it. A causal language model takes
+        ``input_ids`` and perhaps ``attention_mask``, ``position_ids`` and a
         :class:`transformers.DynamicCache`, in an argument that is annotated as a cache or is called
         ``past_key_values`` or ``cache``; it returns ``logits`` and the cache, under any name.
     inputs
@@ -108,7 +125,8 @@ def check_export(
         differences are mistakes and not rounding.
     against
         A file that another exporter wrote, ``.onnx`` or ``.pt2``, to check instead of exporting.
-        The stages are those of ``smallport.export.FILE_STAGES``. Its inputs and outputs are matched
+        The stages are those of ``smallport.export.FILE_STAGES``, and the model is a causal language
+        model. Its inputs and outputs are matched
         with those of the model by name and shape. To open a ``.pt2`` file can run code that is in
         it: check only files that you trust.
     budget
@@ -116,7 +134,8 @@ def check_export(
         tolerance for every number.
     save
         A folder for the checked program (``model.pt2``), the ONNX file (``model.onnx``) and the
-        report (``report.json``), which is made if there is none. Files of these names are replaced.
+        report (``report.json``), which is made if there is none. Two programs are called
+        ``prefill`` and ``decode``. Files of these names are replaced.
     progress
         Called with the report of each stage that ran, as soon as it has.
 
@@ -196,6 +215,8 @@ def check_export(
                 reports.append(StageReport(stage, "not reached", reason))
             else:
                 reports.append(_report(stage, run))
+                if stage == "built" and reports[-1].status == "passed":
+                    check = _for_its_task(check)
                 if progress:
                     with redirect_stdout(output), redirect_stderr(errors):
                         progress(reports[-1])
@@ -206,6 +227,16 @@ def check_export(
     if save:
         write_json(Path(save, "report.json"), report.to_json())
     return report
+
+
+def _for_its_task(check: ExportCheck) -> ExportCheck:
+    """Have a model that reads one text and writes another checked as two programs."""
+    from smallport.export.examine import task_of  # noqa: PLC0415 - only a check needs it
+    from smallport.export.seq2seq_check import Seq2SeqCheck  # noqa: PLC0415
+
+    if task_of(check.model) != "seq2seq-lm":
+        return check
+    return Seq2SeqCheck.of(check)
 
 
 def _require_model(model: object, inputs: Inputs | None) -> None:

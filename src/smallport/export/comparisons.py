@@ -186,10 +186,7 @@ def compare_decoding(under_test: ModelUnderTest, run: Run) -> Finding:
             exact = _decode_exactly(under_test, expected)
             differences = compare_decodings(plain, actual, exact=exact)
     worst = tolerable(differences, under_test, "steps of decoding")
-    other_tokens = expected.tokens != actual.tokens
-    if bool((other_tokens & ~_ties(under_test, expected, exact)).any()):
-        raise StageFailure("it chooses other tokens than the model does", worst)
-    ties = int(other_tokens.sum())
+    ties = decided_alike(under_test, expected, actual, exact, worst)
     return Finding(
         f"{counted(decoding_steps(under_test), 'token')} of {PROMPT.batch_size} texts are decoded "
         "alike" + (f", but for {ties} that are level with the second best" if ties else "") + note,
@@ -212,9 +209,23 @@ def decode_both(under_test: ModelUnderTest, run: Run) -> tuple[Decoding, Decodin
         raise StageFailure("it rejects a step of decoding", None, cause, told) from error
 
 
-def decoding_steps(under_test: ModelUnderTest) -> int:
+def decided_alike(
+    under_test: ModelUnderTest,
+    expected: Decoding,
+    actual: Decoding,
+    exact: Decoding | None,
+    worst: Discrepancy,
+) -> int:
+    """Count the tokens that differ because rounding decides them; others are a failure."""
+    other_tokens = expected.tokens != actual.tokens
+    if bool((other_tokens & ~_ties(under_test, expected, exact)).any()):
+        raise StageFailure("it chooses other tokens than the model does", worst)
+    return int(other_tokens.sum())
+
+
+def decoding_steps(under_test: ModelUnderTest, *, prompt: int | None = None) -> int:
     """Count the tokens that are decoded; the last of them is not read, and so needs no room."""
-    prompt = _prompt(under_test).new_tokens
+    prompt = _prompt(under_test).new_tokens if prompt is None else prompt
     return min(STEPS, (under_test.max_length or prompt + STEPS) - prompt + 1)
 
 

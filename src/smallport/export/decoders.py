@@ -77,7 +77,7 @@ def examine_decoder(
     ValueError says why a model cannot be checked.
     """
     signature = arguments_of(model)
-    argument = _cache_argument(signature, inputs)
+    argument = cache_argument(signature, inputs)
     known = {*TOKEN_INPUTS, argument or CACHE}
     given = set(signature) if inputs is None else set(inputs)
     require_text(model, signature, given)
@@ -262,7 +262,7 @@ def _maker(model: Any, made: Any) -> Callable[[], Any] | None:
     return functools.partial(transformers.DynamicCache, config=configuration)
 
 
-def _cache_argument(signature: Mapping[str, inspect.Parameter], inputs: Inputs | None) -> str:
+def cache_argument(signature: Mapping[str, inspect.Parameter], inputs: Inputs | None) -> str:
     """Name the argument that takes the cache: by its value, its annotation or its usual names."""
     if inputs is not None and (given := find_cache(inputs)):
         return given

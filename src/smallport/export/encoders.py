@@ -128,9 +128,11 @@ def examine_encoder(
     configuration = text_configuration(model)
     segments = getattr(configuration, "type_vocab_size", 1)
     flags = {"use_cache": False} if "use_cache" in signature else {}
+    several = hasattr(configuration, "type_vocab_sizes")  # as those of tables have
+    taken = {*ENCODER_INPUTS} - ({SEGMENTS} if several else set())
     probed = EncoderUnderTest(
         model,
-        tuple(name for name in ENCODER_INPUTS if name in given),
+        tuple(name for name in ENCODER_INPUTS if name in given & taken),
         flags,
         Vocabulary(2),
         max_length(model),
@@ -154,9 +156,11 @@ def examine_encoder(
             f"{listed(texts_apart)} has none for {BATCH} texts; return only those that have"
         )
     size = _vocabulary_size(model, task, results[0])
-    known = replace(probed, vocabulary=vocabulary(model, size), token_axes=_token_axes(*results))
+    known = replace(probed, vocabulary=vocabulary(model, size), token_axes=token_axes(*results))
     known = replace(known, max_length=longest_taken(known))
     unseen = inputs_never_given(signature, {*ENCODER_INPUTS}) | lengths_never_crossed(known)
+    if several:
+        unseen["other inputs"] = f"{SEGMENTS}, which have several numbers for each token here"
     return replace(known, not_compared=unseen)
 
 
@@ -176,7 +180,7 @@ def _vocabulary_size(model: nn.Module, task: Task, results: Mapping[str, Tensor]
     return tables[0].num_embeddings
 
 
-def _token_axes(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, int]:
+def token_axes(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, int]:
     """Find along which axis each result has a place for each token, from those of two lengths."""
     found = {}
     for name, tensor in one.items():

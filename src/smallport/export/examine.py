@@ -8,6 +8,7 @@ from transformers.models.auto import modeling_auto
 from smallport.export.decoders import NoLogitsError, examine_decoder
 from smallport.export.encoders import examine_encoder
 from smallport.export.extent import Extent
+from smallport.export.seq2seq import examine_seq2seq
 from smallport.export.under_test import ModelUnderTest, Task
 from smallport.parity.names import Inputs
 
@@ -18,9 +19,6 @@ HEADS: dict[str, Task] = {
     "ForQuestionAnswering": "token-classification",
 }
 """The ends of the names of classes with a head for a task; answers are scores of tokens, too."""
-
-SCORING: tuple[Task, ...] = ("sequence-classification", "token-classification")
-"""The tasks in which a model with an encoder and a decoder is given nothing to write."""
 
 EMBEDDINGS = ("last_hidden_state", "pooler_output", "sentence_embedding", "embeddings")
 """The names of what models without a head return."""
@@ -39,12 +37,8 @@ def examine_model(
     A ValueError says why a model cannot be checked.
     """
     task = task_of(model)
-    writes = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
-    if writes and task not in SCORING:
-        raise ValueError(
-            f"{type(model).__name__} reads with an encoder and writes with a decoder; only models "
-            "that do both in one are checked"
-        )
+    if task == "seq2seq-lm":
+        return examine_seq2seq(model, inputs, extent=extent)
     if task == "causal-lm":
         try:
             return examine_decoder(model, inputs, extent=extent)
@@ -70,4 +64,6 @@ def task_of(model: nn.Module) -> Task:
     for head, task in HEADS.items():
         if any(one.endswith(head) for one in classes):
             return task
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        return "seq2seq-lm"
     return "masked-lm" if {*classes} & NEVER_CAUSAL else "causal-lm"

@@ -27,7 +27,7 @@ class Bound:
     Parameters
     ----------
     what
-        The size that it limits: ``batch``, ``new tokens`` or ``cache length``.
+        The size that it limits: ``batch``, ``new tokens``, ``cache length`` or ``source length``.
     most
         The size that is taken.
     beyond
@@ -155,7 +155,12 @@ def upper_bounds(
     >>> print(found[0])
     64 and not 65 of new tokens (64 >= x.size(1))
     """
-    fields = {"batch": "batch_size", "new tokens": "new_tokens", "cache length": "cache_length"}
+    fields = {
+        "batch": "batch_size",
+        "new tokens": "new_tokens",
+        "cache length": "cache_length",
+        "source length": "source_length",
+    }
     around = {one + step for one in guards.numbers() for step in (-1, 0, 1, 2)}
     doubling = {1 << power for power in range(MOST.bit_length())}
     bounds = []
@@ -190,12 +195,13 @@ def _number(end: Any) -> float:
 
 
 def _arguments(sizes: Sizes) -> dict[str, Any]:
-    """Arrange inputs as guards refer to them: those of a cache are in one list."""
+    """Arrange inputs as guards refer to them: by place in a cache, by name in outputs."""
     arguments: dict[str, Any] = {}
     for name, one in sizes.items():
         argument, _, inside = name.partition(".")
         if inside:
-            arguments.setdefault(argument, []).append(_Tensor(one))
+            parts = arguments.setdefault(argument, {})
+            parts |= {len(parts) // 2: _Tensor(one), inside: _Tensor(one)}
         else:
             arguments[argument] = _Tensor(one)
     return arguments

@@ -104,13 +104,14 @@ class ExportCheck:
         extent: Extent | None = None,
         keep: bool = False,
     ) -> None:
-        self._keep = keep
+        self.keep = keep
         self._model = model
-        self._inputs = inputs
-        self._require = require
-        self._extent = extent
+        self.given = inputs
+        self.required = require
+        self.extent = extent
         self.coverage = NOTHING
         self._sound: list[str] = []
+        self.folder = folder
         self._file = folder / "model.onnx"
 
     @property
@@ -152,8 +153,22 @@ class ExportCheck:
         self.under_test = under_test = self._examined()
         self.coverage = Coverage({}, {**under_test.not_compared, **custom_code(self.model)})
         self.example = under_test.make_inputs(under_test.export_shape)
-        if self._inputs is not None:
-            self.example = {name: self._inputs[name] for name in self.example}
+        if self.given is not None:
+            self.example = {name: self.given[name] for name in self.example}
+        self._require_usable()
+        self._require_coverage()
+        cache, mask, order, batch = (
+            about(self._in_float32) for about in (about_cache, about_mask, about_order, about_batch)
+        )
+        held = {STEPS: CONTINUES in cache, MASK: mask == USES_MASK}
+        held |= {EARLIER: not order and under_test.generates, ALONE: not batch}
+        self._sound = [name for name, holds in held.items() if holds]
+        said = [under_test.state, cache, mask, about_length(under_test), order, batch]
+        return Finding("; ".join(filter(None, said)))
+
+    def _require_usable(self) -> None:
+        """Fail where results of the model itself cannot be compared with: by chance, say."""
+        under_test = self.under_test
         result = name_outputs(own_result(under_test, copy_inputs(self.example)))
         half = {} if under_test.is_half else parts_in_half(under_test, self.example)
         if half:
@@ -180,28 +195,19 @@ class ExportCheck:
             tolerance=under_test.extent.tolerance,
             token_axes=under_test.token_axes,
         )
-        self._require_coverage()
-        cache, mask, order, batch = (
-            about(self._in_float32) for about in (about_cache, about_mask, about_order, about_batch)
-        )
-        held = {STEPS: CONTINUES in cache, MASK: mask == USES_MASK}
-        held |= {EARLIER: not order and under_test.generates, ALONE: not batch}
-        self._sound = [name for name, holds in held.items() if holds]
-        said = [under_test.state, cache, mask, about_length(under_test), order, batch]
-        return Finding("; ".join(filter(None, said)))
 
     def _examined(self) -> ModelUnderTest:
         """Look at a copy of the model; of one in half precision, at a copy in float32.
 
         Whether the model itself continues from its cache, say, shows in float32 only.
         """
-        model, inputs = copy.deepcopy(self.model), self._inputs
+        model, inputs = copy.deepcopy(self.model), self.given
         weight = next(one for one in model.parameters() if one.is_floating_point())
         if weight.dtype not in HALF:
-            found = self._in_float32 = examine_model(model, inputs, extent=self._extent)
+            found = self._in_float32 = examine_model(model, inputs, extent=self.extent)
             small = number_of_parameters(model) <= MOST_IN_DOUBLE
             return replace(found, exact=in_double_precision(found) if small else None)
-        found = examine_model(copy.deepcopy(model).float(), inputs, extent=self._extent)
+        found = examine_model(copy.deepcopy(model).float(), inputs, extent=self.extent)
         self._in_float32 = found
         dtype = str(weight.dtype).removeprefix("torch.")
         return replace(
@@ -216,7 +222,7 @@ class ExportCheck:
         left_out = self.coverage.not_compared
         required = {"cache"} if self.under_test.cache_is_required else set()
         if missing := sorted(
-            (required if self._require is None else set(self._require)) & {*left_out}
+            (required if self.required is None else set(self.required)) & {*left_out}
         ):
             raise StageFailure(
                 f"not compared: {'; '.join(left_out[name] for name in missing)}. To check the rest "
@@ -231,8 +237,8 @@ class ExportCheck:
             if advice := _about_loop(self.model, error):
                 raise StageFailure(advice, error=error) from error
             raise
-        if self._keep:
-            torch.export.save(self.program, self._file.with_name("model.pt2"))
+        if self.keep:
+            torch.export.save(self.program, self._file.with_suffix(".pt2"))
         operations = sum(node.op == "call_function" for node in self.program.graph.nodes)
         return Finding(f"a program of {counted(operations, 'operation')}")
 
@@ -256,11 +262,7 @@ class ExportCheck:
             if isinstance(sizes[name][axis], int):
                 raise StageFailure(f"axis {axis} of {name} is burnt in as {sizes[name][axis]}")
             symbols.add(str(sizes[name][axis]))
-        wanted = ["batch"]
-        wanted += [] if self.under_test.one_by_one else ["new tokens"]
-        new = ("input_ids", "position_ids")
-        if self.under_test.cache and any(axis and name not in new for name, axis in axes):
-            wanted.append("cache length")  # a recurrent state has none
+        wanted = self._independent_sizes(axes)
         if len(symbols) < len(wanted):
             raise StageFailure(
                 f"{', '.join(wanted)} should be independent of each other, and the program has "
@@ -281,6 +283,15 @@ class ExportCheck:
         )
         return Finding(free + said, rejected=rejected)
 
+    def _independent_sizes(self, axes: list[tuple[str, int]]) -> list[str]:
+        """List what should change by itself, by the axes of inputs that change."""
+        wanted = ["batch"]
+        wanted += [] if self.under_test.one_by_one else ["new tokens"]
+        new = ("input_ids", "position_ids")
+        if self.under_test.cache and any(axis and name not in new for name, axis in axes):
+            wanted.append("cache length")  # a recurrent state has none
+        return wanted
+
     def _require_no_bounds(self, wanted: Sequence[str], symbols: Mapping[str, torch.Size]) -> None:
         """Fail where the guards of the program reject sizes that the model takes."""
         seen, under_test = self._seen, self.under_test
@@ -289,18 +300,21 @@ class ExportCheck:
         sizes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         other = under_test.make_inputs(under_test.grown(seen))
         grown = under_test.shape_of(other)
-        if grown.cache_length - seen.cache_length == grown.new_tokens - seen.new_tokens:
+        fields = ["cache_length", "new_tokens"]
+        fields += ["source_length"] if hasattr(seen, "source_length") else []
+        growth = {field: getattr(grown, field) - getattr(seen, field) for field in fields}
+        if len({*growth.values()}) < len(fields):
             return  # texts are too short to tell axes apart
         others = {name: tensor.shape for name, tensor in name_tensors(other).items()}
 
         def sizes_at(shape: InputShape) -> Sizes:
             """Work out the sizes of all inputs at a shape."""
             more = {
-                there - here: getattr(shape, field) - getattr(seen, field)
-                for field in ("cache_length", "new_tokens")
-                for here, there in [(getattr(seen, field), getattr(grown, field))]
+                by: getattr(shape, field) - getattr(seen, field) for field, by in growth.items()
             }
-            more[sum(more)] = sum(more.values())  # of the mask, which has a place for each token
+            both = ("cache_length", "new_tokens")  # the mask has a place for each token of these
+            whole = sum(getattr(shape, field) - getattr(seen, field) for field in both)
+            more.setdefault(sum(growth[field] for field in both), whole)
             return {
                 name: tuple(
                     (
@@ -317,6 +331,7 @@ class ExportCheck:
         untried = [f"a guard that cannot be read, {one}" for one in guards.unread[:1]]
         for bound in upper_bounds(guards, sizes_at, seen, wanted):
             length = bound.beyond.cache_length + bound.beyond.new_tokens
+            length = max(length, getattr(bound.beyond, "source_length", 0))
             if under_test.max_length and length > under_test.max_length:
                 continue  # which is the bound of the model
             if length > under_test.longest or bound.beyond.batch_size > LARGEST_BATCH:
@@ -403,13 +418,19 @@ class ExportCheck:
     def onnx_runtime_matches(self) -> Finding:
         """Compare what ONNX Runtime makes of the file: at all shapes, and decoding."""
         run = functools.partial(run_session, self._open())
-        findings = [compare_shapes(self.under_test, run, self._unseen())]
+        compared = self._compare_session(run)
+        if not self.under_test.generates:
+            return compared
+        decoded = compare_decoding(self.under_test, run)
+        differences = [one.difference for one in (compared, decoded) if one.difference]
+        found = f"{compared.found}; {decoded.found}"
+        return Finding(found, worst_of(differences), rejected=compared.rejected)
+
+    def _compare_session(self, run: Run) -> Finding:
+        """Compare what ONNX Runtime returns at all shapes."""
+        compared = compare_shapes(self.under_test, run, self._unseen())
         _, rejected = self._compare_beginnings(run)
-        if self.under_test.generates:
-            findings.append(compare_decoding(self.under_test, run))
-        differences = [one.difference for one in findings if one.difference]
-        found = "; ".join(one.found for one in findings)
-        return Finding(found, worst_of(differences), rejected=rejected)
+        return replace(compared, rejected=rejected)
 
     def _open(self) -> Session:
         try:
@@ -446,10 +467,8 @@ class ExportCheck:
     def _free_axes(self) -> list[tuple[str, int]]:
         """List the axes of each input that change from one call to the next."""
         shapes = self.under_test.dynamic_shapes(self.example)
-        flat = [
-            *(shapes[name] for name in self.under_test.token_inputs),
-            *shapes.get(self.under_test.cache, []),
-        ]
+        given = (shapes[name] for name in self.example)
+        flat = [axes for one in given for axes in (one if isinstance(one, list) else [one])]
         names = name_inputs(self.example)
         return [(name, axis) for name, axes in zip(names, flat, strict=True) for axis in axes]
 
