@@ -55,6 +55,14 @@ def test_nothing_is_lost_from_the_denominator(endings, unknown, out_of_scope):
     assert passed == sorted(passed, reverse=True)
 
 
+def test_encoders_are_counted_without_the_stage_that_they_lack():
+    whole = report_with(*["passed"] * len(STAGES), name="bert:masked-lm")
+    stages = tuple(one for one in whole.stages if one.stage != "decodes")
+    counts = count_stages([whole, replace(whole, stages=stages, name="esm:masked-lm")], 2)
+    assert [one.stage for one in counts] == [one for one in STAGES if one != "decodes"]
+    assert {one.passed for one in counts} == {2}
+
+
 @pytest.mark.parametrize("registered", [1, 5])
 def test_an_architecture_counts_once(registered):
     with pytest.raises(ValueError, match=f"2 reports on 1 of {registered} architectures"):

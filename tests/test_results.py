@@ -189,6 +189,47 @@ def test_causes_name_their_architectures(file):
     assert '<a href="#found-b">b</a>' in html
 
 
+@pytest.fixture
+def encoders(tmp_path):
+    """Keep a report on one of three encoders, of which one is out of scope."""
+    whole = report_with(*ALL, name="a:masked-lm")
+    stages = tuple(one for one in whole.stages if one.stage != "decodes")
+    kept = tmp_path / "sweep-masked-lm.json"
+    save(
+        kept,
+        ["a:masked-lm", "b:masked-lm", "c:masked-lm"],
+        [replace(whole, stages=stages)],
+        command="smallport sweep --task masked-lm",
+        out_of_scope={"b:masked-lm": "its input is sound"},
+    )
+    return kept
+
+
+def test_a_tab_of_encoders_has_their_stages_and_all_of_them_below_the_line(encoders):
+    html = rendered("counts", encoders)
+    ending = "0 not reached, 1 without a verdict, 1 out of scope"
+    assert html.count(f"1 of 3 passed, 0 failed, {ending}") == len(STAGES) - 1
+    assert "decodes" not in html
+    table = rendered("table", encoders)
+    assert "All architectures of masked language modelling" in table
+    assert "<td>out of scope: its input is sound</td>" in table
+    assert table.count("no verdict") == 1
+    assert "transformers' tests" not in table
+    columns = {row.count("<td") for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)[1:]}
+    assert columns == {len(STAGES) - 1 + 2}
+    assert '<a href="#found-a.masked-lm">a:masked-lm</a>' in table
+    assert '<div id="found-a.masked-lm">' in rendered("found", encoders)
+
+
+def test_there_is_a_tab_for_each_task_with_or_without_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "STORED", tmp_path)
+    (tmp_path / "sweep-masked-lm.json").touch()
+    lines = "\n".join(results.tabs("counts"))
+    assert re.findall(":sync: (.*)", lines) == ["causal-lm", "masked-lm", "seq2seq-lm"]
+    assert re.findall("scoreboard:: (.*)", lines) == ["counts masked-lm"]
+    assert "No sweep of sequence-to-sequence language modelling is stored yet." in lines
+
+
 def test_a_sweep_without_a_history_says_so(file):
     assert "No sweep with different versions is stored yet." in rendered("changes", file)
 

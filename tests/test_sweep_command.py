@@ -48,7 +48,8 @@ def test_a_sweep_prints_verdicts_counts_and_causes(smallport, capsys):
     assert lines[1].startswith("bad: failed in exported: found (")
     assert lines[2].startswith("good: passed until ONNX Runtime matches (")
     assert "3 of 3 registered architectures were chosen." in lines
-    counts = {" ".join(line.split()[:-8]): line.split()[-8:] for line in lines[7:15]}
+    assert "3 architectures of causal language modelling:" in lines
+    counts = {" ".join(line.split()[:-8]): line.split()[-8:] for line in lines[9:17]}
     assert counts["ran"] == ["3", "0", "0", "0", "0", "0", "0", "3"]
     assert counts["exported"] == ["2", "0", "0", "1", "0", "0", "0", "3"]
     assert counts["ONNX Runtime matches"] == ["2", "0", "0", "0", "1", "0", "0", "3"]

@@ -46,6 +46,25 @@ def test_a_verdict_on_an_architecture_of_two_tasks_is_in_two_files(verdicts):
     assert conditions("bert").rules != conditions("bert:masked-lm").rules
 
 
+def test_a_verdict_on_an_encoder_has_fewer_stages(verdicts):
+    whole = report_with(*ALL, name="bert:masked-lm")
+    stages = tuple(one for one in whole.stages if one.stage != "decodes")
+    found = dataclasses.replace(
+        verdict_with(*ALL), report=dataclasses.replace(whole, stages=stages)
+    )
+    found = dataclasses.replace(found, conditions=conditions("bert:masked-lm"))
+    verdicts.write(found)
+    assert verdicts.read("bert:masked-lm") == found
+    beyond = "asked until 'decodes', and the report has 'ONNX'"
+    with pytest.raises(ValueError, match=beyond):
+        dataclasses.replace(found, until="decodes")
+    last = dataclasses.replace(stages[-1], status="not reached")
+    cut = dataclasses.replace(whole, stages=(*stages[:-1], last))
+    assert dataclasses.replace(found, report=cut, until="ONNX").covers("decodes")
+    with pytest.raises(ValueError, match="'ONNX Runtime matches' was not reached"):
+        dataclasses.replace(found, report=cut)
+
+
 def test_a_later_verdict_takes_the_place_of_an_earlier_one(verdicts):
     verdicts.write(verdict_with(*ALL))
     verdicts.write(verdict_with("passed", "failed"))

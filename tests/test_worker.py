@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from smallport.export.report import STAGES, ExportReport
+from smallport.export.report import ENCODER_STAGES, STAGES, ExportReport
 from smallport.sweep import worker
 from smallport.sweep.judge import Task, check_in_process
 
@@ -34,6 +34,17 @@ def test_an_architecture_that_cannot_be_built_is_a_verdict(tmp_path):
     report = ExportReport.from_json(json.loads(file.read_text(encoding="utf-8")))
     assert report.failure().stage == "built"
     assert "registers no 'no_such_model'" in report.failure().error
+
+
+@pytest.mark.usefixtures("harmless")
+def test_an_encoder_has_nothing_to_decode_whether_it_was_built_or_not(tmp_path):
+    for name, status in (("mra:masked-lm", "failed"), ("bert:masked-lm", "passed")):
+        file = tmp_path / "report.json"
+        worker.main([name, str(file), "--until", "built"])
+        report = ExportReport.from_json(json.loads(file.read_text(encoding="utf-8")))
+        assert tuple(one.stage for one in report.stages) == ENCODER_STAGES
+        assert report["built"].status == status
+        assert report.command == f"smallport check {name}"
 
 
 @pytest.mark.usefixtures("harmless")

@@ -8,9 +8,9 @@
 - ``.. stored-routes:: NAME`` shows stored results of the routes, ``routes`` or another file, with
   its content as the caption.
 - ``.. published-run::`` shows those of the published tutorial next to its own figures.
-- ``.. scoreboard:: PART`` renders the stored results of the sweep by a template of
-  ``_templates/scoreboard``: counts, changes, causes, mismatches, upstream, table, found. All of it
-  is in the page; its script only sorts and searches.
+- ``.. scoreboard:: PART TASK`` renders the stored results of the sweep of a task by a template of
+  ``_templates/scoreboard``: counts, changes, causes, mismatches, upstream, table, found. Without a
+  task, there is a tab for each. All of it is in the page; its script only sorts and searches.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ BEFORE_UNIT = re.compile(r"(?<=\d)\s+(?=(?:MB|nats|m?s|times|×|%)(?!\w))")
 
 STORED = project.ROOT / "src" / "smallport" / "measured"
 SWEEP = STORED / "sweep.json"
-HISTORY = STORED / "sweep-history.json"
 UPSTREAM = STORED / "export_skips.json"
 SWEEP_MODULES = (
+    "smallport.architectures.tasks",
     "smallport.export.recipes",
     "smallport.quantities",
     "smallport.sweep.changes",
@@ -343,19 +343,28 @@ def published_run(results: Results) -> list[str]:
 
 
 class Scoreboard(SphinxDirective):
-    """Show one part of the scoreboard."""
+    """Show one part of the scoreboard, of a task or of each."""
 
     required_arguments = 1
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Render the results."""
+        from smallport.architectures.tasks import TASKS  # noqa: PLC0415 - as below
+        from smallport.sweep.history import history_file  # noqa: PLC0415
+
         template = TEMPLATES / f"{self.arguments[0]}.html"
         if not template.exists():
             raise self.error(f"the scoreboard has no part {self.arguments[0]!r}: see {TEMPLATES}")
         dependencies.note_modules(self.env, *SWEEP_MODULES)
-        for dependency in (SWEEP, HISTORY, UPSTREAM, template):
-            if dependency.exists():
-                self.env.note_dependency(str(dependency))
+        results = [stored_sweep(task) for task in TASKS]
+        for dependency in (*results, *map(history_file, results), UPSTREAM, template):
+            self.env.note_dependency(str(dependency))
+        if len(self.arguments) == 1:
+            return self.parse_text_to_nodes("\n".join(tabs(self.arguments[0])))
+        task = self.arguments[1]
+        if task not in TASKS:
+            raise self.error(f"there is no task {task!r}, only {', '.join(TASKS)}")
         pages = {
             name: self.env.app.builder.get_relative_uri(self.env.docname, page)
             for name, page in (
@@ -363,8 +372,33 @@ class Scoreboard(SphinxDirective):
                 *((page, f"gallery/export/{page}") for page in recipes.PAGES),
             )
         }
-        html = render(template.name, pages)
+        html = render(template.name, pages, stored_sweep(task))
         return [nodes.raw("", html, format="html")]
+
+
+def stored_sweep(task: str) -> Path:
+    """Name the file with the stored results of a task."""
+    from smallport.sweep.scoreboard import results_name  # noqa: PLC0415 - imports PyTorch
+
+    return STORED / f"{results_name(task)}.json"
+
+
+def tabs(part: str) -> list[str]:
+    """Write a part of the scoreboard in reStructuredText, with a tab for each task.
+
+    A tab of a task says so if no results of it are stored.
+    """
+    from smallport.architectures.tasks import TASKS  # noqa: PLC0415 - imports PyTorch
+
+    lines = [".. tab-set::", "   :sync-group: task", ""]
+    for task, words in TASKS.items():
+        label = words.removesuffix(" language modelling").capitalize()
+        lines += [f"   .. tab-item:: {label}", f"      :sync: {task}", ""]
+        if stored_sweep(task).exists():
+            lines += [f"      .. scoreboard:: {part} {task}", ""]
+        else:
+            lines += [f"      No sweep of {words} is stored yet.", ""]
+    return lines
 
 
 def render(template: str, pages: Mapping[str, str], results: Path = SWEEP) -> str:
@@ -381,7 +415,7 @@ def render(template: str, pages: Mapping[str, str], results: Path = SWEEP) -> st
         The stored results.
     """
     # Importing these takes seconds, and most builds read no document that shows the scoreboard.
-    from smallport.export.report import STAGES  # noqa: PLC0415
+    from smallport.architectures.tasks import TASKS, file_name  # noqa: PLC0415
     from smallport.sweep import upstream  # noqa: PLC0415
     from smallport.sweep.changes import KINDS, changes_since  # noqa: PLC0415
     from smallport.sweep.counts import frequent_causes  # noqa: PLC0415
@@ -395,16 +429,21 @@ def render(template: str, pages: Mapping[str, str], results: Path = SWEEP) -> st
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["written"] = quantities.format_number
+    environment.filters["anchor"] = file_name
+    counts = kept.counts()
     passed = {
         report.name: sum(one.status == "passed" for one in report.stages)
         for report in kept.reports.values()
     }
     return environment.get_template(template).render(
-        stages=STAGES,
+        stages=[one.stage for one in counts],
+        task=kept.task,
+        words=TASKS[kept.task],
+        out_of_scope=kept.out_of_scope,
         passed=passed,
         glyphs=GLYPHS,
         order=ORDER,
-        counts=kept.counts(),
+        counts=counts,
         causes=frequent_causes(kept.reports.values())[:CAUSES_SHOWN],
         reports=[kept.reports[one] for one in kept.registered if one in kept.reports],
         registered=kept.registered,

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smallport.architectures.tasks import TASKS
+from smallport.architectures.tasks import TASKS, split_name
 from smallport.commands.shell import INTERRUPTED, BadCall
 from smallport.export.report import STAGES
 from smallport.files import cache_folder
@@ -175,7 +175,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
         reports = [one.report for one in found]
         reasons = {name: one.cause for name, one in missing.items()}
         _keep(arguments.keep, registered, reports, reasons, replaced)
-    _summarize(found, skipped, len(chosen), len(registered))
+    _summarize(found, skipped, chosen, len(registered))
     if missing:
         sys.stdout.flush()
         print(f"smallport sweep: {describe_missing(list(missing.values()))}", file=sys.stderr)
@@ -274,15 +274,21 @@ def _find_out(
 
 
 def _summarize(
-    found: Sequence[Verdict], skipped: Mapping[str, str], chosen: int, registered: int
+    found: Sequence[Verdict], skipped: Mapping[str, str], chosen: Sequence[str], registered: int
 ) -> None:
-    """Print the counts by stage, what is out of scope, and what stopped most."""
+    """Print the counts of each task by stage, what is out of scope, and what stopped most."""
     from smallport.sweep.counts import count_stages, counts_table, frequent_causes
 
     reports = [verdict.report for verdict in found]
-    total = chosen + len(skipped)
-    print(f"\n{total} of {registered} registered architectures were chosen.")
-    print(counts_table(count_stages(reports, total, len(skipped))).to_string(index=False))
+    everything = [*chosen, *skipped]
+    print(f"\n{len(everything)} of {registered} registered architectures were chosen.")
+    for task, words in TASKS.items():
+        names = {name for name in everything if split_name(name)[1] == task}
+        if names:
+            print(f"\n{counted(len(names), 'architecture')} of {words}:")
+            own = [report for report in reports if report.name in names]
+            counts = count_stages(own, len(names), len(names & skipped.keys()))
+            print(counts_table(counts).to_string(index=False))
     if skipped:
         print("\nOut of scope:")
     for reason in dict.fromkeys(skipped.values()):

@@ -99,7 +99,8 @@ def count_stages(
     Returns
     -------
     list of StageCount
-        In the order of the stages.
+        In the order of the stages. Those are left out that only some models have, such as
+        *decodes* where there are encoders.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def count_stages(
             "each should have one report at most"
         )
     counts = []
-    for stage in STAGES:
+    for stage in stages_in(reports):
         statuses = [report[stage].status for report in reports]
         passed, failed, not_reached = map(statuses.count, ("passed", "failed", "not reached"))
         failures = [report[stage] for report in reports if report[stage].status == "failed"]
@@ -134,6 +135,12 @@ def count_stages(
             )
         )
     return counts
+
+
+def stages_in(reports: Iterable[ExportReport]) -> list[str]:
+    """List the stages that each of some reports has; all stages where there is no report."""
+    found = [{one.stage for one in report.stages} for report in reports]
+    return [stage for stage in STAGES if all(stage in stages for stages in found)]
 
 
 def differs(failure: StageReport) -> bool:

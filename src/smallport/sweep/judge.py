@@ -13,8 +13,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from smallport.architectures.tasks import MASKED, split_name
 from smallport.export.recipes import error_text
-from smallport.export.report import STAGES, ExportReport, StageReport, versions_used
+from smallport.export.report import (
+    ENCODER_STAGES,
+    STAGES,
+    ExportReport,
+    Stage,
+    StageReport,
+    versions_used,
+)
 from smallport.sweep.limits import Ending, Limits, run_limited
 from smallport.sweep.verdicts import NoVerdict, Verdict, conditions, first_missing_stage
 
@@ -158,9 +166,20 @@ def accident(error: str) -> str:
 
 def with_unreached_stages(name: str, ran: Sequence[StageReport], again: str) -> ExportReport:
     """Make a report of the stages that ran so far; those to come are not reached."""
-    later = STAGES[len(ran) :]
+    later = stages_of(name)[len(ran) :]
     stages = (*ran, *(StageReport(stage, "not reached", "it did not run yet") for stage in later))
     return ExportReport(name, stages, versions_used(), again)
+
+
+def stages_of(name: str) -> tuple[Stage, ...]:
+    """List the stages of the check of an architecture.
+
+    Examples
+    --------
+    >>> set(stages_of("bert")) - set(stages_of("bert:masked-lm"))
+    {'decodes'}
+    """
+    return ENCODER_STAGES if split_name(name)[1] == MASKED else STAGES
 
 
 def command(model_type: str) -> str:
@@ -172,10 +191,11 @@ def failed(report: ExportReport, stage: str, ending: Ending) -> ExportReport:
     """Say of a stage that its process ended, and of those after it that they were not reached."""
     found = ending.cause or "The process ended without a report on every stage."
     said = f"{found}\n{ending.output}".strip()
-    place = STAGES.index(stage)
+    order = [one.stage for one in report.stages]
+    place = order.index(stage)
     stages = (
         *report.stages[:place],
         StageReport(stage, "failed", found, error=error_text(ProcessEnded(said))),
-        *(StageReport(later, "not reached", f"{stage} failed") for later in STAGES[place + 1 :]),
+        *(StageReport(later, "not reached", f"{stage} failed") for later in order[place + 1 :]),
     )
     return replace(report, stages=stages)

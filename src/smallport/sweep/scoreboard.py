@@ -12,7 +12,7 @@ from smallport.export.report import STAGES, ExportReport
 from smallport.keys import code_key
 from smallport.soundness import ALONE, EARLIER, MASK, STEPS
 from smallport.sweep.counts import StageCount, count_stages
-from smallport.sweep.verdicts import Verdict
+from smallport.sweep.verdicts import Verdict, asked_for
 
 SOUND = (ALONE, EARLIER, STEPS, MASK)
 """The checks that a model has to pass that a program of it is compared with."""
@@ -201,8 +201,8 @@ def contradictions(live: Iterable[Verdict], kept: Scoreboard) -> list[str]:
         )
     found = []
     for now in live:
-        for stage in now.report.stages[: STAGES.index(now.until) + 1]:
-            before = kept.reports[now.model_type].stages[STAGES.index(stage.stage)]
+        for stage in asked_for(now.report, now.until):
+            before = kept.reports[now.model_type][stage.stage]
             if (stage.status, bool(stage.rejected)) != (before.status, bool(before.rejected)):
                 found.append(
                     f"{now.model_type}: {stage.stage!r} is {stage.status}, and was {before.status} "

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from smallport.architectures.tasks import file_name
-from smallport.export.report import STAGES, ExportReport
+from smallport.export.report import STAGES, ExportReport, StageReport
 from smallport.files import write_json
 from smallport.keys import code_key, key_of
 from smallport.measured import installed_versions
@@ -81,8 +81,9 @@ class Verdict:
     megabytes: float | None
 
     def __post_init__(self) -> None:
-        beyond = STAGES.index(self.until) + 1
-        done = [one.stage for one in self.report.stages[beyond:] if one.status != "not reached"]
+        asked = asked_for(self.report, self.until)
+        beyond = self.report.stages[len(asked) :]
+        done = [one.stage for one in beyond if one.status != "not reached"]
         if done:
             raise ValueError(f"Verdict: asked until {self.until!r}, and the report has {done[0]!r}")
         if first_missing_stage(self.report, self.until):
@@ -183,8 +184,14 @@ def first_missing_stage(report: ExportReport, until: str) -> str | None:
     """Name the first stage about which a report should say something, and does not."""
     if report.failure():
         return None
-    asked = report.stages[: STAGES.index(until) + 1]
+    asked = asked_for(report, until)
     return next((one.stage for one in asked if one.status == "not reached"), None)
+
+
+def asked_for(report: ExportReport, until: str) -> tuple[StageReport, ...]:
+    """List what a report says up to a stage, which encoders may not have."""
+    last = STAGES.index(until)
+    return tuple(one for one in report.stages if STAGES.index(one.stage) <= last)
 
 
 @dataclass(frozen=True)
