@@ -71,6 +71,18 @@ def add_parser(subparsers: Subparsers) -> None:
         "only --least-agreement is given",
     )
     parser.add_argument(
+        "--text",
+        metavar="TEXT",
+        help="a text file, read with the tokenizer of the checkpoint, on which --most-loss holds",
+    )
+    parser.add_argument(
+        "--most-loss",
+        type=float,
+        metavar="NATS",
+        help="by how much the mean loss of a quantized file on the text may be above the model's, "
+        "in nats a token",
+    )
+    parser.add_argument(
         "--save",
         metavar="FOLDER",
         help="keep the program, the ONNX file and the report in this folder; of a "
@@ -104,6 +116,13 @@ def add_parser(subparsers: Subparsers) -> None:
         help="the type of the weights; in half precision, errors are compared with the model's "
         f"own, and small ones are not seen; {DTYPES[0]} if left out",
     )
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        metavar="DEVICE",
+        help="the device of the model and its program: cpu, cuda, cuda:1 or mps; an ONNX file is "
+        "run on the processor in any case; cpu if left out",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)
 
@@ -120,7 +139,11 @@ def _budget(options: argparse.Namespace) -> Budget | None:
     """Read a budget, if one was given."""
     from smallport.export.extent import Budget
 
-    given = {"agreement": options.least_agreement, "divergence": options.most_divergence}
+    given = {
+        "agreement": options.least_agreement,
+        "divergence": options.most_divergence,
+        "loss": options.most_loss,
+    }
     given = {name: value for name, value in given.items() if value is not None}
     return Budget(**given) if given else None
 
@@ -130,12 +153,16 @@ def run(options: argparse.Namespace) -> int:
     with Clock("importing transformers") as clock:
         import torch
 
-        from smallport.architectures.by_name import ModelError, absolute_name, model_builder
+        from smallport.architectures.by_name import absolute_name, model_builder
+        from smallport.architectures.text import text_ids
         from smallport.export.check import check_export
+        from smallport.export.devices import available_device
 
         try:
             builder = model_builder(options.model)
-        except ModelError as error:
+            text = text_ids(options.model, options.text) if options.text else None
+            device = available_device(options.device)
+        except ValueError as error:
             raise BadCall(str(error), "smallport check") from error
         given = ["--until", options.until] if options.until else []
         given += [part for one in options.require or () for part in ("--require", one)]
@@ -143,10 +170,11 @@ def run(options: argparse.Namespace) -> int:
             given += ["--max-tokens", str(options.max_tokens)]
         given += ["--thorough"] if options.thorough else []
         given += ["--dtype", options.dtype] if options.dtype != DTYPES[0] else []
-        for option in ("against", "save"):
+        given += ["--device", options.device] if options.device != "cpu" else []
+        for option in ("against", "text", "save"):
             if path := getattr(options, option):
                 given += [f"--{option}", str(Path(path).absolute())]
-        for option in ("least-agreement", "most-divergence"):
+        for option in ("least-agreement", "most-divergence", "most-loss"):
             if (value := getattr(options, option.replace("-", "_"))) is not None:
                 given += [f"--{option}", f"{value:g}"]
         given += ["--json"] if options.json else []
@@ -163,7 +191,7 @@ def run(options: argparse.Namespace) -> int:
         clock.restart(STAGES[0])
         try:
             report = check_export(
-                lambda: builder().to(getattr(torch, options.dtype)),
+                lambda: builder().to(device, getattr(torch, options.dtype)),
                 name=options.model,
                 command=shlex.join(["smallport", "check", absolute_name(options.model), *given]),
                 until=options.until,
@@ -172,6 +200,7 @@ def run(options: argparse.Namespace) -> int:
                 thorough=options.thorough,
                 against=options.against,
                 budget=_budget(options),
+                text=text,
                 save=options.save,
                 progress=show,
             )

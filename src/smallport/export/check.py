@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import nn
+from torch import Tensor, nn
 
 from smallport.export.adapters import RecurrentAdapter
 from smallport.export.comparisons import Finding, StageFailure
@@ -53,6 +53,7 @@ def check_export(
     tolerance: float = TOLERANCE,
     against: str | Path | None = None,
     budget: Budget | None = None,
+    text: Tensor | Sequence[int] | None = None,
     save: str | Path | None = None,
     progress: Callable[[StageReport], object] | None = None,
 ) -> ExportReport:
@@ -132,6 +133,9 @@ def check_export(
     budget
         How far predictions of the file may be from the model's, if it is quantized, instead of a
         tolerance for every number.
+    text
+        The token ids of a text, for a budget with a loss: the file's mean loss on it is compared
+        with the model's. A long text is read in chunks of ``max_tokens``.
     save
         A folder for the checked program (``model.pt2``), the ONNX file (``model.onnx``) and the
         report (``report.json``), which is made if there is none. Two programs are called
@@ -187,6 +191,7 @@ def check_export(
     if until is not None and until not in stages:
         raise ValueError(f"check_export: there is no stage {until!r}; until is one of {stages}")
     _require_fitting(against, budget, inputs, save)
+    _require_text(text, budget)
     if unknown := {*(require or ())} - {*PARTS}:
         raise ValueError(f"check_export: require names parts of {PARTS}, not {sorted(unknown)}")
     extent = Extent(max_tokens, thorough, tuple(shapes), tolerance)
@@ -194,6 +199,7 @@ def check_export(
     from smallport.export.exporters import quiet_exporters  # noqa: PLC0415
     from smallport.export.file_check import FileCheck  # noqa: PLC0415
     from smallport.export.stages import ExportCheck  # noqa: PLC0415
+    from smallport.export.text_loss import text_tokens  # noqa: PLC0415
 
     reports: list[StageReport] = []
     output, errors = sys.stdout, sys.stderr
@@ -202,7 +208,13 @@ def check_export(
         folder.mkdir(parents=True, exist_ok=True)
         if against:
             check: ExportCheck = FileCheck(
-                model, Path(against), budget, folder, require, extent=extent
+                model,
+                Path(against),
+                budget,
+                folder,
+                require,
+                extent=extent,
+                text=None if text is None else text_tokens(text),
             )
         else:
             check = ExportCheck(model, inputs, folder, require, extent=extent, keep=bool(save))
@@ -274,6 +286,15 @@ def _require_fitting(
         raise ValueError(
             f"check_export: {Path(against).name} is neither an ONNX file (.onnx) nor a program of "
             "torch.export (.pt2); save it in one of these formats"
+        )
+
+
+def _require_text(text: object, budget: Budget | None) -> None:
+    """Raise a ValueError where there is a text without a limit for its loss, or the reverse."""
+    if (text is None) != (budget is None or budget.loss is None):
+        raise ValueError(
+            "check_export: a text and the limit of its loss go together; pass text and "
+            "budget=Budget(loss=...), or --text FILE and --most-loss NATS to the command"
         )
 
 

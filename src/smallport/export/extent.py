@@ -74,6 +74,9 @@ class Budget:
         The least share of places at which the file predicts the same next token as the model.
     divergence
         The largest mean Kullback-Leibler divergence of its predictions from the model's, in nats.
+    loss
+        By how much its mean loss on a text may be above the model's, in nats a token; None where no
+        text is given.
 
     Raises
     ------
@@ -83,11 +86,12 @@ class Budget:
     Examples
     --------
     >>> Budget(agreement=0.95)
-    Budget(agreement=0.95, divergence=0.05)
+    Budget(agreement=0.95, divergence=0.05, loss=None)
     """
 
     agreement: float = 0.9
     divergence: float = 0.05
+    loss: float | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.agreement <= 1 and self.divergence > 0):
@@ -95,3 +99,5 @@ class Budget:
                 f"Budget: agreement is above 0 and at most 1, and divergence above 0, not "
                 f"{self.agreement} and {self.divergence}"
             )
+        if self.loss is not None and not self.loss >= 0:
+            raise ValueError(f"Budget: loss is 0 or above, not {self.loss}")

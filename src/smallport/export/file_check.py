@@ -15,6 +15,7 @@ from smallport.export.extent import Budget, Extent
 from smallport.export.file_formats import Program, open_program
 from smallport.export.matching import Matched, match_any
 from smallport.export.stages import ExportCheck
+from smallport.export.text_loss import text_losses
 from smallport.parity.compare import without_padding
 from smallport.parity.inputs import InputShape, copy_inputs
 from smallport.parity.names import Inputs, NamedTensors, first_of, name_inputs, name_outputs
@@ -33,10 +34,12 @@ class FileCheck(ExportCheck):
         require: Collection[str] | None = None,
         *,
         extent: Extent | None = None,
+        text: Tensor | None = None,
     ) -> None:
         super().__init__(model, None, folder, require, extent=extent)
         self._given_file = file
         self._budget = budget
+        self._text = text
         self._matched: Matched
 
     def read(self) -> Finding:
@@ -118,7 +121,7 @@ class FileCheck(ExportCheck):
             mask = inputs.get("attention_mask")
             places.append(_predictions(expected, actual, mask, str(shape)))
         compared = compared_at(self.under_test, shapes, ["logits"], self.under_test.weight)
-        budget = [f"{self._budget.agreement:.0%} of next tokens, {self._budget.divergence:g} nats"]
+        budget = _limits(self._budget)
         compared |= {**{limit: [] for limit in self.under_test.limits}, "budget": budget}
         left_out = {"numbers": "single numbers, since the file is compared within a budget"}
         self.coverage = replace(
@@ -127,9 +130,21 @@ class FileCheck(ExportCheck):
             not_compared={**self.coverage.not_compared, **left_out},
         )
         number = sum(len(one.agree) for one in places)
-        return _within(
+        finding = _within(
             self._budget, places, f"{number:,} places in {counted(len(shapes), 'shape')}"
         )
+        if self._text is None:
+            return finding
+        return replace(finding, found=f"{finding.found}; {self._loss_within(self._budget)}")
+
+    def _loss_within(self, budget: Budget) -> str:
+        """Say by how much the loss on the text rises; raise a StageFailure beyond the budget."""
+        assert self._text is not None
+        losses = text_losses(self.under_test, self._run_program, self._text)
+        said = f"{losses} (at most {budget.loss:g})"
+        if budget.loss is None or not losses.rise <= budget.loss:
+            raise StageFailure(f"it is beyond the budget: {said}")
+        return said
 
     def decodes(self) -> Finding:
         """Decode with the file's own cache; within a budget, continue the model's text."""
@@ -137,10 +152,8 @@ class FileCheck(ExportCheck):
             return super().decodes()
         expected, actual = decode_both(self.under_test, self._run_program)
         places = [
-            _predictions(
-                *({"logits": step["logits"][:, -1:]} for step in both), at=f"step {number}"
-            )
-            for number, both in enumerate(zip(expected.steps, actual.steps, strict=True))
+            _predictions(_last(one), _last(other), at=f"step {number}")
+            for number, (one, other) in enumerate(zip(expected.steps, actual.steps, strict=True))
         ]
         number = sum(len(one.agree) for one in places)
         compared = {**self.coverage.compared, "decoding steps": [len(places)]}
@@ -156,6 +169,12 @@ class FileCheck(ExportCheck):
         return self._matched.run(name_inputs(inputs), self._like)
 
 
+def _limits(budget: Budget) -> list[str]:
+    """List the limits of a budget, as a report does."""
+    limits = [f"{budget.agreement:.0%} of next tokens", f"{budget.divergence:g} nats of divergence"]
+    return limits + ([] if budget.loss is None else [f"{budget.loss:g} nats of loss"])
+
+
 @dataclass(frozen=True, eq=False)
 class _Places:
     """The places at which predictions agree, and the divergence at each place."""
@@ -165,6 +184,11 @@ class _Places:
     at: str
 
 
+def _last(step: NamedTensors) -> NamedTensors:
+    """Take the logits that the next token is chosen by."""
+    return {"logits": step["logits"][:, -1:]}
+
+
 def _predictions(
     expected: NamedTensors,
     actual: NamedTensors,
@@ -172,8 +196,9 @@ def _predictions(
     at: str = "",
 ) -> _Places:
     """Compare the predictions of the next token at each place that is no padding."""
+    mask = None if mask is None else mask.cpu()
     one, other = (
-        without_padding({"logits": each["logits"]}, mask)["logits"].double().log_softmax(-1)
+        without_padding({"logits": each["logits"].cpu()}, mask)["logits"].double().log_softmax(-1)
         for each in (expected, actual)
     )
     if one.shape != other.shape:

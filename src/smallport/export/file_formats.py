@@ -96,7 +96,7 @@ class ONNXProgram:
 
     def run(self, tensors: Mapping[str, Tensor]) -> list[Tensor]:
         """Run it in ONNX Runtime, on the processor."""
-        feed = {name: tensor.numpy() for name, tensor in tensors.items()}
+        feed = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
         return [torch.from_numpy(np.asarray(one)) for one in self._session.run(None, feed)]
 
 
@@ -113,6 +113,7 @@ class TorchProgram:
         }
         self._spec = program.call_spec.in_spec
         self._module = program.module()
+        self._device = next((one.device for one in program.state_dict.values()), None)
         signature = program.graph_signature
         self.inputs, self.outputs = (
             [_slot(str(name), values.get(str(name))) for name in names]
@@ -121,7 +122,8 @@ class TorchProgram:
 
     def run(self, tensors: Mapping[str, Tensor]) -> list[Tensor]:
         """Run it with its inputs in the structure that it was exported with."""
-        flat = [tensors.get(slot.name) for slot in self.inputs]
+        given = {name: one.to(self._device) for name, one in tensors.items()}
+        flat = [given.get(slot.name) for slot in self.inputs]
         args, kwargs = pytree.tree_unflatten(flat, self._spec)
         with torch.no_grad():
             return [*name_outputs(self._module(*args, **kwargs)).values()]

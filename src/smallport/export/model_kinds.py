@@ -68,7 +68,8 @@ def _part_that_does_it_all(model: nn.Module) -> nn.Module | None:
     parts = [part for part in model.children() if INPUT_IDS in arguments_of(part)]
     if len(parts) != 1 or INPUT_IDS not in arguments_of(model):
         return None
-    ids = torch.tensor([[0, 1, 1, 0], [1, 1, 0, 0]])
+    device = next((one.device for one in model.parameters()), None)
+    ids = torch.tensor([[0, 1, 1, 0], [1, 1, 0, 0]], device=device)
     try:
         with torch.no_grad():
             whole, part = (name_outputs(one(input_ids=ids)) for one in (model, parts[0]))

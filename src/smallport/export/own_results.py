@@ -16,6 +16,7 @@ from smallport.export.under_test import EXPORT_SHAPE_WITHOUT_CACHE, PADDED, Mode
 from smallport.parity.closeness import discrepancy
 from smallport.parity.inputs import text_inputs
 from smallport.parity.names import Inputs, NamedTensors
+from smallport.parity.yardstick import without_double
 from smallport.soundness import Pair, Read, alone_and_in_batch, before_a_change
 
 USES_MASK = "it uses its mask"
@@ -153,10 +154,12 @@ def parts_in_half(under_test: ModelUnderTest, example: Inputs) -> dict[torch.dty
 
 def in_double_precision(under_test: ModelUnderTest) -> nn.Module | None:
     """Copy a model to double precision; None where it cannot compute in it."""
-    model = copy.deepcopy(cast("nn.Module", under_test.model)).double()
+    model = copy.deepcopy(cast("nn.Module", under_test.model))
+    model = (model.cpu() if without_double(under_test.weight.device) else model).double()
+    exactly = replace(under_test, model=model)
     try:
-        text = under_test.make_text(under_test.export_shape)
-        replace(under_test, model=model).inputs_of(text, past=under_test.export_shape.cache_length)
+        text = exactly.make_text(under_test.export_shape)
+        exactly.inputs_of(text, past=under_test.export_shape.cache_length)
     except Exception:  # noqa: BLE001 - some code asks for one type
         return None
     return model

@@ -15,6 +15,7 @@ import torch
 import transformers
 from torch import nn
 from torch.export import ExportedProgram
+from torch.export.passes import move_to_device_pass
 
 from smallport.export import exporters as programs
 from smallport.export.comparisons import (
@@ -55,8 +56,8 @@ from smallport.export.recipes import recipe_for
 from smallport.export.under_test import MINIMAL_SHAPES, ModelUnderTest
 from smallport.parity.closeness import discrepancy, worst_of
 from smallport.parity.compare import difference
-from smallport.parity.inputs import InputShape, copy_inputs
-from smallport.parity.names import Inputs, first_of, name_inputs, name_outputs, name_tensors
+from smallport.parity.inputs import InputShape, copy_inputs, moved
+from smallport.parity.names import Inputs, first_of, name_inputs, name_outputs, name_tensors, on_cpu
 from smallport.parity.planted import require_planted_errors_found
 from smallport.parity.session import Session, run_session
 from smallport.parity.yardstick import HALF, UNSEEN
@@ -187,10 +188,10 @@ class ExportCheck:
                 f"{about_chance(under_test, self.example)}",
                 again,
             )
-        mask = self.example.get("attention_mask")
+        mask = moved(self.example, "cpu").get("attention_mask")
         require_planted_errors_found(
             functools.partial(difference, mask=mask, token_axes=under_test.token_axes),
-            result,
+            on_cpu(result),
             mask,
             tolerance=under_test.extent.tolerance,
             token_axes=under_test.token_axes,
@@ -400,15 +401,21 @@ class ExportCheck:
         program: ExportedProgram | None = self.program
         for name in ("model", "program", "_module"):
             self.__dict__.pop(name, None)
-        ours: list[nn.Parameter] = []
+        under_test, ours = self.under_test, list[nn.Parameter]()
+        elsewhere = under_test.weight.device.type != "cpu"  # on which the file is run
+        if elsewhere:
+            on_processor = copy.deepcopy(cast("nn.Module", under_test.model)).cpu()
+            under_test, example = replace(under_test, model=on_processor), moved(example, "cpu")
         if isinstance(model, transformers.PreTrainedModel):
             # The first export left fake tensors in some, as in those that switch rotary positions.
             # Its weights are those of the program, and neither is needed any more.
             del model, program
             gc.collect()
-            model, program = copy.deepcopy(cast("nn.Module", self.under_test.model)), None
+            model, program = copy.deepcopy(cast("nn.Module", under_test.model)), None
             ours = list(model.parameters())
-        translated = programs.export_onnx(model, program, self.under_test, example)
+        elif elsewhere and program:
+            program = move_to_device_pass(program, "cpu")
+        translated = programs.export_onnx(model, program, under_test, example)
         programs.save_onnx(translated, self._file)
         del model, program, translated
         gc.collect()

@@ -177,7 +177,8 @@ def discrepancy(expected: NamedTensors, actual: NamedTensors, inputs: str = "") 
             )
     by_tensor, shares, places = {}, {}, {}
     for name in expected:
-        wanted, found = with_row(expected[name]), with_row(actual[name])
+        # Not every device computes in double precision.
+        wanted, found = with_row(expected[name].cpu()), with_row(actual[name].cpu())
         shares[name], places[name] = 0.0, ""
         parts = zip(_parts(wanted), _parts(found), strict=True)
         by_tensor[name] = max((float(_apart(*both).max()) for both in parts), key=_nan_last)

@@ -21,6 +21,7 @@ from smallport.parity.names import (
     TokenAxes,
     name_inputs,
     name_outputs,
+    on_cpu,
     token_axis,
 )
 from smallport.parity.planted import require_planted_errors_found
@@ -96,16 +97,16 @@ def compare(
     found = {}
     for shape in shapes:
         inputs = make_inputs(shape)
-        mask = inputs.get("attention_mask")
+        mask = inputs["attention_mask"].cpu() if "attention_mask" in inputs else None
         with torch.no_grad():
             with modules_called() as ours:
-                expected = name_outputs(reference(**copy_inputs(inputs)))
+                expected = on_cpu(name_outputs(reference(**copy_inputs(inputs))))
             try:
                 with modules_called() as theirs:
-                    actual = name_outputs(run(copy_inputs(inputs)))
+                    actual = on_cpu(name_outputs(run(copy_inputs(inputs))))
                 one = difference(expected, actual, mask, str(shape), token_axes)
                 if exact and (true := exact(**widened(inputs))) is not None:
-                    named = name_outputs(true)
+                    named = on_cpu(name_outputs(true))
                     one = with_ratios(one, named, expected, actual, mask, token_axes=token_axes)
             except Exception as error:
                 if errors is None:

@@ -23,6 +23,7 @@ from smallport.parity.names import (
     find_cache,
     listed,
     name_outputs,
+    on_cpu,
 )
 from smallport.parity.planted import require_planted_errors_found
 
@@ -117,7 +118,7 @@ def greedy_decode(
     Returns
     -------
     Decoding
-        Its tensors are copies.
+        Its tensors are copies, on the processor.
 
     Raises
     ------
@@ -155,11 +156,12 @@ def greedy_decode(
         # Some caches are written to in place by the next step.
         named = {name: tensor.clone() for name, tensor in name_outputs(outputs).items()}
         cache = _returned_cache(outputs, named)
-        steps.append(named)
+        steps.append(on_cpu(named))
         chosen.append(named["logits"][:, -1].argmax(dim=-1, keepdim=True))
-        new = chosen[-1] if feed is None else feed[:, number, None]
+        new = (chosen[-1] if feed is None else feed[:, number, None]).to(mask.device)
         last_mask, mask = mask, torch.cat([mask, torch.ones_like(new)], dim=-1)
-    return Decoding(torch.cat(chosen, dim=-1), last_mask, tuple(steps), frozenset(modules))
+    tokens = torch.cat(chosen, dim=-1).cpu()
+    return Decoding(tokens, last_mask.cpu(), tuple(steps), frozenset(modules))
 
 
 def _require_fitting(prompt: Tensor, mask: Tensor, new_tokens: int, feed: Tensor | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,6 +151,24 @@ def _changing_axes(one: Tensor, other: Tensor) -> dict[int, Any]:
     """Mark the axes in which two tensors differ in size."""
     sizes = enumerate(zip(one.shape, other.shape, strict=True))
     return {axis: torch.export.Dim.DYNAMIC for axis, (here, there) in sizes if here != there}
+
+
+def moved(inputs: Inputs, device: torch.device | str) -> Inputs:
+    """Copy a model's inputs to a device, the cache's tensors included.
+
+    Examples
+    --------
+    >>> moved({"input_ids": torch.zeros(2, 3)}, "meta")["input_ids"].device
+    device(type='meta')
+    """
+    return replaced(inputs, lambda tensor: tensor.to(device, copy=True))
+
+
+def replaced(inputs: Inputs, replacement: Callable[[Tensor], Tensor]) -> Inputs:
+    """Copy a model's inputs with something else in the place of each tensor, also in the cache."""
+    tensors = name_tensors(inputs).values()
+    # A copy takes what it finds here in the place of what it would copy.
+    return copy.deepcopy(inputs, {id(tensor): replacement(tensor) for tensor in tensors})
 
 
 def copy_inputs(inputs: Inputs) -> Inputs:

@@ -205,6 +205,14 @@ def _name_cache(values: Any) -> Any:
     return {CACHE if name == cache else name: one for name, one in values.items()}
 
 
+def on_cpu(tensors: NamedTensors) -> NamedTensors:
+    """Bring tensors to the processor, where results of several devices are compared.
+
+    Not every device computes in float64. Tensors that are there already are not copied.
+    """
+    return {name: one.cpu() for name, one in tensors.items()}
+
+
 def first_of(names: Sequence[str], most: int = 3, *, more: str = "more") -> str:
     """Write the first of some names into a message, and how many there are more."""
     others = f" and {len(names) - most} {more}" if len(names) > most else ""

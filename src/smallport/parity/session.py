@@ -53,7 +53,7 @@ def run_session(session: Session, inputs: Inputs) -> NamedTensors:
             f"inputs do not have, and does not take {listed(set(tensors) - set(wanted))}; "
             "export it with input_names=list(name_inputs(inputs))"
         )
-    feed = {name: tensors[name].numpy() for name in wanted}
+    feed = {name: tensors[name].cpu().numpy() for name in wanted}
     arrays = session.run(None, feed)
     names = [value.name for value in session.get_outputs()]
     return {name: torch.from_numpy(np.asarray(a)) for name, a in zip(names, arrays, strict=True)}

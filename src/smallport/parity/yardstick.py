@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from smallport.parity.closeness import is_exact
-from smallport.parity.inputs import copy_inputs
+from smallport.parity.inputs import replaced
 from smallport.parity.names import Inputs, NamedTensors, listed, name_tensors
 
 MULTIPLE = 1.5
@@ -150,10 +150,20 @@ def _planted(exact: Tensor, expected: Tensor) -> _Planted | None:
     return _Planted(flat.reshape(expected.shape), place)
 
 
+def without_double(device: torch.device) -> bool:
+    """Say whether a device has no double precision, as Apple's graphics processors."""
+    return device.type == "mps"
+
+
 def widened(inputs: Inputs) -> Inputs:
-    """Copy a model's inputs with their numbers in double precision, those in a cache included."""
-    copied = copy_inputs(inputs)
-    for tensor in name_tensors(copied).values():
-        if tensor.is_floating_point():
-            tensor.data = tensor.data.double()
-    return copied
+    """Copy a model's inputs with their numbers in double precision, those in a cache included.
+
+    Those on a device without double precision go to the processor.
+    """
+
+    def wide(tensor: Tensor) -> Tensor:
+        there = tensor.cpu() if any_without_double else tensor
+        return there.double() if there.is_floating_point() else there.clone()
+
+    any_without_double = any(without_double(one.device) for one in name_tensors(inputs).values())
+    return replaced(inputs, wide)
