@@ -40,7 +40,7 @@ def saved(tmp_path_factory):
 @pytest.fixture
 def elsewhere(monkeypatch):
     """Have another device, on which there is no double precision."""
-    for module in ("parity.yardstick", "export.stages"):
+    for module in ("parity.yardstick", "export.own_results"):
         monkeypatch.setattr(f"smallport.{module}.without_double", lambda one: one == DEVICE)
     with other_device():
         yield

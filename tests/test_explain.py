@@ -12,12 +12,12 @@ import pytest
 
 from smallport.commands.main import main
 from smallport.export import cookbook
-from smallport.export.recipes import PAGES, RECIPES
+from smallport.export.recipes import CAUSE_PAGES, PAGES, RECIPES
 from tools.downloads import wheel
 
 ANCHORS = [
     anchor
-    for page in PAGES
+    for page in (*PAGES, *CAUSE_PAGES)
     for anchor in re.findall(
         r"^# \.\. _recipe-(.+):$", (cookbook.IN_CHECKOUT / f"{page}.py").read_text(), re.MULTILINE
     )
@@ -102,7 +102,7 @@ def test_the_wheel_has_the_recipes(tmp_path, monkeypatch):
     monkeypatch.setattr(wheel, "NOTE", tmp_path / "wheel.json")
     wheel.build()
     with zipfile.ZipFile(next((tmp_path / "wheel").iterdir())) as archive:
-        for page in PAGES:
+        for page in (*PAGES, *CAUSE_PAGES):
             archive.extract(f"smallport/export/{page}.txt", tmp_path)
     expected = cookbook.read_recipes()
     monkeypatch.setattr(cookbook, "IN_CHECKOUT", tmp_path / "none")

@@ -14,8 +14,8 @@ from smallport.architectures.text import text_ids
 from smallport.architectures.tiny import tiny_model
 from smallport.commands.main import main
 from smallport.export import Budget, RecurrentAdapter
+from smallport.export.examine import examine_model
 from smallport.export.text_loss import TextLosses, text_losses
-from smallport.export.under_test import examine_model
 from smallport.lstm import LSTMConfig, WordLanguageModel
 from tests.onnx_faults import ignored, other_weights
 

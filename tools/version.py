@@ -18,6 +18,8 @@ MADE_FROM = (
     "examples/export/plot_20_export_error_cookbook.py",  # smallport explain reads these
     "examples/export/plot_21_guard_error_cookbook.py",
     "examples/export/plot_22_onnx_error_cookbook.py",
+    "examples/export/plot_32_wrong_exports.py",
+    "examples/export/plot_40_scoreboard_live.py",
     "pyproject.toml",
     "LICENSE",
     "tools/metadata.py",

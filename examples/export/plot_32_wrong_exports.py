@@ -322,6 +322,70 @@ check(
 )
 
 # %%
+# Have the cause found
+# --------------------
+#
+# ``smallport check MODEL --why`` does this for any model. If a comparison fails, it
+# runs model and program side by side, and names the first module and operator that
+# differ. Then it tests the usual causes there. A cause is named only if an experiment
+# confirms it: attention with the program's mask, say, has to give the program's
+# result. The other causes are :ref:`recipe-equal-scores` and
+# :ref:`recipe-branch-on-length`.
+#
+# .. _recipe-masks-differ:
+#
+# Let the program see the same keys
+# ---------------------------------
+#
+# The program's attention mask differs from the model's: padding is visible, a window
+# is wider, or queries are aligned to the first key instead of the last. Queries that
+# see no key at all have no defined result, and each runtime computes a different one.
+#
+# **Fix.** Build the mask from the mask and the lengths that the call is given, with
+# ``cache_length + new_tokens`` columns, and let each query see at least its own key.
+#
+# .. _recipe-positions-differ:
+#
+# Count positions alike
+# ---------------------
+#
+# The model computes what the program computes if its positions are shifted.
+#
+# **Fix.** Pass ``position_ids`` to both, or compute them as ``mask.cumsum(1) - 1``; a
+# step of :term:`decode` takes the last of them.
+#
+# .. _recipe-tensors-mixed-up:
+#
+# Return each tensor in its place
+# -------------------------------
+#
+# The program returns the right tensors under wrong names, such as keys as values, or
+# gives all texts the cache of the first one.
+#
+# **Fix.** Name outputs in the order of :func:`smallport.parity.name_outputs`, and give
+# the cache a dynamic batch axis.
+#
+# .. _recipe-half-precision:
+#
+# Keep one precision
+# ------------------
+#
+# The program computes a part in half precision, and the model does not.
+#
+# **Fix.** Export outside of ``torch.autocast``, and convert the whole model or nothing.
+#
+# .. _recipe-code-differs:
+#
+# Export the code that the model runs
+# -----------------------------------
+#
+# The program leaves out a module, or has a different number in it.
+#
+# **Fix.** Look for code that runs only in an export, such as a branch on
+# ``torch.compiler.is_exporting()`` or a patch of the exporter, and for a configuration
+# that has changed since.
+
+# %%
 # Exercises
 # ---------
 #

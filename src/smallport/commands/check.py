@@ -123,6 +123,11 @@ def add_parser(subparsers: Subparsers) -> None:
         help="the device of the model and its program: cpu, cuda, cuda:1 or mps; an ONNX file is "
         "run on the processor in any case; cpu if left out",
     )
+    parser.add_argument(
+        "--why",
+        action="store_true",
+        help="if a comparison fails, find the module in which the difference begins, and its cause",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=run)
 
@@ -177,6 +182,7 @@ def run(options: argparse.Namespace) -> int:
         for option in ("least-agreement", "most-divergence", "most-loss"):
             if (value := getattr(options, option.replace("-", "_"))) is not None:
                 given += [f"--{option}", f"{value:g}"]
+        given += ["--why"] if options.why else []
         given += ["--json"] if options.json else []
         stages = FILE_STAGES if options.against else STAGES
         width = line_width()
@@ -202,6 +208,7 @@ def run(options: argparse.Namespace) -> int:
                 budget=_budget(options),
                 text=text,
                 save=options.save,
+                why=options.why,
                 progress=show,
             )
         except (OSError, ValueError) as error:

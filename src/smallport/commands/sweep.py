@@ -296,5 +296,5 @@ def _summarize(
     if causes := frequent_causes(reports)[:CAUSES_SHOWN]:
         print("\nThe most frequent causes:")
     for cause in causes:
-        names = ", ".join(cause.architectures)
-        print(f"{len(cause.architectures):>3} in {cause.stage}: {cause.what}\n      {names}")
+        stopped = ", ".join(cause.architectures)
+        print(f"{len(cause.architectures):>3} in {cause.stage}: {cause.what}\n      {stopped}")

@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from smallport.export.coverage import Coverage
+from smallport.export.explanation import Cause, Why
 from smallport.export.logs import caught_logs
 from smallport.export.report import FILE_STAGES, STAGES, ExportReport, Stage, StageReport
 
@@ -18,11 +19,13 @@ __all__ = [
     "FILE_STAGES",
     "STAGES",
     "Budget",
+    "Cause",
     "Coverage",
     "ExportReport",
     "RecurrentAdapter",
     "Stage",
     "StageReport",
+    "Why",
     "caught_logs",
     "check_export",
     "code_excerpt",

@@ -33,6 +33,7 @@ from smallport.parity.inputs import InputShape
 from smallport.parity.names import Inputs
 
 if TYPE_CHECKING:
+    from smallport.export.explainable import Explainable
     from smallport.export.stages import ExportCheck
 
 SUFFIXES = (".onnx", ".pt2")
@@ -55,6 +56,7 @@ def check_export(
     budget: Budget | None = None,
     text: Tensor | Sequence[int] | None = None,
     save: str | Path | None = None,
+    why: bool = False,
     progress: Callable[[StageReport], object] | None = None,
 ) -> ExportReport:
     """Check that a model of texts can be exported, and that the exported program is right.
@@ -140,6 +142,9 @@ def check_export(
         A folder for the checked program (``model.pt2``), the ONNX file (``model.onnx``) and the
         report (``report.json``), which is made if there is none. Two programs are called
         ``prefill`` and ``decode``. Files of these names are replaced.
+    why
+        Whether to find out, if a comparison fails, in which module the difference begins, and to
+        test the usual causes there. Not within a budget, in which no single number is compared.
     progress
         Called with the report of each stage that ran, as soon as it has.
 
@@ -190,7 +195,7 @@ def check_export(
     _require_model(model, inputs)
     if until is not None and until not in stages:
         raise ValueError(f"check_export: there is no stage {until!r}; until is one of {stages}")
-    _require_fitting(against, budget, inputs, save)
+    _require_fitting(against, budget, inputs, save, why=why)
     _require_text(text, budget)
     if unknown := {*(require or ())} - {*PARTS}:
         raise ValueError(f"check_export: require names parts of {PARTS}, not {sorted(unknown)}")
@@ -226,7 +231,7 @@ def check_export(
             if reports and (reason := _end(reports[-1], until)):
                 reports.append(StageReport(stage, "not reached", reason))
             else:
-                reports.append(_report(stage, run))
+                reports.append(_report(stage, run, check if why else None))
                 if stage == "built" and reports[-1].status == "passed":
                     check = _for_its_task(check)
                 if progress:
@@ -270,11 +275,21 @@ def _require_model(model: object, inputs: Inputs | None) -> None:
 
 
 def _require_fitting(
-    against: str | Path | None, budget: Budget | None, inputs: Inputs | None, save: object
+    against: str | Path | None,
+    budget: Budget | None,
+    inputs: Inputs | None,
+    save: object,
+    *,
+    why: bool,
 ) -> None:
     """Raise an error where arguments do not go together, or there is no such file."""
     if budget and not against:
         raise ValueError("check_export: a budget is for a file; pass the file as against")
+    if budget and why:
+        raise ValueError(
+            "check_export: why finds where single numbers begin to differ, and within a budget "
+            "none are compared; leave one of them out"
+        )
     if against and (inputs is not None or save):
         raise ValueError(
             "check_export: a file is called with inputs that are made, and is kept where it is; "
@@ -313,9 +328,12 @@ def _end(last: StageReport, until: Stage | None) -> str:
     return f"only stages up to this one were asked for: {until}" if last.stage == until else ""
 
 
-def _report(stage: Stage, run: Callable[[], Finding]) -> StageReport:
-    """Run a stage, and report what it found or how it failed."""
+def _report(stage: Stage, run: Callable[[], Finding], check: Explainable | None) -> StageReport:
+    """Run a stage, and report what it found or how it failed; explain differences of a check."""
+    from smallport.export.why import explain  # noqa: PLC0415 - it imports the exporters
+
     begin = time.perf_counter()
+    why = None
     try:
         finding = run()
         found, status, error = finding.found, "passed", ""
@@ -325,6 +343,8 @@ def _report(stage: Stage, run: Callable[[], Finding]) -> StageReport:
         largest, rejected = failure.difference, failure.rejected
         if failure.error:
             error = error_text(failure.error)
+        if check and largest:
+            why = explain(check, stage)
     except Exception as failure:  # noqa: BLE001 - what a model fails with is what is asked for
         found, status, error = f"it raises {type(failure).__name__}", "failed", error_text(failure)
         largest, rejected = None, ()
@@ -339,4 +359,5 @@ def _report(stage: Stage, run: Callable[[], Finding]) -> StageReport:
         recipe=recipe_for(error or found) if status == "failed" else "",
         rejected=rejected,
         error_ratio=largest.ratio if largest else None,
+        why=why,
     )

@@ -223,6 +223,16 @@ def decided_alike(
     return int(other_tokens.sum())
 
 
+def decoding_inputs(under_test: ModelUnderTest, decoded: Decoding, step: int) -> Inputs:
+    """Make the inputs of one step of a decoding, with a cache that the model computes at once."""
+    shape = under_test.clamp(_prompt(under_test))
+    prompt = under_test.make_text(shape)
+    ids = torch.cat([prompt["input_ids"], decoded.tokens[:, :step]], dim=1)
+    mask = decoded.attention_mask[:, : ids.shape[1]]
+    past = ids.shape[1] - 1 if step else shape.cache_length
+    return under_test.inputs_of(text_inputs(ids, mask), past=past)
+
+
 def decoding_steps(under_test: ModelUnderTest, *, prompt: int | None = None) -> int:
     """Count the tokens that are decoded; the last of them is not read, and so needs no room."""
     prompt = _prompt(under_test).new_tokens if prompt is None else prompt

@@ -1,4 +1,4 @@
-"""The recipes against errors of the exporters, as text for a terminal."""
+"""The recipes against errors of the exporters and wrong numbers, as text for a terminal."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from smallport.export.recipes import PAGES
+from smallport.export.recipes import CAUSE_PAGES, PAGES
 
 IN_WHEEL = Path(__file__).parent
 """The folder that a wheel contains the scripts of the pages in, as ``.txt``."""
 
 IN_CHECKOUT = Path(__file__).parents[3] / "examples" / "export"
 
-ANCHOR = re.compile(r"^# \.\. _recipe-([\w-]+):\n#\n# (.+)\n# -+\n", re.MULTILINE)
+ANCHOR = re.compile(
+    r"^# \.\. _recipe-([\w-]+):\n#\n(?:# \.\. _[\w-]+:\n#\n)?# (.+)\n# -+\n", re.MULTILINE
+)
 HEADING = re.compile(r"^# [^\n]+\n# -{3,}\n", re.MULTILINE)
 HARNESS = re.compile(r"^# %%\n\n# (?:Guard|Drawing):.*?(?=^# %%\n|\Z)", re.MULTILINE | re.DOTALL)
 TEXT_CELL = re.compile(r"# %%\n((?:#.*\n)+)")
@@ -42,7 +44,7 @@ def read_recipes() -> dict[str, tuple[str, str]]:
     True
     """
     recipes = {}
-    for page in PAGES:
+    for page in (*PAGES, *CAUSE_PAGES):
         file = IN_CHECKOUT / f"{page}.py"
         if not file.exists():
             file = IN_WHEEL / f"{page}.txt"

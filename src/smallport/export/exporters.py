@@ -46,17 +46,17 @@ def quiet_exporters() -> Iterator[None]:
 
 
 def export_program(
-    model: nn.Module, under_test: ModelUnderTest, example: Inputs
+    model: nn.Module, under_test: ModelUnderTest, example: Inputs, *, fixed: bool = False
 ) -> ExportedProgram:
-    """Export a model with every axis dynamic that changes from one call to the next.
+    """Export a model with every axis dynamic that changes from one call to the next, or none.
 
     A model of transformers is exported by transformers' own exporter, any other module by
     :func:`torch.export.export`. The program shares the weights of ``model``, so ``under_test``
     should be made of a copy.
     """
-    shapes = under_test.dynamic_shapes(example)
+    shapes = None if fixed else under_test.dynamic_shapes(example)
     if isinstance(model, transformers.PreTrainedModel):
-        configuration = DynamoConfig(dynamic=True, dynamic_shapes=shapes)
+        configuration = DynamoConfig(dynamic=not fixed, dynamic_shapes=shapes)
         inputs = copy_inputs(example) | under_test.flags
         exporter = DynamoExporter()  # type: ignore[no-untyped-call]
         program: ExportedProgram = exporter.export(model, inputs, configuration).program
@@ -90,6 +90,8 @@ def export_onnx(
     program: ExportedProgram | None,
     under_test: ModelUnderTest,
     example: Inputs,
+    *,
+    fixed: bool = False,
 ) -> Any:
     """Translate a model to ONNX, with inputs and outputs named as for the model itself.
 
@@ -98,7 +100,8 @@ def export_onnx(
     """
     inputs, outputs = list(name_inputs(example)), list(under_test.run(example))
     if isinstance(model, transformers.PreTrainedModel):
-        configuration = OnnxConfig(dynamic=True, dynamic_shapes=under_test.dynamic_shapes(example))
+        shapes = None if fixed else under_test.dynamic_shapes(example)
+        configuration = OnnxConfig(dynamic=not fixed, dynamic_shapes=shapes)
         kwargs = copy_inputs(example) | under_test.flags
         exporter = OnnxExporter()  # type: ignore[no-untyped-call]
         translated = exporter.export(model, kwargs, configuration).program
@@ -126,7 +129,7 @@ def open_session(file: Path) -> Session:
     import onnxruntime  # noqa: PLC0415 - it reports its use unless smallport is imported first
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors; it would write warnings past Python
+    options.log_severity_level = 4  # it would write past Python what it raises, too
     session: Session = onnxruntime.InferenceSession(
         file, options, providers=["CPUExecutionProvider"]
     )

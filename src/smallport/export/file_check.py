@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,16 @@ from torch import Tensor, nn
 from smallport.export.comparisons import Finding, StageFailure, decode_both, own_result
 from smallport.export.coverage import compared_at
 from smallport.export.extent import Budget, Extent
-from smallport.export.file_formats import Program, open_program
+from smallport.export.file_formats import Program, TorchProgram, open_program
 from smallport.export.matching import Matched, match_any
+from smallport.export.program_traces import run_in_float32, trace_file, trace_graph
 from smallport.export.stages import ExportCheck
 from smallport.export.text_loss import text_losses
+from smallport.export.why_case import Untested
 from smallport.parity.compare import without_padding
 from smallport.parity.inputs import InputShape, copy_inputs
 from smallport.parity.names import Inputs, NamedTensors, first_of, name_inputs, name_outputs
+from smallport.parity.tracing import Trace
 from smallport.quantities import counted
 
 
@@ -166,7 +170,30 @@ class FileCheck(ExportCheck):
         return self.under_test.test_shapes()
 
     def _run_program(self, inputs: Inputs) -> NamedTensors:
+        return self.run_last(inputs)
+
+    def run_last(self, inputs: Inputs) -> NamedTensors:
+        """Run the file."""
         return self._matched.run(name_inputs(inputs), self._like)
+
+    def trace_last(self, inputs: Inputs) -> Trace:
+        """Record what each operator of the file computes."""
+        program, feed = self._matched.program, self._matched.feed(name_inputs(inputs))
+        if isinstance(program, TorchProgram):
+            return trace_graph(program.module, [*feed.values()])
+        return trace_file(self._given_file, feed)
+
+    def export_again(self, inputs: Inputs) -> NoReturn:  # noqa: ARG002 - as in the class above
+        """Raise an error, since another tool exported the file."""
+        raise Untested
+
+    def run_in_float32(self, inputs: Inputs) -> NamedTensors:
+        """Run the program with all that it computes in half precision in float32."""
+        program = self._matched.program
+        if not isinstance(program, TorchProgram):
+            raise Untested
+        feed = self._matched.feed(name_inputs(inputs))
+        return self._matched.named(run_in_float32(program.module, [*feed.values()]))
 
 
 def _limits(budget: Budget) -> list[str]:

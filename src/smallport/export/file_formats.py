@@ -112,7 +112,7 @@ class TorchProgram:
             if node.op in ("placeholder", "call_function")
         }
         self._spec = program.call_spec.in_spec
-        self._module = program.module()
+        self.module = program.module()
         self._device = next((one.device for one in program.state_dict.values()), None)
         signature = program.graph_signature
         self.inputs, self.outputs = (
@@ -126,7 +126,7 @@ class TorchProgram:
         flat = [given.get(slot.name) for slot in self.inputs]
         args, kwargs = pytree.tree_unflatten(flat, self._spec)
         with torch.no_grad():
-            return [*name_outputs(self._module(*args, **kwargs)).values()]
+            return [*name_outputs(self.module(*args, **kwargs)).values()]
 
 
 def _slot(name: str, value: Any) -> Slot:

@@ -219,6 +219,11 @@ class Matched:
         like
             Results of the model, whose types the program's get.
         """
+        named = self.named(self.program.run(self.feed(tensors)))
+        return {name: one.to(like[name].dtype) for name, one in named.items()}
+
+    def feed(self, tensors: NamedTensors) -> NamedTensors:
+        """Call the model's inputs as the program does."""
         there = self.layout.apply(tensors)
         given = {
             slot.name: in_type(there[self.inputs[slot.name]], slot)
@@ -227,9 +232,13 @@ class Matched:
         }
         if self.branch:
             given[self.branch] = torch.tensor([_cached(tensors) > 0])
-        results = zip(self.program.outputs, self.program.run(given), strict=True)
-        named = {self.outputs[slot.name]: one for slot, one in results if slot.name in self.outputs}
-        return {name: one.to(like[name].dtype) for name, one in self.layout.undo(named).items()}
+        return given
+
+    def named(self, results: Sequence[Tensor]) -> NamedTensors:
+        """Call the results of the program as the model does."""
+        pairs = zip(self.program.outputs, results, strict=True)
+        named = {self.outputs[slot.name]: one for slot, one in pairs if slot.name in self.outputs}
+        return self.layout.undo(named)
 
 
 def _cached(tensors: NamedTensors) -> int:

@@ -11,7 +11,10 @@ TORCH_PAGE = "plot_20_export_error_cookbook"
 GUARD_PAGE = "plot_21_guard_error_cookbook"
 ONNX_PAGE = "plot_22_onnx_error_cookbook"
 PAGES = (TORCH_PAGE, GUARD_PAGE, ONNX_PAGE)
-"""The pages that contain recipes, by the names of their scripts, in reading order."""
+"""The pages with recipes against errors, by the names of their scripts, in reading order."""
+
+CAUSE_PAGES = ("plot_32_wrong_exports", "plot_40_scoreboard_live")
+"""The pages with recipes against the causes of wrong numbers."""
 
 
 class Recipe(NamedTuple):

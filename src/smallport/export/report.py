@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from smallport import __version__
 from smallport.export.coverage import NOTHING, Coverage
+from smallport.export.explanation import Why
 
 Stage = Literal[
     "built",
@@ -46,6 +47,9 @@ INDENT = " " * 21
 NUMBERS = ("largest_difference", "error_ratio")
 """The keys of a stage whose numbers may be NaN or infinite, which JSON has not."""
 
+WITHOUT_WHY = "again with --why finds where it begins"
+"""The end of a comparison that failed, if nothing was looked for."""
+
 PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "smallport")
 """The packages that a check needs, and whose versions its report names."""
 
@@ -80,6 +84,8 @@ class StageReport:
         By how many times the errors of the program are larger than those that the model itself
         makes, both against float64: the root mean square or the largest error of a tensor at a
         shape, whichever is worse. None where nothing was compared in float64.
+    why
+        Where a difference begins, and its cause; None where nothing was looked for.
 
     Raises
     ------
@@ -98,6 +104,7 @@ class StageReport:
     recipe: str = ""
     rejected: tuple[str, ...] = ()
     error_ratio: float | None = None
+    why: Why | None = None
 
     def __post_init__(self) -> None:
         if self.stage not in (*STAGES, *FILE_STAGES):
@@ -149,6 +156,10 @@ class StageReport:
             lines.append(textwrap.indent(self.error, INDENT))
         if self.recipe:
             lines.append(f"{INDENT}explained by: smallport explain {self.recipe}")
+        if self.why:
+            lines.append(self.why.text(width, INDENT))
+        elif self.status == "failed" and self.largest_difference is not None and not self.error:
+            lines.append(wrap.fill(WITHOUT_WHY))
         return "\n".join(lines)
 
 
@@ -280,6 +291,8 @@ class ExportReport:
             for name in NUMBERS:
                 if stage[name] is not None and not math.isfinite(stage[name]):
                     stage[name] = str(stage[name])
+        for stage, one in zip(stages, self.stages, strict=True):
+            stage["why"] = one.why and one.why.to_json()
         return {
             "schema": SCHEMA,
             "name": self.name,
@@ -315,7 +328,8 @@ class ExportReport:
             numbers = (None if number is None else float(number) for number in given)
             rejected = tuple(entry.get("rejected", ()))  # reports of before have none
             read = {**entry, **dict(zip(NUMBERS, numbers, strict=True)), "rejected": rejected}
-            stages.append(StageReport(**read))
+            why = Why.from_json(entry.get("why"))
+            stages.append(StageReport(**{**read, "why": why}))
         until = data.get("until", stages[-1].stage)  # reports of earlier releases have none
         coverage = Coverage.from_json(data.get("coverage", {}))
         versions = dict(data["versions"])

@@ -32,6 +32,7 @@ from smallport.export.comparisons import (
 )
 from smallport.export.coverage import NOTHING, Coverage, compared_at
 from smallport.export.examine import examine_model
+from smallport.export.explainable import Explainable
 from smallport.export.extent import Extent
 from smallport.export.guards import Sizes, read_guards, upper_bounds
 from smallport.export.model_kinds import (
@@ -82,7 +83,7 @@ LARGEST_BATCH = 64
 """The largest batch that is tried beyond a bound of the program."""
 
 
-class ExportCheck:
+class ExportCheck(Explainable):
     """One model on its way through the stages, each of which builds on those before it.
 
     A method for each stage returns what it found, or raises
@@ -90,9 +91,7 @@ class ExportCheck:
     """
 
     model: nn.Module
-    under_test: ModelUnderTest
     example: Inputs
-    program: ExportedProgram
     _in_float32: ModelUnderTest
 
     def __init__(
@@ -452,18 +451,16 @@ class ExportCheck:
                 error=error,
             ) from error
 
-    @functools.cached_property
-    def _module(self) -> nn.Module:
-        module: nn.Module = self.program.module()
-        return module
-
     def _run_program(self, inputs: Inputs) -> Any:
-        with torch.no_grad():
-            return self._module(**inputs)
+        return self.run_last(inputs)
 
     @functools.cached_property
     def _seen(self) -> InputShape:
         return self.under_test.shape_of(self.example)
+
+    def shapes(self) -> list[InputShape]:
+        """List the shapes that are compared."""
+        return self._unseen()
 
     def _unseen(self) -> list[InputShape]:
         """List the shapes to compare at, without that of the example."""
