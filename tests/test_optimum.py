@@ -1,4 +1,4 @@
-"""Files of optimum-onnx, from an environment of its own: ``python -m nox -s optimum``."""
+"""Files of optimum-onnx, from a separate environment: ``python -m nox -s optimum``."""
 
 import copy
 import os

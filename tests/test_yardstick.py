@@ -4,13 +4,18 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from smallport import check_export
 from smallport.architectures.broken import broken_model
 from smallport.architectures.tiny import tiny_model
+from smallport.export.examine import examine_model
+from smallport.export.own_results import in_double_precision
+from smallport.export.under_test import ModelUnderTest
 from smallport.parity import cache_argument, yardstick
+from smallport.parity.closeness import Discrepancy
+from smallport.parity.inputs import InputShape, Vocabulary
 from smallport.parity.yardstick import MULTIPLE, error_ratios, require_errors_found, widened
 
 DTYPES = [torch.bfloat16, torch.float16, torch.float32]
@@ -46,6 +51,54 @@ def test_no_error_below_the_model_s_is_claimed(dtype, seed, share):
     exact, expected = results(dtype, seed)
     between = exact["logits"] + share * (expected["logits"].double() - exact["logits"])
     assert error_ratios(exact, expected, {"logits": between})["logits"] <= 1
+
+
+@pytest.fixture(scope="module")
+def half_models():
+    """Make the models under test whose limit is a multiple of their own errors."""
+    return {
+        dtype: ModelUnderTest(
+            tiny_model("llama").to(dtype), (), {}, Vocabulary(2), None, cache="", state=""
+        )
+        for dtype in DTYPES[:2]
+    }
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.sampled_from(DTYPES[:2]),
+    st.integers(0, 1000),
+    st.floats(0, 10),
+    st.none() | st.integers(0, 599),
+)
+def test_exactly_the_errors_above_the_limit_are_rejected(half_models, dtype, seed, multiple, place):
+    """In each tensor: an error of one element, or of all, in multiples of the model's."""
+    assume(abs(multiple - MULTIPLE) > 1e-6)
+    exact, expected, actual = {}, {}, {}
+    for number in range(1 + seed % 3):
+        name, rounded = f"present.{number}.key", results(dtype, seed + number)
+        exact[name] = rounded[0]["logits"]
+        # A model of some layers makes errors of several roundings.
+        expected[name] = (exact[name] + 6 * (rounded[1]["logits"].double() - exact[name])).to(dtype)
+        actual[name] = expected[name].double()
+    own = actual[name] - exact[name]
+    if place is None:
+        actual[name] = exact[name] + multiple * own
+    else:
+        actual[name] = actual[name].clone()
+        actual[name].view(-1)[place] = exact[name].view(-1)[place] + multiple * own.abs().max()
+    ratios = error_ratios(exact, expected, actual)
+    found = Discrepancy(dict.fromkeys(ratios, 0.1), dict.fromkeys(ratios, 0.1), {}, ratios=ratios)
+    assert half_models[dtype].accepts(found) == (multiple <= MULTIPLE)
+    others = [ratio for other, ratio in ratios.items() if other != name]
+    assert all(ratio == 1 for ratio in others)
+    if multiple > MULTIPLE:
+        assert max(ratios, key=ratios.get) == name
+
+
+def test_what_has_no_ratio_is_not_accepted_in_half_precision(half_models):
+    found = Discrepancy({"logits": 0.0}, {"logits": 0.0}, {"logits": ""})
+    assert not half_models[torch.bfloat16].accepts(found)
 
 
 def test_integers_have_to_be_equal_and_nan_is_an_error():
@@ -110,6 +163,52 @@ def test_a_program_in_half_precision_that_ignores_the_mask_fails():
     report = check_export(broken_model().bfloat16(), until="decodes")
     assert report.failure().stage == "matches"
     assert "times the model's own, and may be 1.5 times" in report["matches"].found
+
+
+@pytest.fixture(scope="module")
+def half_file(tmp_path_factory):
+    """Export a model in half precision."""
+    folder = tmp_path_factory.mktemp("half")
+    assert check_export(tiny_model("llama").bfloat16(), save=folder, until="exported")
+    return folder / "model.pt2"
+
+
+@pytest.mark.parametrize(
+    ("change", "tensor"),
+    [
+        (lambda model: model.lm_head.weight[5].zero_(), "logits"),
+        (lambda model: model.model.layers[1].self_attn.k_proj.weight[0].zero_(), "present.1.key"),
+        (lambda model: model.model.layers[0].mlp.down_proj.weight[3].zero_(), "logits"),
+    ],
+)
+def test_a_lost_row_in_half_precision_is_found_with_tensor_and_shape(half_file, change, tensor):
+    model = tiny_model("llama").bfloat16()
+    with torch.no_grad():
+        change(model)
+    report = check_export(model, against=half_file, shapes=[InputShape(3, 7, 5)])
+    assert report.failure().stage == "matches"
+    assert report["matches"].error_ratio > MULTIPLE
+    assert report["matches"].where.startswith(tensor), report["matches"].where
+    assert " at batch " in report["matches"].where
+
+
+@pytest.mark.parametrize(
+    ("name", "computes"), [("llama", True), ("gemma2", False), ("bloom", False), ("mixtral", False)]
+)
+def test_a_copy_that_cannot_compute_in_float64_is_no_yardstick(name, computes):
+    """Bloom and Gemma 2 return NaN for padding there, and Mixtral fails."""
+    copied = in_double_precision(examine_model(tiny_model(name)))
+    assert (copied is not None) == computes
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("gemma2", torch.float32), ("mixtral", torch.bfloat16)]
+)
+def test_a_model_without_a_copy_in_float64_is_checked_all_the_same(name, dtype):
+    report = check_export(tiny_model(name).to(dtype), until="decodes", shapes=[InputShape(3, 7, 5)])
+    assert report, str(report)
+    assert (report["matches"].error_ratio is None) == (dtype == torch.float32)
+    assert report["matches"].error_ratio is None or report["matches"].error_ratio <= MULTIPLE
 
 
 def test_errors_in_float32_have_a_yardstick():

@@ -21,7 +21,7 @@ class Loader:
     registered
         The name of the table of classes that it finds, without what all these names have in common.
     words
-        What the models are made for.
+        The task that the models are made for, in words.
     ends
         The end of the names of classes that it finds; empty where they have no end in common.
     """

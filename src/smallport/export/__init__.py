@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 from smallport.export.coverage import Coverage
 from smallport.export.explanation import Cause, Why
 from smallport.export.logs import caught_logs
-from smallport.export.report import FILE_STAGES, STAGES, ExportReport, Stage, StageReport
+from smallport.export.report import (
+    ENCODER_STAGES,
+    FILE_STAGES,
+    STAGES,
+    ExportReport,
+    Stage,
+    StageReport,
+)
 
 if TYPE_CHECKING:
     from smallport.export.adapters import RecurrentAdapter
@@ -16,6 +23,7 @@ if TYPE_CHECKING:
     from smallport.export.registry import pytree_owner, without_cache_pytrees
 
 __all__ = [
+    "ENCODER_STAGES",
     "FILE_STAGES",
     "STAGES",
     "Budget",

@@ -75,7 +75,7 @@ def check_export(
     the cache of these models contains one token or more. A model that continues from its cache only
     by single tokens is exported for one new token.
 
-    What a model is made for is found out, and reported as its *task*:
+    The check finds out the *task* that a model is made for, and reports it:
 
     - ``causal-lm``: a decoder, as above.
     - ``masked-lm``, ``sequence-classification``, ``token-classification``, ``embedding``: models of
@@ -251,7 +251,8 @@ def _for_its_task(check: ExportCheck) -> ExportCheck:
     from smallport.export.examine import task_of  # noqa: PLC0415 - only a check needs it
     from smallport.export.seq2seq_check import Seq2SeqCheck  # noqa: PLC0415
 
-    if task_of(check.model) != "seq2seq-lm":
+    model = getattr(check, "model", None)
+    if model is None or task_of(model) != "seq2seq-lm":
         return check
     return Seq2SeqCheck.of(check)
 

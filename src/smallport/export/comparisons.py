@@ -250,7 +250,8 @@ def tolerable(
     worst = worst_of(differences)
     if wrong := [one for one in differences if not under_test.accepts(one)]:
         dtype = str(under_test.weight.dtype).removeprefix("torch.")
-        more = f" in {dtype}, in which {_in_multiples(worst)}" if under_test.is_half else ""
+        ratio = worst.ratio if under_test.is_half else None  # what has another shape has none
+        more = "" if ratio is None else f" in {dtype}, in which {_in_multiples(ratio)}"
         raise StageFailure(
             f"it differs from the model at {len(wrong)} of {len(differences)} {places}, by more "
             f"than rounding explains{more}{note}",
@@ -260,9 +261,9 @@ def tolerable(
     return worst
 
 
-def _in_multiples(found: Discrepancy) -> str:
+def _in_multiples(ratio: float) -> str:
     """Say by how many times a program's errors are larger than the model's."""
-    return f"its errors are {found.ratio:.3g} times the model's own, and may be {MULTIPLE:g} times"
+    return f"its errors are {ratio:.3g} times the model's own, and may be {MULTIPLE:g} times"
 
 
 def _ties(under_test: ModelUnderTest, expected: Decoding, exact: Decoding | None) -> Tensor:

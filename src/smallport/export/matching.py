@@ -148,7 +148,7 @@ def layouts(model: nn.Module) -> list[Layout]:
     """List the layouts in which files have the tensors of a model.
 
     A file of a recurrent model has the state as the model has it, and not as its adapter does:
-    layers first, under names of its own.
+    layers first, under different names.
 
     Examples
     --------

@@ -37,14 +37,17 @@ from smallport.parity.inputs import InputShape, Vocabulary, random_text
 from smallport.parity.names import CACHE, Inputs, find_cache, listed, name_outputs
 
 ENCODED, HIDDEN = "encoder_outputs", "encoder_last_hidden_state"
-"""What decode is given of the encoder, and what prefill returns of it."""
+"""The result of the encoder: the name under which decode is given it, and prefill returns it."""
 
 PREFILL_INPUTS = ("input_ids", "attention_mask", "decoder_input_ids")
 MORE_SOURCE = 4
 """The tokens that are added to the source to find the axes that change."""
 
+MANY_NEW = 9
+"""The new tokens after a long cache."""
+
 OTHER_SEED = 10_000
-"""What is added to a seed for the text that is written."""
+"""The number that is added to a seed for the text that is written."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class Seq2SeqUnderTest(ModelUnderTest):
         """List the shapes to compare at: short texts, a long one, and those around thresholds."""
         around = (one.shapes(self.longest, cached=bool(self.cache)) for one in self.thresholds)
         most = self.extent.max_tokens
-        made = [*SEQ2SEQ_SHAPES, Seq2SeqShape(1, 0, most, source_length=most)]
+        made = [*SEQ2SEQ_SHAPES, Seq2SeqShape(1, most - MANY_NEW, MANY_NEW, source_length=most)]
         shapes = self.extent.shapes or [*made, *itertools.chain.from_iterable(around)]
         return list(dict.fromkeys(map(self.clamp, shapes)))
 
@@ -158,7 +161,7 @@ class Seq2SeqUnderTest(ModelUnderTest):
     ) -> Inputs:
         """Make the inputs of prefill, or those that continue a text after some tokens."""
         del make_cache  # the model makes both caches itself
-        text = {name: text[name] for name in PREFILL_INPUTS}
+        text = self.beginning(*(text[name] for name in PREFILL_INPUTS))
         if not self.cache:
             return text
         written = text["decoder_input_ids"]
@@ -166,6 +169,12 @@ class Seq2SeqUnderTest(ModelUnderTest):
         hidden, new = name_outputs(begun)[HIDDEN], written[:, past:].contiguous()
         cache = {self.cache: begun[find_cache(begun)]}
         return self.continuing(hidden, text["attention_mask"], new, cache)
+
+    def beginning(self, ids: Tensor, mask: Tensor, written: Tensor) -> Inputs:
+        """Make the inputs of prefill, with empty caches that drop nothing, which has no tensors."""
+        empty = (transformers.DynamicCache(), transformers.DynamicCache())
+        cache = {self.takes_cache: transformers.EncoderDecoderCache(*empty)}
+        return dict(zip(PREFILL_INPUTS, (ids, mask, written), strict=True)) | cache
 
     def continuing(self, hidden: Tensor, mask: Tensor, new: Tensor, cache: Inputs) -> Inputs:
         """Make the inputs of decode from what prefill returned and the caches of the last step."""

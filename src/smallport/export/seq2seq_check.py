@@ -304,7 +304,7 @@ def compare_writing(under_test: Seq2SeqUnderTest, programs: Mapping[str, Run]) -
     worst = tolerable(differences, under_test, "steps of decoding")
     ties = decided_alike(under_test, expected, actual, exact, worst)
     steps = counted(decoding_steps(under_test, prompt=1), "token")
-    said = f", but for {ties} that are level with the second best" if ties else ""
+    said = f", except {ties} that are level with the second best" if ties else ""
     return Finding(f"{steps} of {SOURCES.batch_size} texts are decoded alike{said}", worst)
 
 
@@ -319,8 +319,7 @@ def _write(
     def step(inputs: Inputs) -> Any:
         new, cache = inputs["input_ids"].contiguous(), inputs[find_cache(inputs)]
         if not encoded:
-            begin = {"input_ids": text["input_ids"], "attention_mask": mask}
-            outputs = programs[PREFILL](begin | {"decoder_input_ids": new})
+            outputs = programs[PREFILL](under_test.beginning(text["input_ids"], mask, new))
             encoded[HIDDEN] = name_outputs(outputs)[HIDDEN].clone()
             return outputs
         is_named = isinstance(cache, Mapping)  # of an ONNX file, whose inputs have one name

@@ -24,6 +24,7 @@ from smallport.parity.inputs import (
     copy_inputs,
     dynamic_shapes,
     random_text,
+    replaced,
 )
 from smallport.parity.names import (
     TOKEN_AXES,
@@ -118,9 +119,10 @@ class ModelUnderTest:
     extent
         How far the check goes.
     exact
-        A copy of the model in double precision; None where there is none.
+        A copy of the model in double precision, or in float32 of one in half precision that cannot
+        compute in that; None where there is none.
     task
-        What the model is made for.
+        The task that the model is made for.
     token_axes
         Along which axis its results have a place for each token, by their names.
     """
@@ -174,9 +176,17 @@ class ModelUnderTest:
         return found.ratio is not None and found.ratio <= MULTIPLE
 
     def call_exactly(self, **inputs: Any) -> Any:
-        """Call the copy in double precision; None where it fails, and the ratio can be left out."""
+        """Call the more exact copy; None where it fails, and the ratio can be left out.
+
+        That of a model in half precision which cannot compute in float64 is in float32.
+        """
+        exactly = replace(self, model=self.exact or self.model)
+        dtype = exactly.weight.dtype
         try:
-            return replace(self, model=self.exact or self.model).call(**inputs)
+            given = replaced(
+                inputs, lambda one: one.to(dtype) if one.is_floating_point() else one.clone()
+            )
+            return exactly.call(**given)
         except Exception:
             if self.is_half:
                 raise
