@@ -6,6 +6,7 @@ from pathlib import Path
 from smallport.export.report import STAGES, ExportReport, StageReport
 
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
+STAND_IN_SERVER = str(Path(__file__).with_name("stand_in_server.py"))
 
 
 def report_with(*statuses, name="llama", error="", versions=None):

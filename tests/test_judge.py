@@ -6,24 +6,40 @@ import os
 import pytest
 
 from smallport.export.report import STAGES
-from smallport.sweep import judge
+from smallport.sweep import fork_server, judge
 from smallport.sweep.judge import Task, check_in_process
 from smallport.sweep.limits import Limits
 from smallport.sweep.verdicts import NoVerdict, conditions
-from tests.sweep_helpers import stand_in, started
+from tests.sweep_helpers import STAND_IN_SERVER, stand_in, started
+
+WAYS = [
+    "a command",
+    pytest.param(
+        "a copy", marks=pytest.mark.skipif(not fork_server.AVAILABLE, reason="it is for Linux")
+    ),
+]
 
 
-@pytest.fixture
-def verdict_on(tmp_path):
-    """Give a function that finds out about an architecture by a process that stands in."""
+@pytest.fixture(params=WAYS)
+def verdict_on(request, tmp_path, monkeypatch):
+    """Give a function that finds out about an architecture by a process that stands in.
+
+    The process is started by its own command, or by the fork server.
+    """
+    child = stand_in(tmp_path)
+    server = fork_server.ForkServer(["-X", "faulthandler", STAND_IN_SERVER, child[-1]])
+    if request.param == "a copy":
+        child = judge.CHILD
+        monkeypatch.setattr(fork_server, "SHARED", server)
 
     def verdict(name, until=STAGES[-1], **limits):
-        found = check_in_process(Task(name, until, Limits(**limits), stand_in(tmp_path)))
+        found = check_in_process(Task(name, until, Limits(**limits), child))
         assert found.model_type == name
         assert started(tmp_path) == [name]
         return found
 
-    return verdict
+    yield verdict
+    server.stop()
 
 
 def statuses(verdict):

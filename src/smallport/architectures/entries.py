@@ -113,6 +113,7 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "token_dropout": True,
         },
         "esmc": {"num_key_value_heads": HEADS},
+        "eurobert": {"mask_token_id": 3},
         "falcon_h1": {"mamba_d_head": HEAD_SIZE},
         "flaubert": {"embed_init_std": 0.1},
         "flint": {"mlp_only_layers": [0]},
@@ -171,7 +172,7 @@ ENTRIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
         "ministral": {"head_dim": HEAD_SIZE} | _SLIDING_AND_FULL,
         "mobilebert": {"embedding_size": RANK},  # narrower than its layers, as in the original
-        "modernbert": {"local_attention": 2 * WINDOW},
+        "modernbert": {"local_attention": 2 * WINDOW, "cls_token_id": 1, "sep_token_id": 2},
         "modernbert-decoder": {"local_attention": 2 * WINDOW},  # half of it to either side
         # Several codebooks stand in the batch axis, where no text has anything to do with them.
         "musicgen": {"decoder": {"num_codebooks": 1}},

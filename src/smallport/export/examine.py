@@ -23,10 +23,11 @@ HEADS: dict[str, Task] = {
 EMBEDDINGS = ("last_hidden_state", "pooler_output", "sentence_embedding", "embeddings")
 """The names of what models without a head return."""
 
-NEVER_CAUSAL = {*modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.values()} - {
-    *modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
-}
-"""The classes that transformers registers for masked tokens and not for the next one."""
+MASKED = {*modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.values()}
+"""The classes that transformers registers for masked tokens."""
+
+NEVER_CAUSAL = MASKED - {*modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()}
+"""The classes of these that it does not register for the next token."""
 
 
 def examine_model(
@@ -64,6 +65,9 @@ def task_of(model: nn.Module) -> Task:
     for head, task in HEADS.items():
         if any(one.endswith(head) for one in classes):
             return task
-    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+    configuration = getattr(model, "config", None)
+    if getattr(configuration, "is_encoder_decoder", False):
         return "seq2seq-lm"
-    return "masked-lm" if {*classes} & NEVER_CAUSAL else "causal-lm"
+    reads_both_ways = getattr(configuration, "causal", True) is False  # a class of XLM is for both
+    masked = NEVER_CAUSAL | (MASKED if reads_both_ways else set())
+    return "masked-lm" if {*classes} & masked else "causal-lm"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from smallport.measured import installed_versions
-from smallport.sweep import limits
+from smallport.sweep import fork_server, limits
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -50,6 +50,7 @@ def local(jobs: int) -> Iterator[Executor]:
     finally:
         executor.shutdown(cancel_futures=True)
         limits.STOPPING.clear()
+        fork_server.SHARED.stop()
 
 
 @contextmanager

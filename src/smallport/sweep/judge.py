@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -23,11 +24,15 @@ from smallport.export.report import (
     StageReport,
     versions_used,
 )
-from smallport.sweep.limits import Ending, Limits, run_limited
+from smallport.sweep import fork_server
+from smallport.sweep.limits import Ending, Limits, limit, run_limited
 from smallport.sweep.verdicts import NoVerdict, Verdict, conditions, first_missing_stage
 
 CHILD = ("-X", "faulthandler", "-m", "smallport.sweep.worker")
-"""Python's arguments for the process, before the architecture and the file."""
+"""Python's arguments for the process, before the architecture and the file.
+
+Where that is possible, a process of these is copied from one that has imported everything.
+"""
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -91,8 +96,12 @@ def _check_in_process(task: Task) -> Verdict | NoVerdict:
     with tempfile.TemporaryDirectory(prefix="smallport-sweep-") as scratch:
         file = Path(scratch, "report.json")
         arguments = (task.model_type, str(file), "--until", task.until)
-        child = [sys.executable, *task.child, *arguments]
-        ending = run_limited(child, task.limits, **ENVIRONMENT)
+        if task.child == CHILD and fork_server.AVAILABLE:
+            start = functools.partial(fork_server.SHARED.start, arguments, variables=ENVIRONMENT)
+            ending = limit(start, task.limits)
+        else:
+            child = [sys.executable, *task.child, *arguments]
+            ending = run_limited(child, task.limits, **ENVIRONMENT)
         report = _read(file)
     found = _no_verdict(task, report, ending)
     if found or report is None:

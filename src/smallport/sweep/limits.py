@@ -9,10 +9,10 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 POLL = 0.05
 """Seconds between two looks at a process."""
@@ -81,6 +81,27 @@ class Ending:
     returncode: int = 0
 
 
+class Process(Protocol):
+    """A process, as :class:`subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    @property
+    def stdin(self) -> IO[bytes] | None:
+        """The other side of its standard input."""
+
+    def poll(self) -> int | None:
+        """Return its exit status; None where it has not ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end."""
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+
+
 def run_limited(
     command: Sequence[str], limits: Limits, folder: Path | None = None, /, **variables: str
 ) -> Ending:
@@ -100,8 +121,9 @@ def run_limited(
     >>> run_limited([sys.executable, "-c", "raise SystemExit(3)"], Limits()).cause
     'The process exited with status 3.'
     """
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(  # noqa: S603 - the command is the caller's own
+
+    def start(output: IO[bytes]) -> Process:
+        return subprocess.Popen(  # noqa: S603 - the command is the caller's own
             command,
             stdin=subprocess.PIPE,  # closed when this process dies: see exit_when_parent_dies
             stdout=output,
@@ -110,15 +132,27 @@ def run_limited(
             env=os.environ | variables,
             start_new_session=True,
         )
+
+    return limit(start, limits)
+
+
+def limit(start: Callable[[IO[bytes]], Process], limits: Limits) -> Ending:
+    """Watch a process as :func:`run_limited` does, however it is started.
+
+    It should lead a process group, and print to the file that ``start`` is given.
+    """
+    with tempfile.TemporaryFile() as output:
+        process = start(output)
         try:
             exceeded, seconds, megabytes = _watch(process, limits)
         finally:
             _kill(process)
-        cause = _cause(exceeded, limits, process.returncode)
-        return Ending(cause, seconds, megabytes, _tail(output), exceeded, process.returncode)
+        returncode = process.wait()
+        cause = _cause(exceeded, limits, returncode)
+        return Ending(cause, seconds, megabytes, _tail(output), exceeded, returncode)
 
 
-def _watch(process: subprocess.Popen[bytes], limits: Limits) -> tuple[str, float, float | None]:
+def _watch(process: Process, limits: Limits) -> tuple[str, float, float | None]:
     """Wait for a process, and name the limit that it exceeds; its time and its memory follow."""
     seconds, looked = 0.0, time.monotonic()
     peak = None
@@ -159,13 +193,13 @@ def _peak_megabytes(pid: int) -> float | None:
     return None
 
 
-def _ask_where(process: subprocess.Popen[bytes]) -> None:
+def _ask_where(process: Process) -> None:
     process.send_signal(signal.SIGABRT)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(GRACE)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: Process) -> None:
     """Kill a process with all that it started, whether it has ended or not."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

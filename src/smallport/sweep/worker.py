@@ -62,10 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write(options.file, replace(report, stages=stages))
 
 
-def run() -> None:
+def run(arguments: Sequence[str] | None = None) -> None:
     """Check an architecture; if no report can be written, the exit status is not 0."""
     try:
-        main()
+        main(arguments)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
