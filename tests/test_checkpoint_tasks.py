@@ -72,4 +72,4 @@ def test_the_command_checks_an_encoder(tmp_path, capsys):
     assert cli.main(["check", str(folder), "--until", "matches"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "an encoder, checked for masked-lm" in printed
-    assert "passes until matches within masked-lm, 1 tensor, texts of 4 to 40 tokens" in printed
+    assert "passes until matches as masked-lm within 1 tensor, texts of 4 to 40 tokens" in printed

@@ -44,7 +44,7 @@ def test_the_report_has_the_task_and_the_padding(report):
     assert compared["padding"][-1] > 0
     assert compared["padding on the right"][-1] > 0
     assert compared["model itself"] == ["mask", "text alone"]
-    assert "passes every stage within masked-lm, 1 tensor, texts of" in " ".join(
+    assert "passes every stage as masked-lm within 1 tensor, texts of" in " ".join(
         str(report).split()
     )
 

@@ -100,13 +100,18 @@ def test_server_and_copies_end_with_the_sweep(tmp_path):
     template = stand_in(tmp_path)[-1]
     arguments = [STAND_IN_SERVER, template, str(tmp_path / "report.json")]
     sweep = subprocess.Popen(
-        [sys.executable, "-c", SWEEP, *arguments], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SWEEP, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=(errors := (tmp_path / "errors.txt").open("wb")),
+        text=True,
     )
+    errors.close()
     with sweep:
         server, copy = map(int, sweep.stdout.readline().split())
         sweep.kill()
     assert gone(copy)
     assert gone(server)
+    assert not (tmp_path / "errors.txt").read_text(encoding="utf-8")
 
 
 def test_the_real_server_has_one_thread_and_its_copies_begin_at_once(monkeypatch):

@@ -16,6 +16,7 @@ from smallport.sweep.scoreboard import (
     less_compared,
     read_scoreboard,
     save,
+    stored_seconds,
 )
 from smallport.sweep.verdicts import Conditions, Verdict
 from tests.sweep_helpers import report_with
@@ -81,6 +82,13 @@ def test_a_file_is_for_one_task(file):
     with pytest.raises(ValueError, match="of causal-lm, masked-lm: store each task in a file"):
         save(file, ["a", "a:masked-lm"], [], command="")
     assert not file.exists()
+
+
+def test_how_long_each_took_is_known_from_the_stored_results():
+    seconds = stored_seconds()
+    llama = read_scoreboard().reports["llama"]
+    assert seconds["llama"] == sum(stage.seconds for stage in llama.stages) > 0
+    assert {*read_scoreboard().reports} <= {*seconds}
 
 
 def test_results_of_something_else_are_refused(file):

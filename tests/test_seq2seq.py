@@ -65,7 +65,7 @@ def test_the_report_says_what_was_compared(report):
     assert compared["lengths"][-1] == compared["lengths written"][-1] == 60
     assert compared["decoding steps"] == [8]
     assert not report.coverage.not_compared
-    assert "within seq2seq-lm, 12 tensors" in str(report)
+    assert "as seq2seq-lm within 12 tensors" in str(report)
 
 
 def test_both_files_are_kept(tmp_path):

@@ -72,6 +72,7 @@ def test_the_keys_of_a_report_as_json():
         "recipe",
         "rejected",
         "error_ratio",
+        "why",
     ]
 
 

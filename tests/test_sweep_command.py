@@ -56,6 +56,14 @@ def test_a_sweep_prints_verdicts_counts_and_causes(smallport, capsys):
     assert "  1 in exported: ValueError: bad cannot do that" in lines
 
 
+def test_those_that_took_long_are_checked_first(smallport, monkeypatch, tmp_path):
+    register(monkeypatch, "good-1", "good-2", "good-3")
+    seconds = {"good-1": 1.0, "good-2": 60.0}
+    monkeypatch.setattr("smallport.sweep.scoreboard.stored_seconds", lambda: seconds)
+    assert smallport("--jobs", "1") == 0
+    assert started(tmp_path) == ["good-3", "good-2", "good-1"]
+
+
 def test_a_second_sweep_runs_nothing(smallport, tmp_path, capsys):
     smallport()
     assert smallport() == 0

@@ -142,6 +142,9 @@ def write_text(
     for node in [node for node in text.findall(nodes.Element) if is_html(node)]:
         shown = text_of(node.astext()) if isinstance(node, nodes.raw) else node.astext()
         node.replace_self(nodes.literal_block(shown, shown) if shown else [])
+    for node in [node for node in text.findall(nodes.Element) if is_tab(node)]:
+        shown = node.astext()
+        node.parent.replace(node, nodes.paragraph(shown, shown) if shown else [])
     builder = app.registry.create_builder(app, "text", app.env)
     builder.init()
     builder.write_doc(pagename, text)
@@ -150,6 +153,11 @@ def write_text(
 def is_html(node: nodes.Element) -> bool:
     """Tell whether a node is HTML, or a cell with links, which the gallery writes as HTML only."""
     return isinstance(node, nodes.raw) or node.__class__.__name__ == "code_links_block"
+
+
+def is_tab(node: nodes.Element) -> bool:
+    """Tell whether a node is the switch or the label of a tab, which text has no form for."""
+    return node.__class__.__name__ in ("sd_tab_input", "sd_tab_label")
 
 
 def write_lists(app: Sphinx, exception: Exception | None) -> None:

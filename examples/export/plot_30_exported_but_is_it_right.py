@@ -425,7 +425,7 @@ with tempfile.TemporaryDirectory() as folder:
         value.name = name
     onnx_program.save(wrong_file)
     right, wrong = (
-        check_export(model, against=file, name=file.name, max_tokens=140)
+        check_export(model, against=file, name=file.name, max_tokens=140, why=True)
         for file in (right_file, wrong_file)
     )
 print(wrong)
@@ -434,8 +434,10 @@ print(wrong)
 # :func:`~smallport.check_export` does what this page does, at more shapes: here texts
 # of four to 140 tokens, in batches of one to four. It compares the file with the model
 # in memory, and the report names the tensor and the element that are furthest apart.
-# The right file passes. As a command, ``smallport check FOLDER --against FILE`` does
-# the same with a checkpoint in a folder.
+# The right file passes. With ``why=True``, the report says where a difference begins,
+# and which of the usual causes explains it: here two tensors in each other's place. As
+# a command, ``smallport check FOLDER --against FILE --why`` does the same with a
+# checkpoint in a folder.
 
 assert right.passed(), str(right)
 failure = wrong.failure()
@@ -443,6 +445,7 @@ assert failure is not None, "the file with the wrong names passes"
 assert failure.stage == "matches"
 assert failure.where.startswith(("present.0.value", "present.1.key"))
 assert "8 of 8 shapes" in failure.found
+assert [cause.name for cause in failure.why.causes] == ["output order"]
 lengths, batches = (
     right.coverage.compared[part] for part in ("lengths", "batch sizes")
 )

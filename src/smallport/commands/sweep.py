@@ -138,7 +138,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _sweep(arguments: argparse.Namespace) -> int:
     from smallport.architectures.tiny import architectures, out_of_scope
     from smallport.sweep.executors import SweepError
-    from smallport.sweep.runner import choose, describe_missing, locked, to_run
+    from smallport.sweep.runner import choose, describe_missing, locked, longest_first, to_run
+    from smallport.sweep.scoreboard import stored_seconds
     from smallport.sweep.verdicts import NoVerdict, Verdicts
 
     tasks = [task for task in TASKS if task in (arguments.task or TASKS)]
@@ -157,6 +158,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     limits = Limits(arguments.seconds, arguments.megabytes)
     retry = arguments.retry == "failed"
     names = to_run(chosen, verdicts, arguments.stage, limits=limits, retry_failed=retry)
+    names = longest_first(names, stored_seconds())
     missing: dict[str, NoVerdict] = {}
     # Where everything is known, nothing is written, and the folder may be read-only.
     with locked(verdicts) if names else nullcontext():

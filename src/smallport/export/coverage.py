@@ -59,7 +59,6 @@ class Coverage:
         '5 tensors, texts of 4 to 9 tokens, batches of 2'
         """
         words = {
-            "task": "{}",
             "number of tensors": "{} tensor{s}",
             "lengths": "texts of {} token{s}",
             "batch sizes": "batches of {}",

@@ -272,6 +272,8 @@ class ExportReport:
             return f"{self.name} fails: {failure.stage}"
         asked_for = "every stage" if self.until == self._order[-1] else f"until {self.until}"
         within = self.coverage.within()
+        task = "".join(self.coverage.compared.get("task", ()))
+        asked_for += f" as {task}" if task not in ("", "causal-lm") else ""
         limits = f" within {within}" if within else "; nothing was compared"
         left_out = ", ".join(self.coverage.not_compared)
         beyond = f"; not compared: {left_out}" if left_out else ""

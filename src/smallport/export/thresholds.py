@@ -10,7 +10,7 @@ from typing import Any
 from smallport.parity.inputs import InputShape
 
 WINDOW_OR_CHUNK = re.compile(
-    r"(?!.*(audio|image|video|vision))(.*_)?(window|chunk)(_size|_len|_length)?"
+    r"(?!.*(audio|image|speech|video|vision))(.*_)?(window|chunk)(_size|_len|_length)?"
 )
 """The names of most fields that hold the length of a window or of a chunk of tokens."""
 
@@ -111,7 +111,7 @@ def thresholds(configuration: Any) -> tuple[Threshold, ...]:
     """
     found = {*_fields(configuration), *_positions(configuration)}
     for name in getattr(configuration, "sub_configs", {}):
-        if not re.search("audio|image|video|vision", name):
+        if not re.search("audio|image|speech|video|vision", name):
             found.update(thresholds(getattr(configuration, name, None)))
     return tuple(sorted(found, key=lambda one: (one.length, one.name)))
 

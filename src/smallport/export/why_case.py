@@ -132,6 +132,11 @@ class Pair:
     model: Operator
     program: Operator
 
+    def has_other_shapes(self) -> bool:
+        """Say whether the program gives its results other shapes."""
+        ours, theirs = ([one.shape for one in op.outputs] for op in (self.model, self.program))
+        return ours != theirs
+
 
 @dataclass(frozen=True, eq=False)
 class Origin:
@@ -214,6 +219,7 @@ def find_origin(case: Case, model: Trace, program: Trace) -> Origin:
         if not all(
             case.equal(*both) for both in zip(one.model.outputs, one.program.outputs, strict=False)
         )
+        and not (one.model.name in LAYOUT and one.has_other_shapes())  # numbers are the same there
     ]
     return Origin(case, model, program, module, tuple(pairs))
 

@@ -195,7 +195,8 @@ def _wait_for_copy(run: Callable[[], object], stdin: int, stdout: int, status: i
         _end_after(run)
     os.close(stdin)
     _, ended = os.waitpid(pid, 0)
-    os.write(status, f"{os.waitstatus_to_exitcode(ended)}\n".encode())
+    with suppress(BrokenPipeError):  # the sweep is gone, and nobody asks
+        os.write(status, f"{os.waitstatus_to_exitcode(ended)}\n".encode())
     os._exit(0)
 
 

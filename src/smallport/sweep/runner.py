@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, as_completed
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -161,6 +162,26 @@ def to_run(
             else (retry_failed or not verdicts.read_limit(name, until, limits))
         )
     ]
+
+
+def longest_first(model_types: Sequence[str], seconds: Mapping[str, float]) -> list[str]:
+    """Sort architectures by how long they took, those first of which that is not known.
+
+    A long one that starts last keeps one process busy when all others have ended.
+
+    Parameters
+    ----------
+    model_types
+        The architectures.
+    seconds
+        How long they took at some time, as far as that is known.
+
+    Examples
+    --------
+    >>> longest_first(["bert", "gpt2", "llama", "new"], {"bert": 3, "gpt2": 9, "llama": 5})
+    ['new', 'gpt2', 'llama', 'bert']
+    """
+    return sorted(model_types, key=lambda name: -seconds.get(name, math.inf))
 
 
 def sweep(

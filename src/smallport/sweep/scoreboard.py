@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from smallport import measured
-from smallport.architectures.tasks import CAUSAL, split_name
+from smallport.architectures.tasks import CAUSAL, TASKS, split_name
 from smallport.export.report import STAGES, ExportReport
 from smallport.keys import code_key
 from smallport.soundness import ALONE, EARLIER, MASK, STEPS
@@ -150,6 +151,16 @@ def read_scoreboard(name: Path | str = NAME) -> Scoreboard:
         raise ValueError(f"{name} does not hold the results of a sweep: {error!r}") from error
     found = {report.name: report for report in reports}
     return Scoreboard(registered, found, kept.provenance, no_verdict, check, out_of_scope)
+
+
+def stored_seconds() -> dict[str, float]:
+    """Look up how long each architecture took in the results that come with the package."""
+    seconds = {}
+    for task in TASKS:
+        with suppress(FileNotFoundError):
+            for name, report in read_scoreboard(results_name(task)).reports.items():
+                seconds[name] = sum(stage.seconds for stage in report.stages)
+    return seconds
 
 
 def comparable(live: Iterable[Verdict], kept: Scoreboard) -> list[Verdict]:
