@@ -428,7 +428,9 @@ with tempfile.TemporaryDirectory() as folder:
         check_export(model, against=file, name=file.name, max_tokens=140, why=True)
         for file in (right_file, wrong_file)
     )
-print(wrong)
+failure = wrong.failure()
+assert failure is not None, "the file with the wrong names passes"
+print(failure.text(width=84))
 
 # %%
 # :func:`~smallport.check_export` does what this page does, at more shapes: here texts
@@ -440,8 +442,6 @@ print(wrong)
 # checkpoint in a folder.
 
 assert right.passed(), str(right)
-failure = wrong.failure()
-assert failure is not None, "the file with the wrong names passes"
 assert failure.stage == "matches"
 assert failure.where.startswith(("present.0.value", "present.1.key"))
 assert "8 of 8 shapes" in failure.found

@@ -9,6 +9,7 @@ TEXT = (
     r"^[\d.]+(?= (?:times as fast|×)$)",
     r"(?<=^times as fast as float32: )[\d.]+ at 32, [\d.]+ at 512$",
     r"(?<=\.\d{4})(?:\s+\d+\.\d\d){2,4}$",
+    r"(?<= (?:FAILED|passed)) +[\d.]+ s(?=  )",
     r"(?<=^drawn: ).*$",
     r"(?<=contradicted by )\d+(?= of \d+ shapes measured here$)",
     r"(?<=: )float32 \d+ ms, int8 \d+ ms$",
@@ -37,6 +38,8 @@ def masked(text: str) -> list[str]:
     --------
     >>> masked("size: 79.740 MB\nint8: median 0.0498 s (0.0458 to 0.0555)")
     ['size: 79.740 MB', 'int8: median …']
+    >>> masked("matches              FAILED  19.2 s  it differs")
+    ['matches              FAILED…  it differs']
     >>> masked("table:\nMilliseconds of a call\nLSTM\n3.25")
     ['table:', 'Milliseconds of a call', 'LSTM', '…']
     """
