@@ -11,7 +11,14 @@ from smallport.export.comparisons import StageFailure, compare_shapes
 from smallport.export.examine import examine_model
 from smallport.export.report import ExportReport
 from smallport.export.seq2seq import ENCODED, Seq2SeqShape
-from smallport.export.seq2seq_check import DECODE, PREFILL, compare_writing, own_results
+from smallport.export.seq2seq_check import (
+    DECODE,
+    PREFILL,
+    Seq2SeqCheck,
+    compare_writing,
+    own_results,
+)
+from smallport.parity.closeness import discrepancy
 from smallport.parity.names import cache_argument, find_cache
 
 
@@ -85,6 +92,16 @@ def test_inputs_are_made_and_files_are_for_decoders(tmp_path):
     assert "files are compared with decoders" in report["read"].found
     inputs = {"input_ids": torch.ones(2, 3, dtype=torch.int64)}
     assert "leave inputs out" in check_export(t5(), inputs, until="ran")["ran"].error
+
+
+def test_the_search_for_a_cause_says_that_it_is_for_one_program(monkeypatch):
+    def fail(_):
+        one, other = ({"logits": torch.full((1, 1, 2), size)} for size in (1.0, 2.0))
+        raise StageFailure("it differs", discrepancy(one, other))
+
+    monkeypatch.setattr(Seq2SeqCheck, "matches", fail)
+    report = check_export(t5(), until="matches", why=True)
+    assert "only models of one program are searched" in report["matches"].text()
 
 
 def test_a_model_without_a_head_is_told_so():

@@ -23,10 +23,14 @@ from smallport.parity.tracing import Trace
 
 
 class Explainable:
-    """A check that can run its program again: the exported one, or then the ONNX file."""
+    """A check that can run its program again: the exported one, or then the ONNX file.
+
+    Where it cannot, ``unsearched`` says why.
+    """
 
     under_test: ModelUnderTest
     program: ExportedProgram
+    unsearched: str = ""
     _file: Path
 
     def shapes(self) -> list[InputShape]:

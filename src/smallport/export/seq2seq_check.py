@@ -42,6 +42,7 @@ class Seq2SeqCheck(ExportCheck):
     """A sequence-to-sequence model on its way; see :class:`smallport.export.stages.ExportCheck`."""
 
     under_test: Seq2SeqUnderTest
+    unsearched = "only models of one program are searched, and this one has prefill and decode"
     _parts: Mapping[str, _Part]
 
     @classmethod

@@ -37,6 +37,8 @@ def explain(check: Explainable, stage: str) -> Why:
     """
     begin = time.perf_counter()
     place = "its inputs"
+    if check.unsearched:
+        return Why(place, remark=check.unsearched)
     try:
         failing = next(_failing(check, stage), None)
         why = _explain(check, *failing) if failing else Why(place, remark=NOT_FOUND)
