@@ -49,7 +49,7 @@ WITH_LSTM = QUANTIZATION | {"q22", "e10", "e14", "e22", "e30", "e40"}
 
 WITH_INT8 = {"q20", "q22", "q30", "q40", "q42", "q50", "q55", "q60", "e14", "e22", "e30", "e40"}
 THROUGH_ONNX = {"q40", "q42", "q50", "q55", "q60", "e14", "e22", "e30", "e40"}
-CHECKED = {"e14", "e20", "e40"}
+CHECKED = {"e14", "e20", "e30", "e40"}
 """The pages that run the check of a model, one of them in child processes."""
 
 WITH_STORED = {"q60", "e40"}
@@ -82,7 +82,7 @@ MUTATIONS = [
         "raising",
         S + "export/registry.py",
         "without_cache_pytrees",
-        {"e12", "e14", "e20", "e22", "e40"},
+        {"e12", "e14", "e20", "e22", "e30", "e40"},
     ),
     ("raising", S + "export/recipes.py", "recipe_for", CHECKED | {"e21"}),
     ("raising", S + "architectures/tiny.py", "tiny_config", {"e40"}),
@@ -97,7 +97,7 @@ MUTATIONS = [
     ("decorated", S + "parity/decoding.py", "greedy_decode", EXPORT),
     ("attributed", S + "bench/cells.py", "Cell", {"q50", "q55"}),
     ("attributed", S + "lstm/model.py", "LSTMConfig", WITH_LSTM),
-    ("attributed", S + "export/report.py", "ExportReport", EXPORT - {"e10", "e30", "e32"}),
+    ("attributed", S + "export/report.py", "ExportReport", EXPORT - {"e10", "e32"}),
     ("edited", S + "lstm/batches.py", "batch_size: int)", "batch_size: int = 3)", WITH_LSTM),
     ("edited", S + "quantities.py", "-> str:", "-> object:", ALL),
     # A constant, an import, an export, a module more.
