@@ -9,8 +9,8 @@ def apply():
     module = importlib.import_module("smallport.parity.compare")
     leave_out = module.without_padding
 
-    def newest_only(outputs, mask):
-        kept = leave_out(outputs, mask)
+    def newest_only(outputs, *arguments):
+        kept = leave_out(outputs, *arguments)
         for name, tensor in name_outputs(kept).items():
             if name.startswith("present"):
                 kept[name] = tensor.clone()
