@@ -402,7 +402,7 @@ growth = onnx_differences["logits"][-8:].mean() / onnx_differences["logits"][1:9
 check("ONNX Runtime, late errors to early ones", growth, at_most=3)
 
 # %%
-# Check a file with one call
+# Verify a file with one call
 # --------------------------
 #
 # Often the file is all there is: another tool wrote it. All tensors of the cache have
