@@ -42,7 +42,9 @@ def test_the_details_follow_the_search(page):
     page.locator("#found-gpt2").wait_for()  # a link leads to it, whatever was searched
 
 
-def test_a_tab_of_a_task_is_chosen_in_all_sections(page):
+def test_a_tab_of_a_task_is_chosen_in_all_sections(window, address):
+    page = window().new_page()  # the choice is kept for other pages
+    page.goto(f"{address}scoreboard.html")
     tabs = page.locator("label.sd-tab-label", has_text="Masked")
     assert tabs.count() == 6
     assert page.locator(f"{ROWS} >> nth=0").is_visible()
