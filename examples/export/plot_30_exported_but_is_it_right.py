@@ -403,7 +403,7 @@ check("ONNX Runtime, late errors to early ones", growth, at_most=3)
 
 # %%
 # Verify a file with one call
-# --------------------------
+# ---------------------------
 #
 # Often the file is all there is: another tool wrote it. All tensors of the cache have
 # the same shape, so only their names tell them apart. The second file below names the
