@@ -96,11 +96,7 @@ def examine_decoder(
         extent=extent or Extent(),
     )
     probe = under_test.make_inputs(InputShape(batch_size=2, new_tokens=5, cache_length=0))
-    if (most := under_test.max_length) is not None and most < SHORTEST:
-        raise ValueError(
-            f"texts of {type(model).__name__} have {most} tokens (max_position_embeddings), "
-            f"and a check needs {SHORTEST}; build it for longer texts"
-        )
+    require_room(model, under_test.max_length)
     outputs = under_test.call(**probe)
     logits = _logits(model, outputs, probe["input_ids"])
     tokens = vocabulary(model, vocab_size(model, logits))
@@ -118,6 +114,15 @@ def examine_decoder(
         )
     why = "your inputs hold none" if left_out else ""
     return _with_cache(replace(under_test, not_compared=unseen), argument, name, state, why)
+
+
+def require_room(model: nn.Module, most: int | None) -> None:
+    """Raise a ValueError where the longest text of a model is too short for a check."""
+    if most is not None and most < SHORTEST:
+        raise ValueError(
+            f"texts of {type(model).__name__} have {most} tokens (max_position_embeddings), "
+            f"and a check needs {SHORTEST}; build it for longer texts"
+        )
 
 
 def require_text(

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from smallport.export.configuration import max_length, text_configuration, vocab_size, vocabulary
 from smallport.export.decoders import (
-    SHORTEST,
     inputs_never_given,
     lengths_never_crossed,
     longest_taken,
+    require_room,
     require_text,
 )
 from smallport.export.extent import Extent
@@ -144,11 +144,7 @@ def examine_encoder(
         task=task,
         segments=segments if isinstance(segments, int) else 1,
     )
-    if (most := probed.max_length) is not None and most < SHORTEST:
-        raise ValueError(
-            f"texts of {type(model).__name__} have {most} tokens (max_position_embeddings), "
-            f"and a check needs {SHORTEST}; build it for longer texts"
-        )
+    require_room(model, probed.max_length)
     results = [probed.run(probed.make_inputs(EncoderShape(BATCH, 0, length))) for length in LENGTHS]
     if texts_apart := [name for name, one in results[0].items() if one.shape[:1] != (BATCH,)]:
         raise ValueError(

@@ -22,10 +22,10 @@ from transformers.utils.generic import ModelOutput
 from smallport.export.configuration import max_length, text_configuration, vocab_size, vocabulary
 from smallport.export.decoders import (
     MEDIA,
-    SHORTEST,
     cache_argument,
     lengths_never_crossed,
     longest_taken,
+    require_room,
     require_text,
 )
 from smallport.export.encoders import LENGTHS, token_axes
@@ -247,11 +247,7 @@ def examine_seq2seq(
         start=_start(model),
         takes_cache=argument,
     )
-    if (most := under_test.max_length) is not None and most < SHORTEST:
-        raise ValueError(
-            f"texts of {name} have {most} tokens (max_position_embeddings), and a check needs "
-            f"{SHORTEST}; build it for longer texts"
-        )
+    require_room(model, under_test.max_length)
     probes = [
         under_test.call(**under_test.make_inputs(Seq2SeqShape(2, 0, 3, source_length=length)))
         for length in LENGTHS
